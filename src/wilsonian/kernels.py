@@ -1,0 +1,354 @@
+"""Kernels: frozen records with one formula each, closed under sums, products and scalings."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+Scalar = float | Float[Array, ""]
+
+
+def inner_product(x: Float[Array, " d"], z: Float[Array, " d"]) -> Float[Array, ""]:
+    """Inner product that two `vmap`s turn into one GEMM, in full precision on every device."""
+    return jnp.dot(x, z, precision=jax.lax.Precision.HIGHEST)
+
+
+def squared_distance(x: Float[Array, " d"], z: Float[Array, " d"]) -> Float[Array, ""]:
+    """Squared Euclidean distance from inner products (so that a Gram is one GEMM).
+
+    Distances below the rounding of the subtraction are set to exactly zero; otherwise a point
+    would lie at distance ~sqrt(eps) |x| from itself and kernels with a cusp would notice.
+    """
+    x_norm, z_norm = inner_product(x, x), inner_product(z, z)
+    distance = x_norm + z_norm - 2 * inner_product(x, z)
+    rounding = 8 * jnp.finfo(distance.dtype).eps * (x_norm + z_norm)
+    return jnp.where(distance > rounding, distance, 0.0)
+
+
+def safe_sqrt(value: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Square root whose derivative at zero is zero instead of infinite."""
+    positive = value > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, value, 1.0)), 0.0)
+
+
+def check_points(X: Any, name: str) -> Array:
+    """`X` as a two-dimensional floating-point array.
+
+    Raises ValueError when it is not (points, columns).
+    """
+    X = jnp.asarray(X)
+    if X.ndim != 2:
+        raise ValueError(
+            f"`{name}` must have shape (points, columns), got {X.shape}; "
+            "reshape one column with x[:, None], images with x.reshape(len(x), -1)."
+        )
+    return X if jnp.issubdtype(X.dtype, jnp.inexact) else X.astype(float)
+
+
+def map_rows(function: Callable, X: Float[Array, "n d"], block_size: int) -> Array:
+    """`function` of consecutive blocks of rows of `X`, its results stacked again."""
+    rows = X.shape[0]
+    if rows <= block_size:
+        return function(X)
+    blocks = -(-rows // block_size)
+    # The last block is filled up with copies of the last row, whose results are dropped.
+    filled = jnp.pad(X, ((0, blocks * block_size - rows), (0, 0)), mode="edge")
+    results = jax.lax.map(function, filled.reshape(blocks, block_size, -1))
+    return results.reshape(blocks * block_size, *results.shape[2:])[:rows]
+
+
+class Kernel(eqx.Module):
+    r"""A positive semidefinite function of two points.
+
+    A subclass writes :meth:`evaluate` for one pair; calling the kernel batches it. Formulas are
+    written with :func:`inner_product` and :func:`squared_distance`, so that batching yields a
+    matrix product and never an (n, m, d) array.
+    """
+
+    @abc.abstractmethod
+    def evaluate(self, x: Float[Array, " d"], z: Float[Array, " d"]) -> Float[Array, ""]:
+        """The kernel of one pair of points."""
+
+    def gram(self, X: Float[Array, "n d"], Z: Float[Array, "m d"]) -> Float[Array, "n m"]:
+        """Kernel matrix between two checked sets of points."""
+        return jax.vmap(lambda x: jax.vmap(lambda z: self.evaluate(x, z))(Z))(X)
+
+    def diagonal(self, X: Float[Array, "n d"]) -> Float[Array, " n"]:
+        """`k(x, x)` for every row of `X`, without the matrix."""
+        return jax.vmap(lambda x: self.evaluate(x, x))(X)
+
+    def __call__(self, X: Any, Z: Any = None) -> Float[Array, "n m"]:
+        """Kernel matrix `k(X, Z)`; `k(X, X)` when `Z` is left out.
+
+        Raises ValueError if the inputs are not two-dimensional or their widths differ.
+        """
+        X = check_points(X, "X")
+        Z = X if Z is None else check_points(Z, "Z")
+        if X.shape[1] != Z.shape[1]:
+            raise ValueError(
+                f"`X` has {X.shape[1]} columns and `Z` has {Z.shape[1]}; pass the same columns."
+            )
+        return self.gram(X, Z)
+
+    def product(
+        self, X: Any, Z: Any, V: Float[Array, "m k"], block_size: int = 4096
+    ) -> Float[Array, "n k"]:
+        """`k(X, Z) @ V` in blocks of rows of `X`: memory grows with `block_size`, not with n."""
+        X, Z = check_points(X, "X"), check_points(Z, "Z")
+        return map_rows(lambda block: self.gram(block, Z) @ V, X, block_size)
+
+    def __add__(self, other: Kernel | Scalar) -> Kernel:
+        return Sum(self, as_kernel(other))
+
+    __radd__ = __add__
+
+    def __mul__(self, other: Kernel | Scalar) -> Kernel:
+        return Product(self, other) if isinstance(other, Kernel) else Scaled(self, other)
+
+    __rmul__ = __mul__
+
+
+class Sum(Kernel):
+    """Sum of two kernels."""
+
+    left: Kernel
+    right: Kernel
+
+    def evaluate(self, x, z):
+        return self.left.evaluate(x, z) + self.right.evaluate(x, z)
+
+    def gram(self, X, Z):
+        return self.left.gram(X, Z) + self.right.gram(X, Z)
+
+    def diagonal(self, X):
+        return self.left.diagonal(X) + self.right.diagonal(X)
+
+
+class Product(Kernel):
+    """Product of two kernels (Schur: positive semidefinite again)."""
+
+    left: Kernel
+    right: Kernel
+
+    def evaluate(self, x, z):
+        return self.left.evaluate(x, z) * self.right.evaluate(x, z)
+
+    def gram(self, X, Z):
+        return self.left.gram(X, Z) * self.right.gram(X, Z)
+
+    def diagonal(self, X):
+        return self.left.diagonal(X) * self.right.diagonal(X)
+
+
+class Scaled(Kernel):
+    """`variance` times a kernel."""
+
+    kernel: Kernel
+    variance: Scalar = 1.0
+
+    def evaluate(self, x, z):
+        return self.variance * self.kernel.evaluate(x, z)
+
+    def gram(self, X, Z):
+        return self.variance * self.kernel.gram(X, Z)
+
+    def diagonal(self, X):
+        return self.variance * self.kernel.diagonal(X)
+
+
+class Constant(Kernel):
+    """The same covariance between all pairs of points."""
+
+    variance: Scalar = 1.0
+
+    def evaluate(self, x, z):
+        return jnp.asarray(self.variance, x.dtype) + 0.0 * inner_product(x, z)
+
+
+class Rescaled(Kernel):
+    r"""A kernel on inputs divided column by column: :math:`k(x / \ell, z / \ell)`.
+
+    Gives any kernel automatic relevance determination (ARD).
+    """
+
+    kernel: Kernel
+    length_scale: Scalar | Float[Array, " d"] = 1.0
+
+    def evaluate(self, x, z):
+        return self.kernel.evaluate(x / self.length_scale, z / self.length_scale)
+
+    def gram(self, X, Z):
+        return self.kernel.gram(X / self.length_scale, Z / self.length_scale)
+
+    def diagonal(self, X):
+        return self.kernel.diagonal(X / self.length_scale)
+
+
+class AbstractStationary(Kernel):
+    """Kernels of the distance between points divided by `length_scale` (a scalar, or one per
+    column for ARD)."""
+
+    length_scale: eqx.AbstractVar[Scalar | Float[Array, " d"]]
+
+    @abc.abstractmethod
+    def profile(self, squared: Float[Array, ""]) -> Float[Array, ""]:
+        """Covariance at a squared scaled distance; one at distance zero."""
+
+    def evaluate(self, x, z):
+        return self.profile(squared_distance(x / self.length_scale, z / self.length_scale))
+
+    def gram(self, X, Z):
+        # Only differences matter: a common shift keeps the subtraction inside
+        # `squared_distance` accurate when the data lie far from the origin.
+        centre = jax.lax.stop_gradient(jnp.mean(Z, axis=0))
+        X, Z = (X - centre) / self.length_scale, (Z - centre) / self.length_scale
+        pair = jax.vmap(jax.vmap(squared_distance, (None, 0)), (0, None))
+        return self.profile(pair(X, Z))
+
+    def diagonal(self, X):
+        return jnp.ones(X.shape[0], X.dtype)
+
+
+class RBF(AbstractStationary):
+    r"""Squared exponential, :math:`k = \exp(-r^2 / 2)`, :math:`r = |(x - z) / \ell|`
+    (Rasmussen and Williams 2006, eq. 4.9)."""
+
+    length_scale: Scalar | Float[Array, " d"] = 1.0
+
+    def profile(self, squared):
+        return jnp.exp(-squared / 2)
+
+
+class Matern12(AbstractStationary):
+    r"""Exponential, :math:`k = e^{-r}` (Rasmussen and Williams 2006, eq. 4.18)."""
+
+    length_scale: Scalar | Float[Array, " d"] = 1.0
+
+    def profile(self, squared):
+        return jnp.exp(-safe_sqrt(squared))
+
+
+class Matern32(AbstractStationary):
+    r"""Matern 3/2, :math:`k = (1 + \sqrt3 r) e^{-\sqrt3 r}` (Rasmussen and Williams 2006,
+    eq. 4.17)."""
+
+    length_scale: Scalar | Float[Array, " d"] = 1.0
+
+    def profile(self, squared):
+        r = safe_sqrt(3 * squared)
+        return (1 + r) * jnp.exp(-r)
+
+
+class Matern52(AbstractStationary):
+    r"""Matern 5/2, :math:`k = (1 + \sqrt5 r + 5 r^2 / 3) e^{-\sqrt5 r}` (Rasmussen and Williams
+    2006, eq. 4.17)."""
+
+    length_scale: Scalar | Float[Array, " d"] = 1.0
+
+    def profile(self, squared):
+        r = safe_sqrt(5 * squared)
+        return (1 + r + r**2 / 3) * jnp.exp(-r)
+
+
+class RationalQuadratic(AbstractStationary):
+    r"""Rational quadratic, :math:`k = (1 + r^2 / 2 \alpha)^{-\alpha}` (Rasmussen and Williams
+    2006, eq. 4.19), a scale mixture of :class:`RBF`."""
+
+    length_scale: Scalar | Float[Array, " d"] = 1.0
+    alpha: Scalar = 1.0
+
+    def profile(self, squared):
+        return jnp.exp(-self.alpha * jnp.log1p(squared / (2 * self.alpha)))
+
+
+class Linear(Kernel):
+    r"""Linear regression as a kernel, :math:`k = v\, x \cdot z + b`; with `bias_variance` zero
+    equal to ridge regression without intercept."""
+
+    variance: Scalar = 1.0
+    bias_variance: Scalar = 0.0
+
+    def evaluate(self, x, z):
+        return self.variance * inner_product(x, z) + self.bias_variance
+
+
+class Polynomial(Kernel):
+    r"""Polynomial, :math:`k = (v\, x \cdot z + b)^p`.
+
+    Raises ValueError when `degree` is not a positive integer.
+    """
+
+    degree: int = eqx.field(static=True, default=2)
+    variance: Scalar = 1.0
+    bias_variance: Scalar = 1.0
+
+    def __check_init__(self):
+        if not isinstance(self.degree, int) or self.degree < 1:
+            raise ValueError(f"`degree` must be a positive integer, got {self.degree!r}.")
+
+    def evaluate(self, x, z):
+        return (self.variance * inner_product(x, z) + self.bias_variance) ** self.degree
+
+
+class FromFunction(Kernel):
+    """Any `f(X, Z) -> Gram` as a kernel: a JAX or NumPy function, or a scikit-learn kernel.
+
+    Its hyperparameters stay as they are: learning moves only amplitude and noise around it.
+    A function that is not traceable by JAX runs on the host.
+    """
+
+    function: Callable[[Any, Any], Any] = eqx.field(static=True)
+    traceable: bool = eqx.field(static=True, default=False)
+
+    def evaluate(self, x, z):
+        return self.gram(x[None], z[None])[0, 0]
+
+    def gram(self, X, Z):
+        if self.traceable:
+            return self.function(X, Z)
+        shape = jax.ShapeDtypeStruct((X.shape[0], Z.shape[0]), X.dtype)
+
+        def on_host(X, Z):
+            gram = np.asarray(self.function(np.asarray(X), np.asarray(Z)), X.dtype)
+            if gram.shape != shape.shape:
+                raise ValueError(
+                    f"the kernel function returned shape {gram.shape} for inputs of "
+                    f"{len(X)} and {len(Z)} points; it must return {shape.shape}."
+                )
+            return gram
+
+        return jax.pure_callback(on_host, shape, X, Z)
+
+    def diagonal(self, X):
+        if hasattr(self.function, "diag"):  # scikit-learn's kernels
+            shape = jax.ShapeDtypeStruct((X.shape[0],), X.dtype)
+            diagonal = self.function.diag
+            return jax.pure_callback(
+                lambda X: np.asarray(diagonal(np.asarray(X)), X.dtype), shape, X
+            )
+        return map_rows(lambda block: jnp.diagonal(self.gram(block, block)), X, block_size=64)
+
+
+def as_kernel(kernel: Any) -> Kernel:
+    """`kernel` as a :class:`Kernel`: one of ours unchanged, a number as :class:`Constant`, a
+    callable or scikit-learn kernel wrapped by :class:`FromFunction`.
+
+    Raises TypeError for anything else.
+    """
+    if isinstance(kernel, Kernel):
+        return kernel
+    if isinstance(kernel, int | float | np.number | jax.Array):
+        return Constant(kernel)
+    if callable(kernel):
+        return FromFunction(kernel)
+    raise TypeError(
+        f"expected a kernel, got {type(kernel).__name__}; pass a wilsonian kernel such as "
+        "Matern52(), a scikit-learn kernel, or a function f(X, Z) returning the Gram matrix."
+    )
