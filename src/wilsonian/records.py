@@ -31,7 +31,7 @@ class SpectrumRecord:
 
     eigenvalues: np.ndarray  # (modes,), descending
     learnability: np.ndarray  # (modes,), at the fitted ridge
-    target_power: np.ndarray  # (modes,), squared target coefficient per mode, summed over outputs
+    target_power: np.ndarray  # (modes,), squared target coefficient per mode, mean over outputs
     kept: int
     tail: float  # trace that no resolved mode carries
     threshold: float  # of the learnability that decides the cutoff

@@ -1,0 +1,231 @@
+"""Accuracy, calibration and time on UCI regression sets against GPyTorch and scikit-learn.
+
+Every fit runs in a process of its own, one after another, on the same cores and as many threads:
+thread pools do not meet, peak memory is each method's own, and compilation counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import NAMES, file_of, load
+from methods import METHODS
+
+DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+PACKAGES = ("numpy", "scipy", "scikit-learn", "jax", "torch", "gpytorch", "wilsonian")
+QUICK_SETS, QUICK_RANK = ("concrete", "energy"), 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One method on one set. Errors with `_std` and NLPD are in training standard deviations."""
+
+    set: str
+    method: str
+    rows: int
+    columns: int
+    rank: int
+    rmse_std: float
+    rmse: float
+    nlpd: float  # per test point, in nats
+    fit_seconds: float
+    predict_seconds: float  # all test rows, mean and standard deviation, first call
+    cpu_seconds: float  # of fit and predict, over threads
+    peak_megabytes: float  # of the process, libraries and data included
+    variants: dict[str, tuple[float, float]]  # RMSE / std and NLPD of other predictions of the fit
+    notes: dict[str, Any]
+
+    @property
+    def seconds(self) -> float:
+        return self.fit_seconds + self.predict_seconds
+
+
+def score(y: np.ndarray, mean: np.ndarray, std: np.ndarray) -> tuple[float, float]:
+    """RMSE, and mean negative log density of `y` under independent Gaussians."""
+    error = y - mean
+    nlpd = 0.5 * (error / std) ** 2 + np.log(std) + 0.5 * np.log(2 * np.pi)
+    return float(np.sqrt(np.mean(error**2))), float(np.mean(nlpd))
+
+
+def run_one(name: str, method: str, folder: Path, rank: int, seed: int, quick: bool) -> Run:
+    """Fit and test in this process."""
+    split = load(name, folder)
+    rank = min(rank, len(split.X) // 2)
+    fit = METHODS[method](rank, seed, quick)
+    cpu, start = time.process_time(), time.perf_counter()
+    predict, notes = fit(split.X, split.y)
+    fitted = time.perf_counter()
+    mean, std = predict(split.X_test)
+    done, cpu = time.perf_counter(), time.process_time() - cpu
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+    rmse, nlpd = score(split.y_test, mean, std)
+    variants = {
+        label: score(split.y_test, *other(split.X_test))
+        for label, other in notes.pop("variants", {}).items()
+    }
+    return Run(
+        set=name,
+        method=method,
+        rows=len(split.X),
+        columns=split.X.shape[1],
+        rank=rank,
+        rmse_std=rmse,
+        rmse=rmse * split.target_std,
+        nlpd=nlpd,
+        fit_seconds=fitted - start,
+        predict_seconds=done - fitted,
+        cpu_seconds=cpu,
+        peak_megabytes=peak,
+        variants=variants,
+        notes=notes,
+    )
+
+
+def run_apart(name: str, method: str, arguments: argparse.Namespace) -> Run | None:
+    """`run_one` in a fresh process; None if it failed, which is said on stderr."""
+    threads = str(arguments.threads)
+    limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+    # glibc returns large blocks to the system at once; keeping them saves page faults, about a
+    # quarter of SGPR's time on kin40k, and costs peak memory. The same for every method.
+    memory = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000"}
+    flags = ["--sets", name, "--methods", method, "--data", arguments.data, "--threads", threads]
+    flags += ["--rank", arguments.rank, "--seed", arguments.seed, "--here"]
+    flags += ["--quick"] if arguments.quick else []
+    done = subprocess.run(
+        [sys.executable, __file__, *map(str, flags)],
+        env={**os.environ, **limits, **memory},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        print(f"{name}, {method}: failed ({done.returncode}): {last}", file=sys.stderr)
+        return None
+    run = Run(**json.loads(done.stdout.splitlines()[-1]))
+    print(
+        f"{name}, {method}: RMSE {run.rmse_std:.4f}, NLPD {run.nlpd:.4f}, {run.seconds:.1f} s",
+        file=sys.stderr,
+    )
+    return run
+
+
+def table(runs: list[Run], other: str) -> str:
+    """Markdown; the last three columns compare with the method `other` on the same set."""
+    reference = {run.set: run for run in runs if run.method == other}
+    lines = [
+        "| set | rows x columns | rank | method | RMSE / std | RMSE | NLPD | fit s | predict s "
+        f"| peak MB | RMSE / {other}'s | NLPD - {other}'s | time / {other}'s |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for run in runs:
+        base = reference.get(run.set, run)
+        versus = "| | | |"
+        if run is not base:
+            versus = (
+                f"| {run.rmse_std / base.rmse_std:.3f} | {run.nlpd - base.nlpd:+.3f} "
+                f"| {run.seconds / base.seconds:.2f} |"
+            )
+        lines.append(
+            f"| {run.set} | {run.rows} x {run.columns} | {run.rank} | {run.method} "
+            f"| {run.rmse_std:.4f} | {run.rmse:.4g} | {run.nlpd:.4f} | {run.fit_seconds:.1f} "
+            f"| {run.predict_seconds:.2f} | {run.peak_megabytes:.0f} {versus}"
+        )
+    variants = [
+        f"- {run.set}, {run.method}, {label}: RMSE / std {rmse:.4f}, NLPD {nlpd:.4f}"
+        for run in runs
+        for label, (rmse, nlpd) in run.variants.items()
+    ]
+    if variants:
+        lines += ["", "Other variances of the same fits:", "", *variants]
+    return "\n".join(lines)
+
+
+def environment(threads: int) -> str:
+    """One line: processor, threads, load, versions."""
+    cpu = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        names = [x for x in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in x]
+        cpu = names[0].split(":")[1].strip() if names else cpu
+    versions = []
+    for package in PACKAGES:
+        try:
+            versions.append(f"{package} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return (
+        f"{cpu}, {os.cpu_count()} cores, {threads} threads, load {os.getloadavg()[0]:.1f} at the "
+        f"start; Python {platform.python_version()}, {', '.join(versions)}"
+    )
+
+
+def arguments_of(argv: list[str] | None) -> argparse.Namespace:
+    split = lambda text: [part for part in text.split(",") if part]  # noqa: E731
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="folder of uci_*.npz")
+    parser.add_argument("--sets", type=split, help=f"of {','.join(NAMES)}; default all")
+    parser.add_argument(
+        "--methods",
+        type=split,
+        default=["wilsonian", "sgpr", "nystroem"],
+        help=f"of {','.join(METHODS)}; the first is what ratios are against",
+    )
+    parser.add_argument("--rank", type=int, help="inducing points; at most half the rows")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--quick", action="store_true", help="small sets, rank, few steps")
+    parser.add_argument("--out", type=Path, help="also write the runs as JSON")
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args(argv)
+    arguments.sets = arguments.sets or list(QUICK_SETS if arguments.quick else NAMES)
+    arguments.rank = arguments.rank or (QUICK_RANK if arguments.quick else 512)
+    for name in arguments.sets:
+        if not file_of(name, arguments.data).exists():
+            parser.error(f"no {file_of(name, arguments.data)}; point --data at shared/data.")
+    for method in arguments.methods:
+        if method not in METHODS:
+            parser.error(f"unknown method {method!r}; choose from {', '.join(METHODS)}.")
+    return arguments
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = arguments_of(argv)
+    if arguments.here:
+        if hasattr(os, "sched_setaffinity"):  # JAX counts the cores it may use, not OMP_NUM_THREADS
+            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.threads])
+        [name], [method] = arguments.sets, arguments.methods
+        run = run_one(name, method, arguments.data, arguments.rank, arguments.seed, arguments.quick)
+        print(json.dumps(dataclasses.asdict(run)))
+        return 0
+
+    line = environment(arguments.threads)
+    print(line, end="\n\n", flush=True)
+    runs: list[Run] = []
+    wanted = [(name, method) for name in arguments.sets for method in arguments.methods]
+    for name, method in wanted:
+        run = run_apart(name, method, arguments)
+        if run is not None:
+            runs.append(run)
+        if arguments.out:  # after every run: an interrupted benchmark keeps what it measured
+            record = {"environment": line, "runs": [dataclasses.asdict(run) for run in runs]}
+            arguments.out.write_text(json.dumps(record, indent=1))
+    if runs:
+        print(table(runs, arguments.methods[0]))
+    return 0 if len(runs) == len(wanted) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

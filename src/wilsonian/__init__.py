@@ -1,0 +1,38 @@
+"""Which directions of a learning problem the data can resolve, and the theory of the rest."""
+
+from wilsonian.flow import (
+    LearnabilityCutoff,
+    RankCutoff,
+    SharpCutoff,
+    SmoothCutoff,
+    coarse_grain,
+    flow,
+    learnability,
+)
+from wilsonian.kernels import (
+    RBF,
+    Constant,
+    FromFunction,
+    Kernel,
+    Linear,
+    Matern12,
+    Matern32,
+    Matern52,
+    Polynomial,
+    RationalQuadratic,
+    Rescaled,
+)
+from wilsonian.network_kernels import ArcCosine, ErfNetwork
+from wilsonian.regressor import ReducedGPRegressor
+from wilsonian.ridges import (
+    BareRidge,
+    DressedRidge,
+    FullRidge,
+    InputDependentRidge,
+    UniformRidge,
+    effective_ridge,
+)
+from wilsonian.spectrum import Eigenfunctions, Spectrum, as_population, dense_spectrum
+from wilsonian.wilson import AveragedTheory, ModeTheory, PointTheory
+
+__version__ = "0.1.0"

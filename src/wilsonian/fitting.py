@@ -1,0 +1,234 @@
+"""From a sample and a stream of rows to a reduced process: rank, landmarks, scale and cutoff."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import scipy.linalg
+
+from wilsonian.flow import AbstractCutoff, LearnabilityCutoff, RankCutoff, SharpCutoff, learnability
+from wilsonian.kernels import Kernel
+from wilsonian.landmarks import Landmarks, randomly_pivoted_cholesky
+from wilsonian.learning import Hyperparameters, Sample, learn, learn_scale, move_landmarks
+from wilsonian.reduced import Modes, ReducedProcess
+from wilsonian.spectrum import Measure
+from wilsonian.streaming import LandmarkFeatures, with_precision
+
+# Hyperparameters are learned from at most this many rows and landmarks; amplitude and noise are
+# then set by the evidence of all rows, and moving landmarks see LANDMARK_ROWS fresh rows a step.
+LEARNING_ROWS, LEARNING_RANK = 2000, 512
+LANDMARK_ROWS, LANDMARK_STEPS = 6000, 100
+# Landmarks are chosen from at most this many rows per landmark of the largest rank.
+POOL_PER_LANDMARK = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The choices of a fit, as in :class:`wilsonian.ReducedGPRegressor`."""
+
+    amplitude: float
+    noise: float
+    rank: int | None  # None: as many as the cutoff rule asks for, at most `max_rank`
+    max_rank: int
+    cutoff: Any  # "auto", None, a number of modes, or an AbstractCutoff
+    threshold: float
+    input_dependent: bool
+    learn: str | None  # "all", "scale" or None
+    move_landmarks: bool | None  # None: where the budget leaves learnable modes unresolved
+    ard: bool
+    restarts: int
+    max_iterations: int
+    dtype: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """What one pass over all rows needs: features, and the hyperparameters they came from."""
+
+    features: LandmarkFeatures
+    hyperparameters: Hyperparameters
+    measure: Measure
+    rank_status: str  # one sentence: why there are as many landmarks
+
+
+def prepare(
+    kernel: Kernel,
+    sample: Sample,
+    rows: int,
+    plan: Plan,
+    random: np.random.Generator,
+    *,
+    landmarks: np.ndarray | None = None,
+    progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
+) -> Prepared:
+    """Learn hyperparameters and choose landmarks from a `sample` of the `rows` training rows;
+    targets centred and scaled. Runs in float64: call it under `jax.enable_x64(True)`."""
+    hyperparameters = Hyperparameters(
+        with_precision(kernel, float), plan.amplitude, plan.noise, True, "Nothing was learned."
+    )
+    budget = min(plan.rank or plan.max_rank, rows)
+    if plan.learn == "all":
+        progress("learning hyperparameters", 0, 1)
+        few = sample.draw(LEARNING_ROWS, random)
+        hyperparameters = learn(
+            kernel,
+            few,
+            amplitude=plan.amplitude,
+            noise=plan.noise,
+            ard=plan.ard,
+            rank=min(budget, LEARNING_RANK, len(few.X)),
+            restarts=plan.restarts,
+            input_dependent=plan.input_dependent,
+            max_iterations=plan.max_iterations,
+            random=random,
+        )
+    if landmarks is not None:
+        status = f"The {len(landmarks)} landmarks were given."
+        features = _features(hyperparameters.kernel, landmarks, plan.dtype)
+        return Prepared(features, hyperparameters, _measure(len(landmarks), rows), status)
+    pool = sample.draw(max(POOL_PER_LANDMARK * budget, LEARNING_ROWS), random)
+    chosen, status, met = choose_landmarks(hyperparameters, pool.X, rows, plan, random)
+    points = pool.X[chosen.indices]
+    measure = _measure(len(points), rows)
+    wanted = plan.move_landmarks
+    if wanted is None:
+        wanted = plan.learn == "all" and measure == "population" and not met
+    if wanted and plan.learn == "all":
+        hyperparameters, points = move_landmarks(
+            hyperparameters,
+            points,
+            sample,
+            steps=LANDMARK_STEPS,
+            rows_per_step=LANDMARK_ROWS,
+            input_dependent=plan.input_dependent,
+            random=random,
+            progress=lambda done, of: progress("moving landmarks", done, of),
+        )
+        status += " They were then moved by gradient of the evidence."
+    features = _features(hyperparameters.kernel, points, plan.dtype)
+    return Prepared(features, hyperparameters, measure, status)
+
+
+def _measure(rank: int, rows: int) -> Measure:
+    """Modes in the span of more landmarks than half the rows are modes of the sample: they decouple
+    (science notes, section 9). Far fewer landmarks see the rows as draws of the population."""
+    return "sample" if 2 * rank > rows else "population"
+
+
+def _features(kernel: Kernel, points: np.ndarray, dtype: Any) -> LandmarkFeatures:
+    kernel = with_precision(kernel, float)
+    square = np.array(kernel(points))
+    # The jitter is relative to the diagonal and to the precision of the products to come.
+    jitter = np.finfo(dtype).eps * np.mean(np.diagonal(square))
+    for _ in range(20):
+        try:
+            root = np.linalg.cholesky(square + jitter * np.eye(len(points)))
+            break
+        except np.linalg.LinAlgError:
+            jitter *= 10
+    else:
+        raise ValueError(
+            f"the kernel matrix of the {len(points)} landmarks is not positive semidefinite; "
+            "use a valid kernel or other landmarks."
+        )
+    return LandmarkFeatures.of(kernel, points.astype(dtype), root)
+
+
+def choose_landmarks(
+    hyperparameters: Hyperparameters,
+    pool: np.ndarray,
+    rows: int,
+    plan: Plan,
+    random: np.random.Generator,
+) -> tuple[Landmarks, str, bool]:
+    """Landmarks for the plan's rank, or doubled from 64 until the cutoff rule is met or the budget
+    is reached: (landmarks, sentence saying which, whether the rule is met)."""
+    budget = min(plan.rank or plan.max_rank, len(pool))
+    rank = budget if plan.rank else min(64, budget)
+    chosen = None
+    while True:
+        chosen = randomly_pivoted_cholesky(
+            hyperparameters.kernel, pool, rank, random, start=chosen
+        )
+        count = len(chosen.indices)
+        kept = _kept_modes(chosen, hyperparameters, rows, plan.threshold)
+        met = kept < count
+        if met or chosen.exhausted or rank >= budget:
+            break
+        rank = min(2 * rank, budget)
+    rule = f"learnability of the next mode below {plan.threshold:g}"
+    if plan.rank:
+        status = f"{count} landmarks, as asked"
+        status += f"; the cutoff rule ({rule}) is " + ("met." if met else "not met.")
+    elif met:
+        status = f"{count} landmarks meet the cutoff rule ({rule}) at mode {kept + 1}."
+    elif chosen.exhausted or count == rows:
+        status = f"All {count} independent rows serve as landmarks; nothing is left unresolved."
+    else:
+        status = f"{count} landmarks are the budget; the cutoff rule ({rule}) is not met yet."
+    if chosen.exhausted and plan.rank and count < plan.rank:
+        status = f"{count} of the {plan.rank} landmarks asked for exhaust the kernel's rank."
+    return chosen, status, met
+
+
+def _kept_modes(chosen: Landmarks, hyperparameters: Hyperparameters, rows: int, threshold: float):
+    amplitude = hyperparameters.amplitude
+    second_moment = chosen.factor.T @ chosen.factor / len(chosen.factor)
+    eigenvalues = amplitude * np.maximum(scipy.linalg.eigvalsh(second_moment)[::-1], 0.0)
+    rule = LearnabilityCutoff(
+        threshold, hyperparameters.noise, rows, amplitude * float(chosen.residual.mean())
+    )
+    return int(rule.rank(jax.numpy.asarray(eigenvalues)))
+
+
+def set_scale(modes: Modes, hyperparameters: Hyperparameters) -> Hyperparameters:
+    """Amplitude and noise by the evidence of all rows."""
+    mean_square = float(np.mean(modes.target_square) / modes.sample_size)
+    return learn_scale(modes.theory, hyperparameters, mean_square)
+
+
+def resolve_cutoff(modes: Modes, amplitude: float, noise: float, plan: Plan) -> AbstractCutoff:
+    """The plan's cutoff for these modes.
+
+    Raises ValueError if it asks for more modes than there are, or is none of the allowed forms.
+    """
+    count, cutoff = len(modes.eigenvalues), plan.cutoff
+    if cutoff is None:
+        return RankCutoff(count)
+    if isinstance(cutoff, AbstractCutoff):
+        return cutoff
+    if isinstance(cutoff, str) and cutoff == "auto":
+        population = modes.measure == "population"
+        rule = LearnabilityCutoff(
+            plan.threshold, noise, modes.sample_size, amplitude * modes.tail, population
+        )
+        return RankCutoff(int(rule.rank(jax.numpy.asarray(amplitude * modes.eigenvalues))))
+    if isinstance(cutoff, int | np.integer) and not isinstance(cutoff, bool):
+        if not 0 <= cutoff <= count:
+            raise ValueError(
+                f"`cutoff` keeps {cutoff} modes, but {count} are resolved; pass 0 to {count}, or "
+                "raise `rank`."
+            )
+        return RankCutoff(int(cutoff))
+    if isinstance(cutoff, float) and np.isfinite(cutoff) and cutoff >= 0:
+        return SharpCutoff(cutoff)
+    raise ValueError(
+        f"`cutoff` must be 'auto', None, a number of modes, an eigenvalue scale (float) or a "
+        f"cutoff object, got {cutoff!r}."
+    )
+
+
+def expected_loss(process: ReducedProcess) -> float:
+    r"""Expected rise in mean squared error, targets scaled, from what was cut: under the prior an
+    eliminated mode costs :math:`\lambda_q` instead of :math:`\lambda_q (1 - L_q)`. Of unresolved
+    modes only the trace is known; each is at most as learnable as the last resolved one, so their
+    share is an upper bound."""
+    modes, theory = process.modes, process.theory
+    eigenvalues = process.amplitude * modes.eigenvalues
+    learned = np.asarray(learnability(eigenvalues, theory.ridge.mean(), modes.sample_size))
+    lost = (1 - np.asarray(theory.weights)) * eigenvalues @ learned
+    return float(lost + process.amplitude * modes.tail * (learned[-1] if len(learned) else 1.0))

@@ -1,0 +1,130 @@
+"""Landmarks of a kernel by randomly pivoted Cholesky, in blocks with rejection."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import numpy as np
+import scipy.linalg
+
+from wilsonian.kernels import Kernel
+
+
+@dataclasses.dataclass(frozen=True)
+class Landmarks:
+    """Pivots of a partial Cholesky factorization of a kernel on a pool of points."""
+
+    indices: np.ndarray  # (rank,) rows of the pool, in the order they were chosen
+    factor: np.ndarray  # (pool, rank), K approx factor @ factor.T
+    residual: np.ndarray  # (pool,), diagonal of K - factor @ factor.T
+    exhausted: bool  # nothing above rounding was left to choose
+
+    @property
+    def root(self) -> np.ndarray:
+        """Lower Cholesky factor of the kernel matrix of the landmarks, (rank, rank)."""
+        return self.factor[self.indices]
+
+
+def randomly_pivoted_cholesky(
+    kernel: Kernel,
+    pool: np.ndarray,
+    rank: int,
+    random: np.random.Generator,
+    *,
+    block_size: int = 64,
+    start: Landmarks | None = None,
+) -> Landmarks:
+    """Choose up to `rank` landmarks from `pool`, each with probability proportional to the
+    residual variance there (Chen, Epperly, Tropp and Webber, arXiv:2207.06503, algorithm 2.1).
+
+    Proposals come in blocks drawn from the current residual; within a block each is accepted with
+    the ratio of its updated to its proposed residual, so that the law of the pivots is that of
+    one-at-a-time sampling (Epperly, Tropp and Webber, arXiv:2410.03969, algorithm 2.1) at the
+    price of matrix products. `start` continues an earlier choice from the same pool.
+
+    Computes in the precision of `pool`. Raises ValueError if a residual turns negative by more
+    than rounding: the kernel is not positive semidefinite.
+    """
+    size = len(pool)
+    diagonal = np.array(_diagonal(kernel, pool))
+    if not np.all(np.isfinite(diagonal)) or np.any(diagonal < 0) or not np.any(diagonal > 0):
+        raise ValueError(
+            "the kernel's diagonal must be finite, nonnegative and not all zero, got values from "
+            f"{diagonal.min():.3g} to {diagonal.max():.3g}; check the kernel and its inputs."
+        )
+    rank = min(rank, size)
+    # Below this a pivot is rounding error of the factor, and dividing by it would amplify noise.
+    floor = 20 * np.finfo(pool.dtype).eps * diagonal.max()
+    factor = np.zeros((size, rank), pool.dtype)
+    residual, indices, count = diagonal.copy(), np.empty(rank, int), 0
+    if start is not None:
+        count = min(len(start.indices), rank)
+        factor[:, :count], indices[:count] = start.factor[:, :count], start.indices[:count]
+        residual = start.residual.copy()
+    while count < rank:
+        residual[residual < floor] = 0.0
+        total = residual.sum()
+        if total <= 0:
+            break
+        proposals = random.choice(size, size=min(block_size, size), p=residual / total)
+        block = np.array(_gram(kernel, pool[proposals], pool[proposals]))
+        block -= factor[proposals, :count] @ factor[proposals, :count].T
+        if block.diagonal().min() < -1e3 * floor - 1e-6 * diagonal.max():
+            raise ValueError(_not_semidefinite(block.diagonal().min()))
+        kept, lower = _accept(block, residual[proposals], random, rank - count, floor)
+        if not len(kept):  # the tracked residual was rounding error: correct it and draw again
+            residual[proposals] = np.where(block.diagonal() > floor, block.diagonal(), 0.0)
+            continue
+        pivots = proposals[kept]
+        columns = np.asarray(_gram(kernel, pool, pool[_padded(pivots, block_size)]))
+        columns = columns[:, : len(pivots)] - factor[:, :count] @ factor[pivots, :count].T
+        new = scipy.linalg.solve_triangular(lower, columns.T, lower=True).T
+        factor[:, count : count + len(pivots)] = new
+        residual = residual - np.einsum("ij,ij->i", new, new)
+        if residual.min() < -1e3 * floor - 1e-6 * diagonal.max():
+            raise ValueError(_not_semidefinite(residual.min()))
+        residual[pivots] = 0.0
+        indices[count : count + len(pivots)] = pivots
+        count += len(pivots)
+    residual = np.maximum(residual, 0.0)
+    return Landmarks(indices[:count], factor[:, :count], residual, count < rank)
+
+
+def _accept(
+    block: np.ndarray, proposed: np.ndarray, random: np.random.Generator, limit: int, floor: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sequential Cholesky of a proposed block with rejection: accepted positions and their
+    lower factor."""
+    block, kept = block.copy(), []
+    for position, variance in enumerate(proposed):
+        pivot = block[position, position]
+        if len(kept) < limit and pivot > floor and random.random() * variance < pivot:
+            column = block[position:, position] / np.sqrt(pivot)
+            block[position:, position:] -= np.outer(column, column)
+            block[position:, position] = column
+            kept.append(position)
+    return np.array(kept, int), np.tril(block[np.ix_(kept, kept)])
+
+
+def _padded(pivots: np.ndarray, size: int) -> np.ndarray:
+    """`pivots` filled up to a fixed length, so that the compiled kernel serves every block."""
+    return np.concatenate([pivots, np.zeros(max(size - len(pivots), 0), int)])
+
+
+def _not_semidefinite(value: float) -> str:
+    return (
+        f"the kernel is not positive semidefinite: a residual variance of {value:.3g} appeared "
+        "while choosing landmarks; use a valid kernel."
+    )
+
+
+@eqx.filter_jit
+def _gram(kernel: Kernel, X: jax.Array, Z: jax.Array) -> jax.Array:
+    return kernel.gram(X, Z)
+
+
+@eqx.filter_jit
+def _diagonal(kernel: Kernel, X: jax.Array) -> jax.Array:
+    return kernel.diagonal(X)

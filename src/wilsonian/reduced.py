@@ -1,0 +1,232 @@
+"""The reduced Gaussian process: modes of the data seen, a cutoff, and predictions from them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.linalg
+
+from wilsonian.flow import AbstractCutoff, RankCutoff, coarse_grain
+from wilsonian.ridges import BareRidge, UniformRidge
+from wilsonian.spectrum import Measure, Spectrum, eigenvalue_floor
+from wilsonian.streaming import LandmarkFeatures, Statistics
+from wilsonian.wilson import ModeTheory, ModeSummary
+
+
+@dataclasses.dataclass(frozen=True)
+class Modes:
+    r"""Kernel modes orthonormal on the data behind some statistics,
+    :math:`\phi_k(x) = f(x) \cdot u_k / \sqrt{\lambda_k}`, for a kernel of unit amplitude."""
+
+    features: LandmarkFeatures
+    rotation: np.ndarray  # (rank, modes), u_k
+    eigenvalues: np.ndarray  # (modes,), descending
+    tail: float  # mean diagonal that no mode resolves
+    coefficients: np.ndarray  # (modes, outputs), mean of phi_k y, y centred and scaled
+    target_square: np.ndarray  # (outputs,), sum of y^2, y centred and scaled
+    target_mean: np.ndarray  # (outputs,), in the target's units
+    target_scale: np.ndarray  # (outputs,)
+    sample_size: float
+    measure: Measure
+
+    @classmethod
+    def of(
+        cls,
+        features: LandmarkFeatures,
+        statistics: Statistics,
+        *,
+        normalize: bool,
+        measure: Measure,
+    ) -> Modes:
+        """Rayleigh-Ritz in the span of the landmarks: the modes diagonalize the second moment of
+        the features. With `normalize` targets are counted from their mean in units of their
+        standard deviation."""
+        size = statistics.weight
+        if normalize:
+            shift = statistics.target / size
+            square = statistics.target_square - size * shift**2
+            scale = np.sqrt(np.maximum(square, 0.0) / size)
+            # Constant to rounding: there is no scale to divide by.
+            scale = np.where(scale > 1e-12 * np.abs(statistics.offset + shift), scale, 1.0)
+            mean = statistics.offset + shift
+        else:
+            # The offset is put back: without normalization targets count from zero.
+            shift, scale = -statistics.offset, np.ones(len(statistics.offset))
+            mean = np.zeros(len(shift))
+            square = statistics.target_square - 2 * shift * statistics.target + size * shift**2
+        cross = (statistics.cross - np.outer(statistics.features, shift)) / scale
+        values, vectors = scipy.linalg.eigh(statistics.gram / size)
+        values, vectors = values[::-1], vectors[:, ::-1]
+        count = int(np.sum(values > float(eigenvalue_floor(values))))
+        values, vectors = values[:count], vectors[:, :count]
+        coefficients = (vectors.T @ cross) / (size * np.sqrt(values)[:, None])
+        tail = max((statistics.diagonal - np.trace(statistics.gram)) / size, 0.0)
+        return cls(
+            features, vectors, values, tail, coefficients, square / scale**2, mean, scale, size,
+            measure,
+        )
+
+    def theory(self, amplitude: Any, noise: Any) -> ModeTheory:
+        """The theory of all resolved modes; the unresolved tail is absorbed into its ridge."""
+        spectrum = Spectrum.averaged(amplitude * jnp.asarray(self.eigenvalues))
+        total = noise + amplitude * self.tail
+        ridge = UniformRidge(total) if self.measure == "population" else BareRidge(total)
+        return ModeTheory(
+            spectrum, ridge, jnp.asarray(self.coefficients), jnp.asarray(self.target_square),
+            self.sample_size,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class ReducedProcess:
+    r"""Posterior of a coarse-grained Gaussian process, in features of the landmarks.
+
+    .. math:: \bar f(x) = f(x) \cdot m, \qquad
+        \mathrm{Var} f(x) = |f(x) R|^2 + \text{lost variance at } x .
+
+    A theory of a uniform ridge knows the lost variance as its mean :math:`c`; at a point whose
+    :math:`K_>(x, x)` exceeds everything seen in training (far from the data) the excess is added,
+    so that the prior's uncertainty returns there. A theory of the sample, or of an
+    input-dependent ridge, uses :math:`K_>(x, x)` itself.
+    """
+
+    modes: Modes
+    amplitude: float
+    noise: float  # variance, targets scaled
+    theory: ModeTheory  # coarse grained
+    mean_weights: np.ndarray  # (rank, outputs)
+    root: np.ndarray  # (rank, kept), kept posterior covariance is root @ root.T
+    kept_root: np.ndarray  # (rank, kept), kept kernel is features @ kept_root @ kept_root.T ...
+    uniform_lost: float | None  # c, where the ridge is uniform
+    largest_lost: float  # largest K_>(x, x) seen in training
+
+    @property
+    def kept(self) -> int:
+        return self.kept_root.shape[1]
+
+    @classmethod
+    def of(
+        cls, modes: Modes, amplitude: float, noise: float, cutoff: AbstractCutoff
+    ) -> ReducedProcess:
+        """Posterior under a uniform ridge, in closed form from the statistics in `modes`."""
+        theory = coarse_grain(modes.theory(amplitude, noise), cutoff)
+        kept_root, kept = _kept_root(modes, amplitude, theory)
+        learned = np.asarray(theory.learnabilities())[kept]
+        coefficients = np.asarray(theory.coefficients())[kept]
+        bare = modes.rotation[:, kept] / np.sqrt(modes.eigenvalues[kept])
+        lost = float(theory.ridge.mean()) - noise
+        return cls(
+            modes, amplitude, noise, theory, bare @ coefficients, kept_root * np.sqrt(1 - learned),
+            kept_root, max(lost, 0.0) if modes.measure == "population" else None, 0.0,
+        )
+
+    def with_lost_range(self, X: np.ndarray) -> ReducedProcess:
+        """Knowing the largest lost variance at the (training) rows `X`."""
+        return dataclasses.replace(self, largest_lost=float(np.max(self.lost_kernel(X))))
+
+    def input_dependent(
+        self, blocks: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray | None]]
+    ) -> ReducedProcess:
+        r"""Posterior under :math:`\sigma^2(x) = \sigma^2 + K_>(x, x)`, by one more pass over the
+        training rows: :math:`P = I + G^T D^{-1} G`, :math:`G` the kept features at the rows."""
+        precision = np.eye(self.kept)
+        cross = np.zeros((self.kept, len(self.modes.target_mean)))
+        for X, y, weights in blocks:
+            kept = self._features(X) @ self.kept_root
+            inverse = 1 / (self.noise + self.lost_kernel(X))
+            inverse = inverse if weights is None else inverse * weights
+            scaled = (y - self.modes.target_mean) / self.modes.target_scale
+            precision += (kept * inverse[:, None]).T @ kept
+            cross += kept.T @ (inverse[:, None] * scaled)
+        lower = np.linalg.cholesky(precision)
+        mean = scipy.linalg.cho_solve((lower, True), cross)
+        root = scipy.linalg.solve_triangular(lower, self.kept_root.T, lower=True).T
+        return dataclasses.replace(
+            self, mean_weights=self.kept_root @ mean, root=root, uniform_lost=None
+        )
+
+    def _features(self, X: np.ndarray) -> np.ndarray:
+        dtype = self.modes.features.landmarks.dtype
+        return np.asarray(_features(self.modes.features, jnp.asarray(X, dtype)), float)
+
+    def lost_kernel(self, X: np.ndarray) -> np.ndarray:
+        """:math:`K_>(x, x)`: prior variance that the kept modes do not carry, targets scaled."""
+        diagonal = self.amplitude * _diagonal(self.modes.features, X)
+        kept = self._features(X) @ self.kept_root
+        return np.maximum(diagonal - np.einsum("ij,ij->i", kept, kept), 0.0)
+
+    def mean(self, X: np.ndarray) -> np.ndarray:
+        """Posterior mean (rows, outputs), in the target's units."""
+        return self.modes.target_mean + self.modes.target_scale * (
+            self._features(X) @ self.mean_weights
+        )
+
+    def moments(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Posterior mean (rows, outputs) in the target's units, and the variance (rows,) of the
+        latent function with targets scaled."""
+        features = self._features(X)
+        mean = self.modes.target_mean + self.modes.target_scale * (features @ self.mean_weights)
+        kept, spread = features @ self.kept_root, features @ self.root
+        diagonal = self.amplitude * _diagonal(self.modes.features, X)
+        lost = np.maximum(diagonal - np.einsum("ij,ij->i", kept, kept), 0.0)
+        if self.uniform_lost is not None:
+            lost = self.uniform_lost + np.maximum(lost - self.largest_lost, 0.0)
+        return mean, np.einsum("ij,ij->i", spread, spread) + lost
+
+    def covariance(self, X: np.ndarray) -> np.ndarray:
+        """Posterior covariance (rows, rows) of the latent function, targets scaled; its diagonal
+        is the variance of :meth:`moments`."""
+        features = self._features(X)
+        kept, spread = features @ self.kept_root, features @ self.root
+        prior = self.amplitude * np.asarray(
+            _gram(self.modes.features, jnp.asarray(X, self.modes.features.landmarks.dtype)), float
+        )
+        covariance = spread @ spread.T + prior - kept @ kept.T
+        covariance[np.diag_indices_from(covariance)] = self.moments(X)[1]
+        return covariance
+
+    def flow(self) -> ModeSummary:
+        """The flow at every cutoff from no mode kept to all, from the statistics alone."""
+        with jax.enable_x64(True):
+            whole = self.modes.theory(self.amplitude, self.noise)
+            cutoffs = RankCutoff(jnp.arange(len(self.modes.eigenvalues) + 1))
+            return _flow(whole, cutoffs)
+
+
+@eqx.filter_jit
+def _flow(theory: ModeTheory, cutoffs: RankCutoff) -> ModeSummary:
+    from wilsonian.flow import flow
+
+    return flow(theory, cutoffs)
+
+
+def _kept_root(modes: Modes, amplitude: float, theory: ModeTheory) -> tuple[np.ndarray, np.ndarray]:
+    weights = np.asarray(theory.weights)
+    kept = np.flatnonzero(weights > 0)
+    return modes.rotation[:, kept] * np.sqrt(amplitude * weights[kept]), kept
+
+
+def _diagonal(features: LandmarkFeatures, X: np.ndarray) -> np.ndarray:
+    dtype = features.landmarks.dtype
+    return np.asarray(_kernel_diagonal(features, jnp.asarray(X, dtype)), float)
+
+
+@eqx.filter_jit
+def _features(features: LandmarkFeatures, X: jax.Array) -> jax.Array:
+    return features(X)
+
+
+@eqx.filter_jit
+def _kernel_diagonal(features: LandmarkFeatures, X: jax.Array) -> jax.Array:
+    return features.kernel.diagonal(X)
+
+
+@eqx.filter_jit
+def _gram(features: LandmarkFeatures, X: jax.Array) -> jax.Array:
+    return features.kernel.gram(X, X)

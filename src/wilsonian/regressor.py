@@ -1,0 +1,471 @@
+"""Scikit-learn estimators of the reduced Gaussian process: regression."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from wilsonian.fitting import (
+    Plan,
+    Prepared,
+    expected_loss,
+    prepare,
+    resolve_cutoff,
+    set_scale,
+)
+from wilsonian.flow import AbstractCutoff
+from wilsonian.kernels import Kernel, Matern52, as_kernel
+from wilsonian.learning import Sample
+from wilsonian.records import FlowRecord, SpectrumRecord
+from wilsonian.reduced import Modes, ReducedProcess
+from wilsonian.streaming import Statistics, accumulate, row_blocks
+
+Blocks = Callable[[], Iterable[tuple[np.ndarray, np.ndarray, np.ndarray | None]]]
+
+
+class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    r"""Gaussian-process regression with the unlearnable kernel modes integrated out.
+
+    The kernel's modes on the data are found in the span of landmarks; those that n samples can
+    teach, :math:`n \lambda / (\sigma^2 + n \lambda) \ge T`, are kept, and the others renormalize
+    the ridge, :math:`\sigma_c^2 = \sigma^2 + \sum_{q > \kappa} \lambda_q` (Howard, Jefferson, Maiti
+    and Ringel 2024, eqs. 33-37). With every mode kept it is exact Gaussian-process regression,
+    :class:`sklearn.gaussian_process.GaussianProcessRegressor`.
+
+    Parameters
+    ----------
+    kernel : Kernel, scikit-learn kernel or callable f(X, Z), default Matern52()
+        Prior covariance; multiplied by a learned amplitude.
+    amplitude, noise : float
+        Prior variance multiplying the kernel, and noise variance: starting values, or the values
+        used if `optimizer` is None. In units of the target's variance if `normalize_y`.
+    rank : int or "auto"
+        Number of landmarks. "auto" adds landmarks until the cutoff rule is met or `max_rank`;
+        `rank_status_` says which.
+    cutoff : "auto", None, int, float or cutoff object
+        Which modes are kept: those above `threshold`, all, a number of them, those with an
+        eigenvalue (targets scaled) of at least a scale, or by a smooth or sharp cutoff's weights.
+    threshold : float in (0, 1)
+        Learnability T below which the first eliminated mode must lie.
+    ridge : "uniform" or "input-dependent"
+        What eliminated modes become: :math:`c` everywhere, or :math:`K_>(x, x)` at each input
+        (needs a second pass over the data and rules out `partial_fit`).
+    optimizer : "l-bfgs-b" or None
+        None keeps kernel, amplitude and noise as they are.
+    learn : "all" or "scale"
+        What the optimizer moves: everything, or amplitude and noise only.
+    move_landmarks : "auto" or bool
+        Whether landmarks follow the gradient of the evidence; "auto": if `max_rank` (or `rank`)
+        leaves learnable modes unresolved.
+    ard : "auto" or bool
+        Whether scalar length scales become one per column when they are learned; "auto" up to 32
+        columns.
+    n_restarts : int
+        Further optimizer runs from random starting points.
+    normalize_y : bool
+        Count targets from their mean in units of their standard deviation.
+    landmarks : array (rank, columns), optional
+        Landmarks to use as they are.
+    dtype : "float64" or "float32"
+        Precision of the pass over the data.
+
+    Attributes
+    ----------
+    kernel_, amplitude_, noise_ : learned prior, and noise variance in the target's units squared
+    ridge_ : float, renormalized ridge, target's units squared
+    rank_, n_modes_ : landmarks used, modes kept
+    flow_ : FlowRecord, ridge, learnability and evidence at every cutoff
+    spectrum_ : SpectrumRecord
+    log_marginal_likelihood_value_ : float, of the reduced theory, targets scaled, nats
+    expected_loss_ : float, expected rise in mean squared error from the cutoff (upper bound)
+    measure_ : "population" or "sample", whose modes they are (see `wilsonian.Eigenfunctions`)
+    rank_status_, convergence_ : str, one sentence each
+    process_ : ReducedProcess
+
+    References
+    ----------
+    .. [1] J. N. Howard, R. Jefferson, A. Maiti, Z. Ringel, "Wilsonian Renormalization of Neural
+       Network Gaussian Processes", arXiv:2405.06008.
+    """
+
+    def __init__(
+        self,
+        kernel: Any = None,
+        *,
+        amplitude: float = 1.0,
+        noise: float = 0.01,
+        rank: int | str = "auto",
+        max_rank: int = 1024,
+        cutoff: Any = "auto",
+        threshold: float = 0.1,
+        ridge: str = "uniform",
+        optimizer: str | None = "l-bfgs-b",
+        learn: str = "all",
+        move_landmarks: bool | str = "auto",
+        ard: bool | str = "auto",
+        n_restarts: int = 0,
+        max_iterations: int = 100,
+        normalize_y: bool = True,
+        landmarks: Any = None,
+        block_size: int = 4096,
+        dtype: str = "float64",
+        random_state: Any = None,
+    ):
+        self.kernel = kernel
+        self.amplitude = amplitude
+        self.noise = noise
+        self.rank = rank
+        self.max_rank = max_rank
+        self.cutoff = cutoff
+        self.threshold = threshold
+        self.ridge = ridge
+        self.optimizer = optimizer
+        self.learn = learn
+        self.move_landmarks = move_landmarks
+        self.ard = ard
+        self.n_restarts = n_restarts
+        self.max_iterations = max_iterations
+        self.normalize_y = normalize_y
+        self.landmarks = landmarks
+        self.block_size = block_size
+        self.dtype = dtype
+        self.random_state = random_state
+
+    # Fitting ------------------------------------------------------------------------------------
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReducedGPRegressor:
+        """Fit to inputs (rows, columns) and targets (rows,) or (rows, outputs). A sample weight
+        counts as that many repetitions of its row.
+
+        Raises ValueError for NaN or infinity, mismatched lengths, fewer than two rows, a constant
+        target, or a parameter outside its range.
+        """
+        X, y, weights = self._check(X, y, sample_weight, reset=True)
+        return self.fit_blocks(
+            X, y, lambda: row_blocks(X, y, weights, self.block_size), len(X), weights
+        )
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReducedGPRegressor:
+        """Add rows. The first call chooses landmarks and kernel; later ones add to the sufficient
+        statistics and, if there is an optimizer, set amplitude and noise anew: the same model as
+        one fit of all rows with those landmarks and that kernel."""
+        if self.ridge != "uniform":
+            raise ValueError(
+                "`partial_fit` needs ridge='uniform': an input-dependent ridge has no sufficient "
+                "statistics; use `fit`."
+            )
+        first = not hasattr(self, "process_")
+        X, y, weights = self._check(X, y, sample_weight, reset=first)
+        if first:
+            blocks = lambda: row_blocks(X, y, weights, self.block_size)  # noqa: E731
+            return self.fit_blocks(X, y, blocks, len(X), weights)
+        if y.shape[1] != len(self.statistics_.offset):
+            raise ValueError(
+                f"y has {y.shape[1]} outputs, the model was fitted with "
+                f"{len(self.statistics_.offset)}."
+            )
+        with jax.enable_x64(True):
+            statistics = self.statistics_
+            blocks_of_rows = row_blocks(X, y, weights, self.block_size)
+            for statistics in accumulate(self.prepared_.features, statistics, blocks_of_rows):
+                pass
+            return self._finish(self.prepared_, statistics, X, None)
+
+    def fit_blocks(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        blocks: Blocks,
+        rows: int,
+        sample_weight: np.ndarray | None = None,
+    ) -> ReducedGPRegressor:
+        """Fit to a stream: `X`, `y` are a uniform sample to learn and choose landmarks from (or all
+        rows), and every call of `blocks` runs through all `rows` as (inputs, targets (rows,
+        outputs), weights or None)."""
+        y = y.reshape(len(y), -1)
+        with jax.enable_x64(True):
+            prepared = self.prepare(X, y, rows, sample_weight)
+            statistics = self.no_statistics(prepared, y, sample_weight)
+            for statistics in accumulate(prepared.features, statistics, blocks()):
+                pass
+            return self._finish(prepared, statistics, X, blocks)
+
+    def prepare(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        rows: int,
+        sample_weight: np.ndarray | None = None,
+        progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
+    ) -> Prepared:
+        """First step of a fit, from a sample: hyperparameters and landmarks."""
+        plan = self._plan(X.shape[1])
+        weights = np.ones(len(X)) if sample_weight is None else sample_weight
+        mean, scale = _location_and_scale(y, weights, self.normalize_y)
+        sample = Sample(np.asarray(X, float), (y - mean) / scale, weights)
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        kernel = Matern52() if self.kernel is None else as_kernel(self.kernel)
+        with jax.enable_x64(True):
+            return prepare(
+                kernel, sample, rows, plan, np.random.default_rng(seed),
+                landmarks=None if self.landmarks is None else self._given_landmarks(X.shape[1]),
+                progress=progress,
+            )
+
+    def no_statistics(
+        self, prepared: Prepared, y: np.ndarray, sample_weight: np.ndarray | None = None
+    ) -> Statistics:
+        """Empty statistics, targets counted from the mean of the sample."""
+        weights = np.ones(len(y)) if sample_weight is None else sample_weight
+        return Statistics.empty(prepared.features.rank, weights @ y / weights.sum())
+
+    def _finish(
+        self, prepared: Prepared, statistics: Statistics, X: np.ndarray, blocks: Blocks | None
+    ) -> ReducedGPRegressor:
+        """Last step of a fit, once all rows are in `statistics`: scale, cutoff, posterior."""
+        plan = self._plan(X.shape[1])
+        self.prepared_, self.statistics_ = prepared, statistics
+        with jax.enable_x64(True):
+            modes = Modes.of(
+                prepared.features, statistics, normalize=self.normalize_y, measure=prepared.measure
+            )
+            hyperparameters = prepared.hyperparameters
+            if plan.learn is not None:
+                hyperparameters = set_scale(modes, hyperparameters)
+            amplitude, noise = hyperparameters.amplitude, hyperparameters.noise
+            cutoff = resolve_cutoff(modes, amplitude, noise, plan)
+            process = ReducedProcess.of(modes, amplitude, noise, cutoff)
+            if plan.input_dependent and blocks is not None:
+                process = process.input_dependent(blocks())
+            process = process.with_lost_range(X[: 4 * self.block_size])
+        self.kernel_, self.amplitude_ = hyperparameters.kernel, amplitude
+        self.convergence_ = hyperparameters.message
+        self.rank_, self.rank_status_ = prepared.features.rank, prepared.rank_status
+        self.measure_ = prepared.measure
+        self._publish(process)
+        return self
+
+    def _publish(self, process: ReducedProcess) -> None:
+        """Set the attributes that follow from the process alone."""
+        self.process_ = process
+        unit = float(np.mean(process.modes.target_scale**2))
+        with jax.enable_x64(True):
+            ridge = float(process.theory.ridge.mean())
+            self.noise_, self.ridge_ = process.noise * unit, ridge * unit
+            self.n_modes_ = process.kept
+            self.expected_loss_ = expected_loss(process) * unit
+            self.log_marginal_likelihood_value_ = float(process.theory.log_evidence())
+            self.flow_ = _flow_record(process, unit)
+            self.spectrum_ = _spectrum_record(process, unit, self.threshold)
+
+    def coarse_grained(self, cutoff: int | AbstractCutoff) -> ReducedGPRegressor:
+        """A fitted copy that keeps the modes of another cutoff, without touching the data.
+
+        Raises ValueError for an input-dependent ridge, which needs the data again.
+        """
+        check_is_fitted(self)
+        if self.ridge != "uniform":
+            raise ValueError("only a uniform ridge flows without the data; fit again.")
+        copy = type(self)(**{**self.get_params(deep=False), "cutoff": cutoff})
+        copy.__dict__.update({k: v for k, v in vars(self).items() if k.endswith("_")})
+        plan = dataclasses.replace(self._plan(self.n_features_in_), cutoff=cutoff)
+        old = self.process_
+        with jax.enable_x64(True):
+            chosen = resolve_cutoff(old.modes, old.amplitude, old.noise, plan)
+            process = ReducedProcess.of(old.modes, old.amplitude, old.noise, chosen)
+            landmarks = np.asarray(old.modes.features.landmarks, float)
+            copy._publish(process.with_lost_range(landmarks))
+        return copy
+
+    # Predicting ---------------------------------------------------------------------------------
+
+    def predict(
+        self,
+        X: Any,
+        return_std: bool = False,
+        return_cov: bool = False,
+        include_noise: bool = False,
+    ) -> Any:
+        """Posterior mean (rows,) or (rows, outputs); with `return_std` also the standard deviation
+        of the latent function, with `return_cov` its covariance. `include_noise` makes them those
+        of a new label."""
+        if return_std and return_cov:
+            raise RuntimeError("ask for either `return_std` or `return_cov`, not both.")
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=float)
+        process, scale = self.process_, self.process_.modes.target_scale
+        noise = process.noise if include_noise else 0.0
+        with jax.enable_x64(True):
+            if return_cov:
+                covariance = process.covariance(X) + noise * np.eye(len(X))
+                return self._squeeze(process.mean(X)), self._squeeze(
+                    covariance[..., None] * scale**2
+                )
+            parts = [process.moments(block) if return_std else (process.mean(block), None)
+                     for block in _chunks(X, self.block_size)]
+        mean = self._squeeze(np.concatenate([part[0] for part in parts]))
+        if not return_std:
+            return mean
+        variance = np.concatenate([part[1] for part in parts])
+        return mean, self._squeeze(np.sqrt(variance + noise)[:, None] * scale)
+
+    def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = 0) -> np.ndarray:
+        """Draws of the latent function from the posterior: (rows, n_samples), or (rows, outputs,
+        n_samples) for several outputs."""
+        mean, covariance = self.predict(X, return_cov=True)
+        random = check_random_state(random_state)
+        if mean.ndim == 1:
+            return random.multivariate_normal(mean, covariance, n_samples).T
+        draws = [
+            random.multivariate_normal(mean[:, k], covariance[..., k], n_samples).T[:, None]
+            for k in range(mean.shape[1])
+        ]
+        return np.hstack(draws)
+
+    def log_marginal_likelihood(
+        self, amplitude: float | None = None, noise: float | None = None
+    ) -> float:
+        """Log evidence of the reduced theory in nats, targets scaled, summed over outputs; at other
+        values of amplitude or noise (same units as the parameters) when given."""
+        check_is_fitted(self)
+        process = self.process_
+        with jax.enable_x64(True):
+            amplitude = process.amplitude if amplitude is None else amplitude
+            noise = process.noise if noise is None else noise
+            cutoff = resolve_cutoff(
+                process.modes, amplitude, noise,
+                dataclasses.replace(self._plan(self.n_features_in_), cutoff=process.kept),
+            )
+            theory = ReducedProcess.of(process.modes, amplitude, noise, cutoff).theory
+            return float(theory.log_evidence())
+
+    # Checks -------------------------------------------------------------------------------------
+
+    def _check(self, X, y, sample_weight, reset):
+        X, y = validate_data(
+            self, X, y, reset=reset, dtype=float, multi_output=True, y_numeric=True,
+            ensure_min_samples=2 if reset else 1,
+        )
+        self._outputs = y.ndim
+        y = np.asarray(y, float).reshape(len(y), -1)
+        weights = None
+        if sample_weight is not None:
+            weights = _check_sample_weight(sample_weight, X, dtype=float, ensure_non_negative=True)
+            X, y, weights = X[weights > 0], y[weights > 0], weights[weights > 0]
+        if reset:
+            for k, column in enumerate(y.T):
+                if len(column) == 0 or np.ptp(column) == 0:
+                    value = f"every value is {column[0]:g}" if len(column) else "no row has weight"
+                    raise ValueError(
+                        f"`y` is constant in output {k} ({value}): there is nothing to learn; "
+                        "check the target column."
+                    )
+        return X, y, weights
+
+    def _squeeze(self, values: np.ndarray) -> np.ndarray:
+        return values[..., 0] if self._outputs == 1 else values
+
+    def _given_landmarks(self, columns: int) -> np.ndarray:
+        points = np.asarray(self.landmarks, float)
+        if points.ndim != 2 or points.shape[1] != columns or not len(points):
+            raise ValueError(
+                f"`landmarks` must have shape (rank, {columns}), got {points.shape}."
+            )
+        return points
+
+    def _plan(self, columns: int) -> Plan:
+        """The parameters, checked; raises ValueError naming the one that is off."""
+        rank = None if isinstance(self.rank, str) and self.rank == "auto" else self.rank
+        for name, value in (("rank", rank), ("max_rank", self.max_rank)):
+            integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+            if value is not None and not (integer and value > 0):
+                raise ValueError(f"`{name}` must be a positive integer, got {value!r}.")
+        for name in ("amplitude", "noise"):
+            value = getattr(self, name)
+            if not (np.isscalar(value) and np.isfinite(value) and value > 0):
+                raise ValueError(
+                    f"`{name}` must be a positive number, got {value!r}; a noise of 1e-8 of the "
+                    "target's variance is as good as none."
+                )
+        if not 0 < self.threshold < 1:
+            raise ValueError(
+                f"`threshold` is a learnability between 0 and 1, got {self.threshold!r}; try 0.1."
+            )
+        choices = {
+            "ridge": ("uniform", "input-dependent"),
+            "optimizer": ("l-bfgs-b", None),
+            "learn": ("all", "scale"),
+            "move_landmarks": ("auto", True, False),
+            "ard": ("auto", True, False),
+            "dtype": ("float64", "float32"),
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"`{name}` must be one of {allowed}, got {getattr(self, name)!r}.")
+        return Plan(
+            amplitude=float(self.amplitude),
+            noise=float(self.noise),
+            rank=None if rank is None else int(rank),
+            max_rank=int(self.max_rank),
+            cutoff=self.cutoff,
+            threshold=float(self.threshold),
+            input_dependent=self.ridge == "input-dependent",
+            learn=None if self.optimizer is None else self.learn,
+            move_landmarks=None if self.move_landmarks == "auto" else bool(self.move_landmarks),
+            ard=columns <= 32 if self.ard == "auto" else bool(self.ard),
+            restarts=int(self.n_restarts),
+            max_iterations=int(self.max_iterations),
+            dtype=np.dtype(self.dtype).type,
+        )
+
+
+def _location_and_scale(
+    y: np.ndarray, weights: np.ndarray, normalize: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    if not normalize:
+        return np.zeros(y.shape[1]), np.ones(y.shape[1])
+    mean = weights @ y / weights.sum()
+    return mean, np.sqrt(weights @ (y - mean) ** 2 / weights.sum())
+
+
+def _chunks(X: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    for start in range(0, len(X), size):
+        yield X[start : start + size]
+
+
+def _flow_record(process: ReducedProcess, unit: float) -> FlowRecord:
+    summary = process.flow()
+    modes = process.modes
+    eigenvalues = np.append(process.amplitude * modes.eigenvalues, 0.0)
+    ridge = np.asarray(summary.ridge)
+    signal = modes.sample_size * eigenvalues
+    return FlowRecord(
+        kept=np.asarray(summary.kept).round().astype(int),
+        ridge=ridge * unit,
+        evidence_ridge=np.asarray(summary.evidence_ridge) * unit,
+        learnability=signal / (ridge + signal),
+        evidence=np.asarray(summary.log_evidence),
+    )
+
+
+def _spectrum_record(process: ReducedProcess, unit: float, threshold: float) -> SpectrumRecord:
+    modes = process.modes
+    eigenvalues = process.amplitude * modes.eigenvalues
+    signal = modes.sample_size * eigenvalues
+    ridge = float(process.theory.ridge.mean())
+    power = modes.coefficients**2 @ modes.target_scale**2
+    return SpectrumRecord(
+        eigenvalues=eigenvalues * unit,
+        learnability=signal / (ridge + signal),
+        target_power=power,
+        kept=process.kept,
+        tail=process.amplitude * modes.tail * unit,
+        threshold=threshold,
+    )

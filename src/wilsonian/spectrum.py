@@ -1,0 +1,163 @@
+"""Spectrum of a kernel on a data measure: eigenvalues, eigenfunctions, and what they leave out."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from wilsonian.kernels import Kernel, as_kernel, check_points
+
+Measure = Literal["population", "sample"]
+
+
+class Spectrum(eqx.Module):
+    r"""Mercer modes on a set of points, :math:`K(x, z) = \sum_k \lambda_k \phi_k(x) \phi_k(z)`
+    plus a tail that no mode resolves.
+
+    `weights` is the kept fraction of each mode; a kept mode has eigenvalue
+    :math:`w_k \lambda_k`. Weights rather than slices keep shapes fixed under a changing cutoff.
+    """
+
+    eigenvalues: Float[Array, " modes"]  # bare, descending
+    weights: Float[Array, " modes"]
+    modes: Float[Array, "points modes"]  # phi_k(x_i), mean square one under the data measure
+    tail: Float[Array, " points"]  # K(x_i, x_i) less what the modes carry
+
+    @classmethod
+    def of(
+        cls,
+        eigenvalues: Float[Array, " modes"],
+        modes: Float[Array, "points modes"],
+        tail: Float[Array, " points"] | None = None,
+    ) -> Spectrum:
+        """A whole spectrum: every mode kept; `tail` zero when left out."""
+        tail = jnp.zeros(modes.shape[0], modes.dtype) if tail is None else tail
+        return cls(eigenvalues, jnp.ones_like(eigenvalues), modes, tail)
+
+    @classmethod
+    def averaged(
+        cls, eigenvalues: Float[Array, " modes"], tail: Float[Array, ""] | float = 0.0
+    ) -> Spectrum:
+        """A spectrum known by its averages only: one typical point, where every mode is one."""
+        eigenvalues = jnp.asarray(eigenvalues)
+        modes = jnp.ones((1, eigenvalues.shape[0]), eigenvalues.dtype)
+        return cls.of(eigenvalues, modes, jnp.full(1, tail, eigenvalues.dtype))
+
+    def weighted(self, weights: Float[Array, " modes"]) -> Spectrum:
+        """The same modes with other kept fractions, without the tail."""
+        return Spectrum(self.eigenvalues, weights, self.modes, jnp.zeros_like(self.tail))
+
+    def unresolved(self) -> Spectrum:
+        """The tail alone."""
+        return Spectrum(self.eigenvalues, jnp.zeros_like(self.weights), self.modes, self.tail)
+
+    @property
+    def kept_eigenvalues(self) -> Float[Array, " modes"]:
+        return self.weights * self.eigenvalues
+
+    def trace(self) -> Float[Array, ""]:
+        r"""Mean variance :math:`\int d\mu\, K(x, x)`: the modes by their eigenvalues (their mean
+        square is one under the measure), the tail by its mean over the points."""
+        return jnp.sum(self.kept_eigenvalues) + jnp.mean(self.tail)
+
+    def diagonal(self) -> Float[Array, " points"]:
+        """`K(x_i, x_i)` at every point."""
+        return self.modes**2 @ self.kept_eigenvalues + self.tail
+
+    def gram(self) -> Float[Array, "points points"]:
+        """Kernel matrix on the points; of the tail only the diagonal is known and entered."""
+        return (self.modes * self.kept_eigenvalues) @ self.modes.T + jnp.diag(self.tail)
+
+
+class Eigenfunctions(eqx.Module):
+    r"""Eigenfunctions of a kernel that can be evaluated anywhere,
+    :math:`\phi_k(x) = \sum_j k(x, z_j) P_{jk}`.
+
+    `measure` says whose modes they are. Modes of the *population* (analytic, of a pool much larger
+    than the training set, or of landmarks far fewer than the training points) renormalize the
+    ridge when they are integrated out. Eigenvectors of the Gram matrix of the very *sample* that
+    is regressed on decouple exactly from each other, and integrating some out leaves the ridge of
+    the others as it is (science notes, section 9).
+    """
+
+    kernel: Kernel
+    landmarks: Float[Array, "landmarks d"]
+    projection: Float[Array, "landmarks modes"]
+    eigenvalues: Float[Array, " modes"]
+    measure: Measure = eqx.field(static=True)
+
+    def modes(self, X: Any) -> Float[Array, "points modes"]:
+        """Values of all eigenfunctions at the rows of `X`."""
+        return self.kernel.product(X, self.landmarks, self.projection)
+
+    def spectrum(self, X: Any) -> Spectrum:
+        """The spectrum seen at the rows of `X`, with the tail left at each."""
+        modes = self.modes(X)
+        resolved = modes**2 @ self.eigenvalues
+        tail = jnp.maximum(self.kernel.diagonal(check_points(X, "X")) - resolved, 0.0)
+        return Spectrum.of(self.eigenvalues, modes, tail)
+
+
+def eigenvalue_floor(eigenvalues: Float[Array, " k"]) -> Float[Array, ""]:
+    """Smallest eigenvalue that a symmetric eigensolver tells from zero: relative to the largest,
+    so that rescaling the kernel changes nothing."""
+    return jnp.finfo(eigenvalues.dtype).eps * len(eigenvalues) * jnp.max(eigenvalues)
+
+
+def dense_spectrum(kernel: Any, X: Any, rank: int | None = None) -> Eigenfunctions:
+    r"""Exact eigendecomposition of :math:`K / N` on the N rows of `X`.
+
+    Modes continue off the points by Nystrom, :math:`\phi_k(x) = k(x, X) u_k / (\sqrt N
+    \lambda_k)`. The result is marked as the spectrum of the *sample* `X`; to regress on other,
+    far fewer points drawn from the same law, pass it through :func:`as_population`.
+
+    Raises ValueError if the kernel is not positive semidefinite on `X`.
+    """
+    kernel, X = as_kernel(kernel), check_points(X, "X")
+    gram = kernel(X)
+    check_finite_gram(gram)
+    values, vectors = jnp.linalg.eigh((gram + gram.T) / (2 * len(X)))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    check_semidefinite(values)
+    count = int(jnp.sum(values > eigenvalue_floor(values)))
+    count = count if rank is None else min(rank, count)
+    values, vectors = values[:count], vectors[:, :count]
+    projection = vectors / (jnp.sqrt(len(X)) * values)
+    return Eigenfunctions(kernel, X, projection, values, "sample")
+
+
+def as_population(eigenfunctions: Eigenfunctions) -> Eigenfunctions:
+    """The same eigenfunctions, declared to be those of the population: right when the points they
+    were computed on far outnumber, or are independent of, the points that are regressed on."""
+    return Eigenfunctions(
+        eigenfunctions.kernel,
+        eigenfunctions.landmarks,
+        eigenfunctions.projection,
+        eigenfunctions.eigenvalues,
+        "population",
+    )
+
+
+def check_finite_gram(gram: Any) -> None:
+    """Raise ValueError if a kernel matrix holds NaN or infinity."""
+    bad = int(jnp.sum(~jnp.isfinite(gram)))
+    if bad:
+        raise ValueError(
+            f"the kernel returned {bad} values that are NaN or infinite; check its parameters and "
+            "the scale of the inputs (standardize them)."
+        )
+
+
+def check_semidefinite(eigenvalues: Any) -> None:
+    """Raise ValueError if an eigenvalue is negative by more than the rounding of the largest."""
+    smallest, largest = float(jnp.min(eigenvalues)), float(jnp.max(eigenvalues))
+    tolerance = 10 * len(eigenvalues) * float(jnp.finfo(eigenvalues.dtype).eps) * abs(largest)
+    if smallest < -tolerance or largest <= 0:
+        raise ValueError(
+            f"the kernel is not positive semidefinite: its Gram matrix on {len(eigenvalues)} "
+            f"points has eigenvalues (divided by their number) from {smallest:.3g} to "
+            f"{largest:.3g}; use a valid kernel or add a `Constant`."
+        )

@@ -1,0 +1,133 @@
+"""Sufficient statistics of data seen once, in blocks: memory rank^2 + block * rank."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.linalg
+
+from wilsonian.kernels import Kernel
+
+
+class LandmarkFeatures(eqx.Module):
+    r"""Whitened landmark features :math:`f(x) = L^{-1} k(Z, x)` with :math:`L L^T = k(Z, Z)`, so
+    that :math:`f(x) \cdot f(z)` is the Nystrom kernel."""
+
+    kernel: Kernel
+    landmarks: jax.Array  # (rank, d)
+    whitening: jax.Array  # (rank, rank), L^{-T}
+
+    @classmethod
+    def of(cls, kernel: Kernel, landmarks: np.ndarray, root: np.ndarray) -> LandmarkFeatures:
+        """Features of the landmarks whose kernel matrix has the lower Cholesky factor `root`."""
+        identity = np.eye(len(root))
+        whitening = scipy.linalg.solve_triangular(root, identity, lower=True).T
+        return cls(with_precision(kernel, landmarks.dtype), jnp.asarray(landmarks),
+                   jnp.asarray(whitening.astype(landmarks.dtype)))
+
+    @property
+    def rank(self) -> int:
+        return self.landmarks.shape[0]
+
+    def __call__(self, X: jax.Array) -> jax.Array:
+        """Features (rows, rank) of the rows of `X`."""
+        gram = self.kernel.gram(X, self.landmarks)
+        return jnp.matmul(gram, self.whitening, precision=jax.lax.Precision.HIGHEST)
+
+
+@dataclasses.dataclass(frozen=True)
+class Statistics:
+    """Everything a uniform-ridge regression needs of the data, in float64; statistics of disjoint
+    data add up. Targets are counted from `offset`, so that a large mean costs no digits."""
+
+    rows: int
+    weight: float  # sum of sample weights w
+    gram: np.ndarray  # (rank, rank), sum of w f f^T
+    features: np.ndarray  # (rank,), sum of w f
+    cross: np.ndarray  # (rank, outputs), sum of w f y
+    target: np.ndarray  # (outputs,), sum of w y
+    target_square: np.ndarray  # (outputs,), sum of w y^2
+    diagonal: float  # sum of w k(x, x)
+    offset: np.ndarray  # (outputs,)
+
+    @classmethod
+    def empty(cls, rank: int, offset: np.ndarray) -> Statistics:
+        """No data yet."""
+        outputs = len(offset)
+        return cls(
+            0, 0.0, np.zeros((rank, rank)), np.zeros(rank), np.zeros((rank, outputs)),
+            np.zeros(outputs), np.zeros(outputs), 0.0, np.asarray(offset, float),
+        )
+
+    def __add__(self, other: Statistics) -> Statistics:
+        if not np.array_equal(self.offset, other.offset):
+            raise ValueError("statistics counted from different target offsets do not add up.")
+        sums = {
+            field.name: getattr(self, field.name) + getattr(other, field.name)
+            for field in dataclasses.fields(self)
+            if field.name != "offset"
+        }
+        return Statistics(**sums, offset=self.offset)
+
+    def add(
+        self, features: LandmarkFeatures, X: np.ndarray, y: np.ndarray, weights: np.ndarray | None
+    ) -> Statistics:
+        """With one more block of rows: inputs (rows, d), targets (rows, outputs)."""
+        dtype = features.landmarks.dtype
+        weights = np.ones(len(X)) if weights is None else weights
+        y = y - self.offset
+        sums = _block(
+            features, X.astype(dtype), y.astype(dtype), np.sqrt(weights).astype(dtype)
+        )
+        gram, feature_sum, cross, diagonal = (np.asarray(value, float) for value in sums)
+        block = Statistics(
+            len(X), float(weights.sum()), gram, feature_sum, cross,
+            weights @ y, weights @ y**2, float(diagonal), self.offset,
+        )
+        return self + block
+
+
+@eqx.filter_jit
+def _block(features, X, y, root_weights):
+    # Mosts of the work: two matrix products of the block with (rank, rank).
+    weighted = features(X) * root_weights[:, None]
+    high = jax.lax.Precision.HIGHEST
+    gram = jnp.matmul(weighted.T, weighted, precision=high)
+    cross = jnp.matmul(weighted.T, y * root_weights[:, None], precision=high)
+    diagonal = jnp.sum(features.kernel.diagonal(X) * root_weights**2)
+    return gram, weighted.T @ root_weights, cross, diagonal
+
+
+def accumulate(
+    features: LandmarkFeatures,
+    statistics: Statistics,
+    blocks: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray | None]],
+) -> Iterator[Statistics]:
+    """Add block after block; yields the running statistics, so that a caller can report progress,
+    store them, and start again from what it stored."""
+    for X, y, weights in blocks:
+        statistics = statistics.add(features, X, y, weights)
+        yield statistics
+
+
+def with_precision(tree: Any, dtype: Any) -> Any:
+    """`tree` with every floating-point leaf an array of `dtype`: leaves that are Python numbers
+    would be constants to the compiler, and each new value a new compilation."""
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(leaf, dtype) if eqx.is_inexact_array_like(leaf) else leaf, tree
+    )
+
+
+def row_blocks(
+    X: np.ndarray, y: np.ndarray, weights: np.ndarray | None, block_size: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+    """Consecutive blocks of rows of arrays in memory."""
+    for start in range(0, len(X), block_size):
+        rows = slice(start, start + block_size)
+        yield X[rows], y[rows], None if weights is None else weights[rows]
