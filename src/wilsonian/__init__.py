@@ -1,5 +1,6 @@
 """Which directions of a learning problem the data can resolve, and the theory of the rest."""
 
+from wilsonian.classifier import ReducedGPClassifier
 from wilsonian.flow import (
     LearnabilityCutoff,
     RankCutoff,
@@ -36,3 +37,41 @@ from wilsonian.spectrum import Eigenfunctions, Spectrum, as_population, dense_sp
 from wilsonian.wilson import AveragedTheory, ModeTheory, PointTheory
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "RBF",
+    "ArcCosine",
+    "AveragedTheory",
+    "BareRidge",
+    "Constant",
+    "DressedRidge",
+    "Eigenfunctions",
+    "ErfNetwork",
+    "FromFunction",
+    "FullRidge",
+    "InputDependentRidge",
+    "Kernel",
+    "LearnabilityCutoff",
+    "Linear",
+    "Matern12",
+    "Matern32",
+    "Matern52",
+    "ModeTheory",
+    "PointTheory",
+    "Polynomial",
+    "RankCutoff",
+    "RationalQuadratic",
+    "ReducedGPClassifier",
+    "ReducedGPRegressor",
+    "Rescaled",
+    "SharpCutoff",
+    "SmoothCutoff",
+    "Spectrum",
+    "UniformRidge",
+    "as_population",
+    "coarse_grain",
+    "dense_spectrum",
+    "effective_ridge",
+    "flow",
+    "learnability",
+]

@@ -58,9 +58,9 @@ def landmark_evidence(
     :math:`y \sim N(0, a F F^T + R)`, :math:`F = K_{XZ} L^{-T}`, :math:`L L^T = K_{ZZ}`.
 
     The ridge :math:`R` is uniform, :math:`\sigma^2 + c` with :math:`c` the mean of the unresolved
-    diagonal :math:`K_>(x, x)`; or input-dependent, :math:`\sigma^2 + K_>(x, x)`: the FITC likelihood
-    (Snelson and Ghahramani 2006). Differentiable in everything but the weights, which count rows.
-    Products run in the precision of `X`, factorizations in JAX's widest enabled one.
+    diagonal :math:`K_>(x, x)`; or input-dependent, :math:`\sigma^2 + K_>(x, x)`: the likelihood of
+    FITC (Snelson and Ghahramani 2006). Differentiable in everything but the weights, which count
+    rows. Products run in the precision of `X`, factorizations in JAX's widest enabled one.
     """
     rank = landmarks.shape[0]
     square = kernel.gram(landmarks, landmarks).astype(float)

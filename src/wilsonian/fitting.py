@@ -10,11 +10,12 @@ import jax
 import numpy as np
 import scipy.linalg
 
-from wilsonian.flow import AbstractCutoff, LearnabilityCutoff, RankCutoff, SharpCutoff, learnability
+from wilsonian.flow import AbstractCutoff, LearnabilityCutoff, RankCutoff, SharpCutoff
 from wilsonian.kernels import Kernel
 from wilsonian.landmarks import Landmarks, randomly_pivoted_cholesky
 from wilsonian.learning import Hyperparameters, Sample, learn, learn_scale, move_landmarks
-from wilsonian.reduced import Modes, ReducedProcess
+from wilsonian.plan import Plan
+from wilsonian.reduced import Modes
 from wilsonian.spectrum import Measure
 from wilsonian.streaming import LandmarkFeatures, with_precision
 
@@ -24,25 +25,6 @@ LEARNING_ROWS, LEARNING_RANK = 2000, 512
 LANDMARK_ROWS, LANDMARK_STEPS = 6000, 100
 # Landmarks are chosen from at most this many rows per landmark of the largest rank.
 POOL_PER_LANDMARK = 8
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """The choices of a fit, as in :class:`wilsonian.ReducedGPRegressor`."""
-
-    amplitude: float
-    noise: float
-    rank: int | None  # None: as many as the cutoff rule asks for, at most `max_rank`
-    max_rank: int
-    cutoff: Any  # "auto", None, a number of modes, or an AbstractCutoff
-    threshold: float
-    input_dependent: bool
-    learn: str | None  # "all", "scale" or None
-    move_landmarks: bool | None  # None: where the budget leaves learnable modes unresolved
-    ard: bool
-    restarts: int
-    max_iterations: int
-    dtype: Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,9 +133,7 @@ def choose_landmarks(
     rank = budget if plan.rank else min(64, budget)
     chosen = None
     while True:
-        chosen = randomly_pivoted_cholesky(
-            hyperparameters.kernel, pool, rank, random, start=chosen
-        )
+        chosen = randomly_pivoted_cholesky(hyperparameters.kernel, pool, rank, random, start=chosen)
         count = len(chosen.indices)
         kept = _kept_modes(chosen, hyperparameters, rows, plan.threshold)
         met = kept < count
@@ -194,7 +174,7 @@ def set_scale(modes: Modes, hyperparameters: Hyperparameters) -> Hyperparameters
 def resolve_cutoff(modes: Modes, amplitude: float, noise: float, plan: Plan) -> AbstractCutoff:
     """The plan's cutoff for these modes.
 
-    Raises ValueError if it asks for more modes than there are, or is none of the allowed forms.
+    Raises ValueError if it asks for more modes than there are.
     """
     count, cutoff = len(modes.eigenvalues), plan.cutoff
     if cutoff is None:
@@ -207,28 +187,11 @@ def resolve_cutoff(modes: Modes, amplitude: float, noise: float, plan: Plan) -> 
             plan.threshold, noise, modes.sample_size, amplitude * modes.tail, population
         )
         return RankCutoff(int(rule.rank(jax.numpy.asarray(amplitude * modes.eigenvalues))))
-    if isinstance(cutoff, int | np.integer) and not isinstance(cutoff, bool):
-        if not 0 <= cutoff <= count:
+    if isinstance(cutoff, int | np.integer):
+        if cutoff > count:
             raise ValueError(
                 f"`cutoff` keeps {cutoff} modes, but {count} are resolved; pass 0 to {count}, or "
                 "raise `rank`."
             )
         return RankCutoff(int(cutoff))
-    if isinstance(cutoff, float) and np.isfinite(cutoff) and cutoff >= 0:
-        return SharpCutoff(cutoff)
-    raise ValueError(
-        f"`cutoff` must be 'auto', None, a number of modes, an eigenvalue scale (float) or a "
-        f"cutoff object, got {cutoff!r}."
-    )
-
-
-def expected_loss(process: ReducedProcess) -> float:
-    r"""Expected rise in mean squared error, targets scaled, from what was cut: under the prior an
-    eliminated mode costs :math:`\lambda_q` instead of :math:`\lambda_q (1 - L_q)`. Of unresolved
-    modes only the trace is known; each is at most as learnable as the last resolved one, so their
-    share is an upper bound."""
-    modes, theory = process.modes, process.theory
-    eigenvalues = process.amplitude * modes.eigenvalues
-    learned = np.asarray(learnability(eigenvalues, theory.ridge.mean(), modes.sample_size))
-    lost = (1 - np.asarray(theory.weights)) * eigenvalues @ learned
-    return float(lost + process.amplitude * modes.tail * (learned[-1] if len(learned) else 1.0))
+    return SharpCutoff(float(cutoff))

@@ -1,4 +1,4 @@
-"""One verb for every theory: split its modes at a cutoff, let the lost ones renormalize the rest."""
+"""One verb for every theory: split its modes at a cutoff, let the lost renormalize the kept."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from wilsonian.kernels import Scalar
@@ -60,8 +61,9 @@ class LearnabilityCutoff(AbstractCutoff):
         \qquad \sigma_\kappa^2 = \sigma^2 + \sum_{q > \kappa} \lambda_q + \text{tail},
 
     scanned upward from :math:`\kappa = 0` (science notes, section 6; paper eq. 37). If no mode
-    meets it, all are kept. The spectrum must be in descending order. Modes of the sample decouple:
-    for them `renormalizes` is False and :math:`\sigma_\kappa^2` stays bare.
+    meets it, all are kept. The spectrum must be in descending order, and `ridge` is the bare one:
+    it counts every mode's variance anew, also of modes integrated out before. Modes of the sample
+    decouple: for them `renormalizes` is False and :math:`\sigma_\kappa^2` stays bare.
     """
 
     threshold: Scalar
@@ -90,9 +92,11 @@ def learnability(
     eigenvalues: Float[Array, "..."], ridge: Scalar | Float[Array, "..."], sample_size: Scalar
 ) -> Float[Array, "..."]:
     r"""Fraction of a mode's coefficient that n samples teach,
-    :math:`n \lambda / (\sigma^2 + n \lambda)` (paper eq. 37)."""
+    :math:`n \lambda / (\sigma^2 + n \lambda)` (paper eq. 37); zero for a mode of no variance,
+    whatever the ridge."""
     signal = sample_size * eigenvalues
-    return signal / (ridge + signal)
+    total = ridge + signal
+    return jnp.where(total > 0, signal / jnp.where(total > 0, total, 1.0), 0.0)
 
 
 class AbstractTheory(eqx.Module):
@@ -109,9 +113,7 @@ class AbstractTheory(eqx.Module):
         """Fraction of each mode not integrated out yet."""
 
     @abc.abstractmethod
-    def absorb(
-        self: Theory, kept: Float[Array, " modes"], lost: Float[Array, " modes"]
-    ) -> Theory:
+    def absorb(self: Theory, kept: Float[Array, " modes"], lost: Float[Array, " modes"]) -> Theory:
         """The theory of the kept fractions, renormalized by the lost ones."""
 
     @abc.abstractmethod
@@ -133,6 +135,22 @@ def coarse_grain(theory: Theory, cutoff: AbstractCutoff) -> Theory:
 
 
 def flow(theory: AbstractTheory, cutoffs: AbstractCutoff) -> PyTree[Array]:
-    """Summaries of `theory` coarse grained from the start to each of `cutoffs`: one cutoff whose
-    array fields carry a leading axis, e.g. `SharpCutoff(jnp.geomspace(1e-4, 1, 50))`."""
-    return eqx.filter_vmap(lambda cutoff: coarse_grain(theory, cutoff).summary())(cutoffs)
+    """Summaries of `theory` coarse grained from the start to each of `cutoffs`: one cutoff some of
+    whose fields carry a leading axis, e.g. `SharpCutoff(jnp.geomspace(1e-4, 1, 50))`; scalar
+    fields are shared by all.
+
+    Raises ValueError when no field has an axis, or the axes differ in length.
+    """
+    lengths = {np.shape(leaf)[0] for leaf in jax.tree.leaves(cutoffs) if np.ndim(leaf)}
+    if len(lengths) != 1:
+        raise ValueError(
+            f"the fields of `cutoffs` have leading axes of lengths {sorted(lengths)}; pass one "
+            "array of cutoffs, e.g. SharpCutoff(jnp.geomspace(1e-4, 1, 50))."
+        )
+    # NumPy arrays are cutoffs as much as JAX's, and a scalar array is as constant as a float.
+    cutoffs = jax.tree.map(lambda leaf: jnp.asarray(leaf) if np.ndim(leaf) else leaf, cutoffs)
+    over_cutoffs = eqx.filter_vmap(
+        lambda cutoff: coarse_grain(theory, cutoff).summary(),
+        in_axes=lambda leaf: 0 if np.ndim(leaf) else None,
+    )
+    return over_cutoffs(cutoffs)

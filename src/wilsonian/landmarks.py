@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -97,7 +98,8 @@ def _accept(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sequential Cholesky of a proposed block with rejection: accepted positions and their
     lower factor."""
-    block, kept = block.copy(), []
+    block = block.copy()
+    kept: list[int] = []
     for position, variance in enumerate(proposed):
         pivot = block[position, position]
         if len(kept) < limit and pivot > floor and random.random() * variance < pivot:
@@ -121,10 +123,10 @@ def _not_semidefinite(value: float) -> str:
 
 
 @eqx.filter_jit
-def _gram(kernel: Kernel, X: jax.Array, Z: jax.Array) -> jax.Array:
+def _gram(kernel: Kernel, X: Any, Z: Any) -> jax.Array:
     return kernel.gram(X, Z)
 
 
 @eqx.filter_jit
-def _diagonal(kernel: Kernel, X: jax.Array) -> jax.Array:
+def _diagonal(kernel: Kernel, X: Any) -> jax.Array:
     return kernel.diagonal(X)

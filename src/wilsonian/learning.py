@@ -54,17 +54,23 @@ class Sample:
         return Sample(self.X[chosen], self.y[chosen], self.weights[chosen])
 
     def arrays(self, dtype: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-        return tuple(jnp.asarray(value, dtype) for value in (self.X, self.y, self.weights))
+        return (
+            jnp.asarray(self.X, dtype),
+            jnp.asarray(self.y, dtype),
+            jnp.asarray(self.weights, dtype),
+        )
 
     def mean_square(self) -> float:
         return float(np.mean(self.weights @ self.y**2 / self.weights.sum()))
 
 
+def has_length_scale(node: Any) -> bool:
+    """Whether a part of a kernel measures inputs in units of its own."""
+    return isinstance(node, AbstractStationary | Rescaled)
+
+
 def length_scaled(kernel: Kernel, change: Callable[[Any], Any]) -> Kernel:
     """`kernel` with every length scale replaced by `change(length_scale)`."""
-
-    def has_length_scale(node):
-        return isinstance(node, AbstractStationary | Rescaled)
 
     def replace(node):
         if isinstance(node, Rescaled):
@@ -84,15 +90,15 @@ def starting_kernels(kernel: Kernel, X: np.ndarray, ard: bool) -> list[Kernel]:
         kernel = length_scaled(kernel, lambda scale: np.broadcast_to(scale, X.shape[1]) + 0.0)
     spread = X.std(axis=0)
     spread = np.where(spread > 0, spread, spread[spread > 0].mean() if spread.any() else 1.0)
-    scales: list[Any] = []
-    length_scaled(kernel, lambda scale: scales.append(scale) or scale)
 
     def from_data(factor):
         per_column = factor * np.sqrt(X.shape[1]) * spread
         one = float(np.exp(np.mean(np.log(per_column))))
         return length_scaled(kernel, lambda scale: per_column if np.ndim(scale) else one)
 
-    return [kernel, *(from_data(factor) for factor in (0.25, 0.5, 1.0, 2.0) if scales)]
+    if not any(map(has_length_scale, jax.tree.leaves(kernel, is_leaf=has_length_scale))):
+        return [kernel]
+    return [kernel, *(from_data(factor) for factor in (0.25, 0.5, 1.0, 2.0))]
 
 
 def learn(
@@ -170,7 +176,9 @@ def _minimize(candidate, fixed, data, scale, input_dependent, max_iterations):
     )
     log_kernel, log_amplitude, log_noise = unravel(jnp.asarray(result.x))
     best = Candidate(log_kernel, log_amplitude, log_noise, candidate.landmarks)
-    at_bound = int(sum(min(x - low, high - x) < 1e-6 for x, (low, high) in zip(result.x, bounds)))
+    at_bound = int(
+        sum(min(x - low, high - x) < 1e-6 for x, (low, high) in zip(result.x, bounds, strict=True))
+    )
     message = (
         f"L-BFGS-B {'converged' if result.success else 'stopped'} after {result.nit} iterations "
         f"on {len(data[0])} rows with {len(candidate.landmarks)} landmarks: log evidence "
@@ -179,8 +187,11 @@ def _minimize(candidate, fixed, data, scale, input_dependent, max_iterations):
         + ("." if result.success else f" ({result.message}).")
     )
     return result.fun, Hyperparameters(
-        best.kernel(fixed), float(np.exp(log_amplitude)), float(np.exp(log_noise)),
-        bool(result.success), message,
+        best.kernel(fixed),
+        float(np.exp(log_amplitude)),
+        float(np.exp(log_noise)),
+        bool(result.success),
+        message,
     )
 
 
@@ -228,8 +239,11 @@ def move_landmarks(
         f"and gained {gain:.4f} nats per row."
     )
     moved = Hyperparameters(
-        kernel, float(np.exp(candidate.log_amplitude)), float(np.exp(candidate.log_noise)),
-        hyperparameters.converged and len(losses) == steps, message,
+        kernel,
+        float(np.exp(candidate.log_amplitude)),
+        float(np.exp(candidate.log_noise)),
+        hyperparameters.converged and len(losses) == steps,
+        message,
     )
     return moved, np.asarray(candidate.landmarks, float)
 
@@ -260,6 +274,4 @@ def learn_scale(
         bounds=bounds,
     )
     amplitude, noise = np.exp(result.x)
-    return dataclasses.replace(
-        hyperparameters, amplitude=float(amplitude), noise=float(noise)
-    )
+    return dataclasses.replace(hyperparameters, amplitude=float(amplitude), noise=float(noise))

@@ -12,11 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
-from wilsonian.flow import AbstractCutoff, RankCutoff, coarse_grain
+from wilsonian.flow import AbstractCutoff, RankCutoff, coarse_grain, flow, learnability
+from wilsonian.records import FlowRecord, SpectrumRecord
 from wilsonian.ridges import BareRidge, UniformRidge
 from wilsonian.spectrum import Measure, Spectrum, eigenvalue_floor
-from wilsonian.streaming import LandmarkFeatures, Statistics
-from wilsonian.wilson import ModeTheory, ModeSummary
+from wilsonian.streaming import LandmarkFeatures, Statistics, with_precision
+from wilsonian.wilson import ModeSummary, ModeTheory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +69,15 @@ class Modes:
         coefficients = (vectors.T @ cross) / (size * np.sqrt(values)[:, None])
         tail = max((statistics.diagonal - np.trace(statistics.gram)) / size, 0.0)
         return cls(
-            features, vectors, values, tail, coefficients, square / scale**2, mean, scale, size,
+            features,
+            vectors,
+            values,
+            tail,
+            coefficients,
+            square / scale**2,
+            mean,
+            scale,
+            size,
             measure,
         )
 
@@ -78,7 +87,10 @@ class Modes:
         total = noise + amplitude * self.tail
         ridge = UniformRidge(total) if self.measure == "population" else BareRidge(total)
         return ModeTheory(
-            spectrum, ridge, jnp.asarray(self.coefficients), jnp.asarray(self.target_square),
+            spectrum,
+            ridge,
+            jnp.asarray(self.coefficients),
+            jnp.asarray(self.target_square),
             self.sample_size,
         )
 
@@ -115,15 +127,23 @@ class ReducedProcess:
         cls, modes: Modes, amplitude: float, noise: float, cutoff: AbstractCutoff
     ) -> ReducedProcess:
         """Posterior under a uniform ridge, in closed form from the statistics in `modes`."""
-        theory = coarse_grain(modes.theory(amplitude, noise), cutoff)
+        whole = modes.theory(amplitude, noise)
+        theory = with_precision(coarse_grain(whole, cutoff), float)
         kept_root, kept = _kept_root(modes, amplitude, theory)
         learned = np.asarray(theory.learnabilities())[kept]
         coefficients = np.asarray(theory.coefficients())[kept]
         bare = modes.rotation[:, kept] / np.sqrt(modes.eigenvalues[kept])
         lost = float(theory.ridge.mean()) - noise
         return cls(
-            modes, amplitude, noise, theory, bare @ coefficients, kept_root * np.sqrt(1 - learned),
-            kept_root, max(lost, 0.0) if modes.measure == "population" else None, 0.0,
+            modes,
+            amplitude,
+            noise,
+            theory,
+            bare @ coefficients,
+            kept_root * np.sqrt(1 - learned),
+            kept_root,
+            max(lost, 0.0) if modes.measure == "population" else None,
+            0.0,
         )
 
     def with_lost_range(self, X: np.ndarray) -> ReducedProcess:
@@ -179,6 +199,17 @@ class ReducedProcess:
             lost = self.uniform_lost + np.maximum(lost - self.largest_lost, 0.0)
         return mean, np.einsum("ij,ij->i", spread, spread) + lost
 
+    def leave_one_out(self, X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        r"""Means (rows, outputs), in the target's units, and variances (rows,), targets scaled, at
+        training rows had each been left out: with latent variance :math:`s` and ridge
+        :math:`\sigma_c^2`, :math:`h = s / \sigma_c^2`, they are :math:`y - (y - \bar f) / (1 - h)`
+        and :math:`s / (1 - h)` (Rasmussen and Williams 2006, sec. 5.4.2). For a uniform ridge."""
+        features = self._features(X)
+        spread = features @ self.root
+        variance = np.einsum("ij,ij->i", spread, spread)
+        rest = np.maximum(1 - variance / float(self.theory.ridge.mean()), 1e-10)
+        return y - (y - self.mean(X)) / rest[:, None], variance / rest
+
     def covariance(self, X: np.ndarray) -> np.ndarray:
         """Posterior covariance (rows, rows) of the latent function, targets scaled; its diagonal
         is the variance of :meth:`moments`."""
@@ -187,22 +218,66 @@ class ReducedProcess:
         prior = self.amplitude * np.asarray(
             _gram(self.modes.features, jnp.asarray(X, self.modes.features.landmarks.dtype)), float
         )
-        covariance = spread @ spread.T + prior - kept @ kept.T
-        covariance[np.diag_indices_from(covariance)] = self.moments(X)[1]
-        return covariance
+        lost = prior - kept @ kept.T
+        diagonal = np.maximum(np.diagonal(lost), 0.0)
+        wanted = self.moments(X)[1] - np.einsum("ij,ij->i", spread, spread)
+        # Where a uniform theory calls the lost variance smaller than K_> is here, K_> is scaled
+        # down as a whole: replacing its diagonal alone could leave it indefinite.
+        shrink = np.sqrt(np.minimum(wanted / np.where(diagonal > 0, diagonal, np.inf), 1.0))
+        lost = shrink[:, None] * lost * shrink
+        lost[np.diag_indices_from(lost)] = wanted
+        return spread @ spread.T + lost
 
     def flow(self) -> ModeSummary:
         """The flow at every cutoff from no mode kept to all, from the statistics alone."""
-        with jax.enable_x64(True):
-            whole = self.modes.theory(self.amplitude, self.noise)
-            cutoffs = RankCutoff(jnp.arange(len(self.modes.eigenvalues) + 1))
-            return _flow(whole, cutoffs)
+        whole = self.modes.theory(self.amplitude, self.noise)
+        return _flow(whole, RankCutoff(jnp.arange(len(self.modes.eigenvalues) + 1)))
+
+    def learnabilities(self) -> np.ndarray:
+        """Learnability of every resolved mode at the fitted ridge."""
+        eigenvalues = jnp.asarray(self.amplitude * self.modes.eigenvalues)
+        return np.asarray(
+            learnability(eigenvalues, self.theory.ridge.mean(), self.modes.sample_size)
+        )
+
+    def expected_loss(self) -> float:
+        r"""Expected rise in mean squared error, targets scaled, from what was cut: under the prior
+        an eliminated mode costs :math:`\lambda_q` instead of :math:`\lambda_q (1 - L_q)`. Of
+        unresolved modes only the trace is known; each is at most as learnable as the last resolved
+        one, so their share is an upper bound."""
+        learned = self.learnabilities()
+        lost = (1 - np.asarray(self.theory.weights)) * self.modes.eigenvalues
+        tail = self.modes.tail * (learned[-1] if len(learned) else 1.0)
+        return float(self.amplitude * (lost @ learned + tail))
+
+    def flow_record(self, unit: float) -> FlowRecord:
+        """The flow in the target's units; `unit` is its squared scale."""
+        summary = self.flow()
+        ridge = np.asarray(summary.ridge)
+        signal = self.modes.sample_size * self.amplitude * np.append(self.modes.eigenvalues, 0.0)
+        return FlowRecord(
+            kept=np.asarray(summary.kept).round().astype(int),
+            ridge=ridge * unit,
+            evidence_ridge=np.asarray(summary.evidence_ridge) * unit,
+            learnability=signal / (ridge + signal),
+            evidence=np.asarray(summary.log_evidence),
+        )
+
+    def spectrum_record(self, unit: float, threshold: float) -> SpectrumRecord:
+        """The spectrum in the target's units; `unit` is its squared scale."""
+        modes = self.modes
+        return SpectrumRecord(
+            eigenvalues=self.amplitude * modes.eigenvalues * unit,
+            learnability=self.learnabilities(),
+            target_power=np.mean((modes.coefficients * modes.target_scale) ** 2, axis=1),
+            kept=self.kept,
+            tail=self.amplitude * modes.tail * unit,
+            threshold=threshold,
+        )
 
 
 @eqx.filter_jit
 def _flow(theory: ModeTheory, cutoffs: RankCutoff) -> ModeSummary:
-    from wilsonian.flow import flow
-
     return flow(theory, cutoffs)
 
 

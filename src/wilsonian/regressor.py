@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -13,21 +14,21 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from wilsonian.fitting import (
-    Plan,
     Prepared,
-    expected_loss,
     prepare,
     resolve_cutoff,
     set_scale,
 )
 from wilsonian.flow import AbstractCutoff
-from wilsonian.kernels import Kernel, Matern52, as_kernel
+from wilsonian.kernels import Matern52, as_kernel
 from wilsonian.learning import Sample
-from wilsonian.records import FlowRecord, SpectrumRecord
+from wilsonian.plan import Plan
 from wilsonian.reduced import Modes, ReducedProcess
+from wilsonian.sampling import merge_repeated_rows
 from wilsonian.streaming import Statistics, accumulate, row_blocks
 
 Blocks = Callable[[], Iterable[tuple[np.ndarray, np.ndarray, np.ndarray | None]]]
+MERGED_ROWS = 20_000  # up to here repeated rows are merged, and the order of rows does not matter
 
 
 class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -148,9 +149,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         target, or a parameter outside its range.
         """
         X, y, weights = self._check(X, y, sample_weight, reset=True)
-        return self.fit_blocks(
-            X, y, lambda: row_blocks(X, y, weights, self.block_size), len(X), weights
-        )
+        return self._fit_arrays(X, y, weights)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReducedGPRegressor:
         """Add rows. The first call chooses landmarks and kernel; later ones add to the sufficient
@@ -164,19 +163,22 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         first = not hasattr(self, "process_")
         X, y, weights = self._check(X, y, sample_weight, reset=first)
         if first:
-            blocks = lambda: row_blocks(X, y, weights, self.block_size)  # noqa: E731
-            return self.fit_blocks(X, y, blocks, len(X), weights)
+            return self._fit_arrays(X, y, weights)
         if y.shape[1] != len(self.statistics_.offset):
             raise ValueError(
                 f"y has {y.shape[1]} outputs, the model was fitted with "
                 f"{len(self.statistics_.offset)}."
             )
         with jax.enable_x64(True):
-            statistics = self.statistics_
-            blocks_of_rows = row_blocks(X, y, weights, self.block_size)
-            for statistics in accumulate(self.prepared_.features, statistics, blocks_of_rows):
-                pass
-            return self._finish(self.prepared_, statistics, X, None)
+            blocks = row_blocks(X, y, weights, self.block_size)
+            *_, statistics = accumulate(self.prepared_.features, self.statistics_, blocks)
+            return self.finish(self.prepared_, statistics, X)
+
+    def _fit_arrays(self, X: np.ndarray, y: np.ndarray, weights: np.ndarray) -> ReducedGPRegressor:
+        if len(X) <= MERGED_ROWS:
+            X, y, weights = merge_repeated_rows(X, y, weights)
+        blocks = functools.partial(row_blocks, X, y, weights, self.block_size)
+        return self.fit_blocks(X, y, blocks, len(X), weights)
 
     def fit_blocks(
         self,
@@ -193,9 +195,9 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         with jax.enable_x64(True):
             prepared = self.prepare(X, y, rows, sample_weight)
             statistics = self.no_statistics(prepared, y, sample_weight)
-            for statistics in accumulate(prepared.features, statistics, blocks()):
-                pass
-            return self._finish(prepared, statistics, X, blocks)
+            for running in accumulate(prepared.features, statistics, blocks()):
+                statistics = running
+            return self.finish(prepared, statistics, X, blocks)
 
     def prepare(
         self,
@@ -214,7 +216,11 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         kernel = Matern52() if self.kernel is None else as_kernel(self.kernel)
         with jax.enable_x64(True):
             return prepare(
-                kernel, sample, rows, plan, np.random.default_rng(seed),
+                kernel,
+                sample,
+                rows,
+                plan,
+                np.random.default_rng(seed),
                 landmarks=None if self.landmarks is None else self._given_landmarks(X.shape[1]),
                 progress=progress,
             )
@@ -226,10 +232,15 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         weights = np.ones(len(y)) if sample_weight is None else sample_weight
         return Statistics.empty(prepared.features.rank, weights @ y / weights.sum())
 
-    def _finish(
-        self, prepared: Prepared, statistics: Statistics, X: np.ndarray, blocks: Blocks | None
+    def finish(
+        self,
+        prepared: Prepared,
+        statistics: Statistics,
+        X: np.ndarray,
+        blocks: Blocks | None = None,
     ) -> ReducedGPRegressor:
-        """Last step of a fit, once all rows are in `statistics`: scale, cutoff, posterior."""
+        """Last step of a fit, once all rows are in `statistics`: scale, cutoff, posterior. `X` is
+        some of the inputs; an input-dependent ridge reads all `blocks` once more."""
         plan = self._plan(X.shape[1])
         self.prepared_, self.statistics_ = prepared, statistics
         with jax.enable_x64(True):
@@ -242,7 +253,9 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             amplitude, noise = hyperparameters.amplitude, hyperparameters.noise
             cutoff = resolve_cutoff(modes, amplitude, noise, plan)
             process = ReducedProcess.of(modes, amplitude, noise, cutoff)
-            if plan.input_dependent and blocks is not None:
+            if plan.input_dependent:
+                if blocks is None:
+                    raise ValueError("an input-dependent ridge needs the data again: use `fit`.")
                 process = process.input_dependent(blocks())
             process = process.with_lost_range(X[: 4 * self.block_size])
         self.kernel_, self.amplitude_ = hyperparameters.kernel, amplitude
@@ -260,10 +273,10 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             ridge = float(process.theory.ridge.mean())
             self.noise_, self.ridge_ = process.noise * unit, ridge * unit
             self.n_modes_ = process.kept
-            self.expected_loss_ = expected_loss(process) * unit
+            self.expected_loss_ = process.expected_loss() * unit
             self.log_marginal_likelihood_value_ = float(process.theory.log_evidence())
-            self.flow_ = _flow_record(process, unit)
-            self.spectrum_ = _spectrum_record(process, unit, self.threshold)
+            self.flow_ = process.flow_record(unit)
+            self.spectrum_ = process.spectrum_record(unit, self.threshold)
 
     def coarse_grained(self, cutoff: int | AbstractCutoff) -> ReducedGPRegressor:
         """A fitted copy that keeps the modes of another cutoff, without touching the data.
@@ -308,8 +321,10 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 return self._squeeze(process.mean(X)), self._squeeze(
                     covariance[..., None] * scale**2
                 )
-            parts = [process.moments(block) if return_std else (process.mean(block), None)
-                     for block in _chunks(X, self.block_size)]
+            parts = [
+                process.moments(block) if return_std else (process.mean(block), None)
+                for block in _chunks(X, self.block_size)
+            ]
         mean = self._squeeze(np.concatenate([part[0] for part in parts]))
         if not return_std:
             return mean
@@ -322,12 +337,12 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         mean, covariance = self.predict(X, return_cov=True)
         random = check_random_state(random_state)
         if mean.ndim == 1:
-            return random.multivariate_normal(mean, covariance, n_samples).T
+            return random.multivariate_normal(mean, covariance, n_samples, "ignore").T
         draws = [
-            random.multivariate_normal(mean[:, k], covariance[..., k], n_samples).T[:, None]
+            random.multivariate_normal(mean[:, k], covariance[..., k], n_samples, "ignore").T
             for k in range(mean.shape[1])
         ]
-        return np.hstack(draws)
+        return np.stack(draws, axis=1)
 
     def log_marginal_likelihood(
         self, amplitude: float | None = None, noise: float | None = None
@@ -337,93 +352,54 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         process = self.process_
         with jax.enable_x64(True):
-            amplitude = process.amplitude if amplitude is None else amplitude
-            noise = process.noise if noise is None else noise
-            cutoff = resolve_cutoff(
-                process.modes, amplitude, noise,
-                dataclasses.replace(self._plan(self.n_features_in_), cutoff=process.kept),
+            whole = process.modes.theory(
+                process.amplitude if amplitude is None else amplitude,
+                process.noise if noise is None else noise,
             )
-            theory = ReducedProcess.of(process.modes, amplitude, noise, cutoff).theory
-            return float(theory.log_evidence())
+            kept = process.theory.weights
+            return float(whole.absorb(kept=kept, lost=1 - kept).log_evidence())
 
     # Checks -------------------------------------------------------------------------------------
 
     def _check(self, X, y, sample_weight, reset):
         X, y = validate_data(
-            self, X, y, reset=reset, dtype=float, multi_output=True, y_numeric=True,
+            self,
+            X,
+            y,
+            reset=reset,
+            dtype=float,
+            multi_output=True,
+            y_numeric=True,
             ensure_min_samples=2 if reset else 1,
         )
-        self._outputs = y.ndim
+        if reset:
+            self._target_dimensions = y.ndim
         y = np.asarray(y, float).reshape(len(y), -1)
-        weights = None
-        if sample_weight is not None:
-            weights = _check_sample_weight(sample_weight, X, dtype=float, ensure_non_negative=True)
+        weights = _check_sample_weight(sample_weight, X, dtype=float, ensure_non_negative=True)
+        if not np.any(weights > 0):
+            raise ValueError("all values of `sample_weight` are zero: no row counts.")
+        if np.any(weights == 0):
             X, y, weights = X[weights > 0], y[weights > 0], weights[weights > 0]
         if reset:
             for k, column in enumerate(y.T):
-                if len(column) == 0 or np.ptp(column) == 0:
-                    value = f"every value is {column[0]:g}" if len(column) else "no row has weight"
+                if np.ptp(column) == 0:
                     raise ValueError(
-                        f"`y` is constant in output {k} ({value}): there is nothing to learn; "
-                        "check the target column."
+                        f"`y` is constant in output {k} (every value is {column[0]:g}): there is "
+                        "nothing to learn; check the target column."
                     )
         return X, y, weights
 
     def _squeeze(self, values: np.ndarray) -> np.ndarray:
-        return values[..., 0] if self._outputs == 1 else values
+        return values[..., 0] if self._target_dimensions == 1 else values
 
     def _given_landmarks(self, columns: int) -> np.ndarray:
         points = np.asarray(self.landmarks, float)
         if points.ndim != 2 or points.shape[1] != columns or not len(points):
-            raise ValueError(
-                f"`landmarks` must have shape (rank, {columns}), got {points.shape}."
-            )
+            raise ValueError(f"`landmarks` must have shape (rank, {columns}), got {points.shape}.")
         return points
 
     def _plan(self, columns: int) -> Plan:
-        """The parameters, checked; raises ValueError naming the one that is off."""
-        rank = None if isinstance(self.rank, str) and self.rank == "auto" else self.rank
-        for name, value in (("rank", rank), ("max_rank", self.max_rank)):
-            integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-            if value is not None and not (integer and value > 0):
-                raise ValueError(f"`{name}` must be a positive integer, got {value!r}.")
-        for name in ("amplitude", "noise"):
-            value = getattr(self, name)
-            if not (np.isscalar(value) and np.isfinite(value) and value > 0):
-                raise ValueError(
-                    f"`{name}` must be a positive number, got {value!r}; a noise of 1e-8 of the "
-                    "target's variance is as good as none."
-                )
-        if not 0 < self.threshold < 1:
-            raise ValueError(
-                f"`threshold` is a learnability between 0 and 1, got {self.threshold!r}; try 0.1."
-            )
-        choices = {
-            "ridge": ("uniform", "input-dependent"),
-            "optimizer": ("l-bfgs-b", None),
-            "learn": ("all", "scale"),
-            "move_landmarks": ("auto", True, False),
-            "ard": ("auto", True, False),
-            "dtype": ("float64", "float32"),
-        }
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"`{name}` must be one of {allowed}, got {getattr(self, name)!r}.")
-        return Plan(
-            amplitude=float(self.amplitude),
-            noise=float(self.noise),
-            rank=None if rank is None else int(rank),
-            max_rank=int(self.max_rank),
-            cutoff=self.cutoff,
-            threshold=float(self.threshold),
-            input_dependent=self.ridge == "input-dependent",
-            learn=None if self.optimizer is None else self.learn,
-            move_landmarks=None if self.move_landmarks == "auto" else bool(self.move_landmarks),
-            ard=columns <= 32 if self.ard == "auto" else bool(self.ard),
-            restarts=int(self.n_restarts),
-            max_iterations=int(self.max_iterations),
-            dtype=np.dtype(self.dtype).type,
-        )
+        return Plan.of(self.get_params(deep=False), columns)
 
 
 def _location_and_scale(
@@ -438,34 +414,3 @@ def _location_and_scale(
 def _chunks(X: np.ndarray, size: int) -> Iterator[np.ndarray]:
     for start in range(0, len(X), size):
         yield X[start : start + size]
-
-
-def _flow_record(process: ReducedProcess, unit: float) -> FlowRecord:
-    summary = process.flow()
-    modes = process.modes
-    eigenvalues = np.append(process.amplitude * modes.eigenvalues, 0.0)
-    ridge = np.asarray(summary.ridge)
-    signal = modes.sample_size * eigenvalues
-    return FlowRecord(
-        kept=np.asarray(summary.kept).round().astype(int),
-        ridge=ridge * unit,
-        evidence_ridge=np.asarray(summary.evidence_ridge) * unit,
-        learnability=signal / (ridge + signal),
-        evidence=np.asarray(summary.log_evidence),
-    )
-
-
-def _spectrum_record(process: ReducedProcess, unit: float, threshold: float) -> SpectrumRecord:
-    modes = process.modes
-    eigenvalues = process.amplitude * modes.eigenvalues
-    signal = modes.sample_size * eigenvalues
-    ridge = float(process.theory.ridge.mean())
-    power = modes.coefficients**2 @ modes.target_scale**2
-    return SpectrumRecord(
-        eigenvalues=eigenvalues * unit,
-        learnability=signal / (ridge + signal),
-        target_power=power,
-        kept=process.kept,
-        tail=process.amplitude * modes.tail * unit,
-        threshold=threshold,
-    )

@@ -1,4 +1,4 @@
-"""Ridges: the noise a regression runs with, and how it absorbs the modes that are integrated out."""
+"""Ridges: the noise a regression runs with, and how it absorbs modes that are integrated out."""
 
 from __future__ import annotations
 
@@ -87,14 +87,13 @@ class DressedRidge(AbstractRidge):
 
     bare: Scalar
     sample_size: Scalar
-    lost: Float[Array, " modes"]
+    lost: Scalar | Float[Array, " modes"] = 0.0  # eigenvalues integrated out so far
     tail: Scalar = 0.0
 
     def absorb(self, lost):
-        lost_eigenvalues = self.lost + lost.kept_eigenvalues
-        return DressedRidge(
-            self.bare, self.sample_size, lost_eigenvalues, self.tail + jnp.mean(lost.tail)
-        )
+        eigenvalues = self.lost + lost.kept_eigenvalues
+        tail = self.tail + jnp.mean(lost.tail)
+        return DressedRidge(self.bare, self.sample_size, eigenvalues, tail)
 
     def matrix(self, points):
         return self.mean() * jnp.eye(points)
@@ -105,7 +104,8 @@ class DressedRidge(AbstractRidge):
 
 class FullRidge(AbstractRidge):
     r""":math:`\sigma^2 + K_>` as a matrix: nothing is approximated, so mean and evidence of the
-    theory do not depend on the cutoff. For tests and small data."""
+    theory do not depend on the cutoff. For tests and small data. Of the tail only the diagonal is
+    known, and enters."""
 
     values: Float[Array, "points points"]
 
@@ -122,42 +122,57 @@ class FullRidge(AbstractRidge):
 def effective_ridge(
     eigenvalues: Float[Array, " modes"], ridge: Scalar, sample_size: Scalar
 ) -> Float[Array, ""]:
-    r"""Solution :math:`s` of :math:`s = \sigma^2 + \sum_q \lambda_q / (1 + n \lambda_q / s)`.
+    r"""Solution :math:`s` of :math:`s = \sigma^2 + \sum_q \lambda_q s / (s + n \lambda_q)`.
 
-    The equation is :math:`g(s) = 1` with :math:`g = \sigma^2 / s + \sum_q \lambda_q / (s + n
-    \lambda_q)` convex and decreasing, so Newton's method from below is monotone and never leaves
-    the bracket :math:`[\sigma^2, \sigma^2 + \sum_q \lambda_q]`; it is run in :math:`\log s`, where
-    it also copes with twelve decades between bare ridge and tail. Differentiable. Equals
-    :math:`n \kappa` of learning-curve theory (Canatar et al. 2021, eq. 4). With a zero ridge and at
-    most n modes the solution is zero.
+    The right side is increasing and concave, so there is one positive solution, between
+    :math:`\sigma^2` and :math:`\sigma^2 + \sum_q \lambda_q`; Newton's method finds it in doubly
+    logarithmic coordinates, where both limits are straight lines. Equals :math:`n \kappa` of
+    learning-curve theory (Canatar et al. 2021, eq. 4). With a zero ridge and at most n positive
+    eigenvalues the solution is zero.
+
+    Differentiable, also there: :math:`\partial s / \partial \sigma^2 = 1 / (1 - \gamma)`,
+    :math:`\gamma = \sum_q [\lambda_q / (s + n \lambda_q)]^2 n` (science notes, section 4).
     """
-    eigenvalues = jnp.asarray(eigenvalues)
-    total = ridge + jnp.sum(eigenvalues)
-    tiny = jnp.finfo(total.dtype).tiny
+    dtype = jnp.result_type(eigenvalues, ridge, sample_size, 1.0)
+    eigenvalues, ridge, sample_size = (
+        jnp.asarray(value, dtype) for value in (eigenvalues, ridge, sample_size)
+    )
+    tiny = 1e6 * jnp.finfo(dtype).tiny
 
-    def excess(log_ridge, eigenvalues, ridge, sample_size):
-        value = jnp.exp(log_ridge)
-        return ridge / value + jnp.sum(eigenvalues / (value + sample_size * eigenvalues)) - 1
+    def renormalized(value, eigenvalues, ridge, sample_size):
+        total = value + sample_size * eigenvalues
+        share = jnp.where(total > 0, value / jnp.where(total > 0, total, 1.0), 1.0)
+        return ridge + jnp.sum(eigenvalues * share)
 
-    def solve(excess_of):
-        slope_of = jax.grad(excess_of)
-        low = jnp.log(jnp.maximum(ridge, tiny * 1e6))
-        high = jnp.log(jnp.maximum(total, tiny * 1e6))
+    def solve(*_):
+        def step(state):
+            low, high, current, _, count = state
+            value = jnp.exp(current)
+            right, slope = jax.value_and_grad(renormalized)(value, eigenvalues, ridge, sample_size)
+            excess = jnp.log(right) - current
+            low, high = jnp.where(excess > 0, current, low), jnp.where(excess > 0, high, current)
+            newton = current + excess / (1 - slope * value / right)
+            # A step to the very edge of the bracket is how Newton's method ends: it is inside.
+            inside = (newton >= low) & (newton <= high)
+            following = jnp.where(inside, newton, (low + high) / 2)
+            return low, high, following, jnp.abs(following - current), count + 1
 
-        def step(_, state):
-            low, high, current = state
-            value = excess_of(current)
-            low, high = jnp.where(value > 0, current, low), jnp.where(value > 0, high, current)
-            newton = current - value / slope_of(current)
-            inside = (newton > low) & (newton < high)
-            return low, high, jnp.where(inside, newton, (low + high) / 2)
+        def unfinished(state):
+            _, _, current, change, count = state
+            rounding = 4 * jnp.finfo(dtype).eps * jnp.maximum(jnp.abs(current), 1.0)
+            return (change > rounding) & (count < 200)
 
-        return jax.lax.fori_loop(0, 80, step, (low, high, high))[2]
+        low = jnp.log(jnp.maximum(ridge, tiny))
+        high = jnp.log(jnp.maximum(ridge + jnp.sum(eigenvalues), tiny))
+        start = (low, high, high, jnp.asarray(jnp.inf, dtype), 0)
+        value = jnp.exp(jax.lax.while_loop(unfinished, step, start)[2])
+        vanishes = (ridge <= 0) & (jnp.sum(eigenvalues > 0) <= sample_size)
+        # One more iteration of the equation itself removes the rounding of the logarithm.
+        return jnp.where(vanishes, 0.0, renormalized(value, eigenvalues, ridge, sample_size))
 
-    root = jax.lax.custom_root(
-        lambda log_ridge: excess(log_ridge, eigenvalues, ridge, sample_size),
-        jnp.log(jnp.maximum(total, tiny)),
-        lambda function, _: solve(function),
+    return jax.lax.custom_root(
+        lambda value: renormalized(value, eigenvalues, ridge, sample_size) - value,
+        jnp.zeros((), dtype),
+        solve,
         lambda tangent, right: right / tangent(jnp.ones_like(right)),
     )
-    return jnp.exp(root)

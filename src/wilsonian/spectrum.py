@@ -33,8 +33,21 @@ class Spectrum(eqx.Module):
         modes: Float[Array, "points modes"],
         tail: Float[Array, " points"] | None = None,
     ) -> Spectrum:
-        """A whole spectrum: every mode kept; `tail` zero when left out."""
+        """A whole spectrum: every mode kept; `tail` zero when left out.
+
+        Raises ValueError when the shapes do not fit together.
+        """
+        if modes.ndim != 2 or eigenvalues.shape != modes.shape[1:]:
+            raise ValueError(
+                f"`eigenvalues` has shape {eigenvalues.shape} and `modes` {modes.shape}; pass one "
+                "eigenvalue per column of `modes`, and one row per point."
+            )
         tail = jnp.zeros(modes.shape[0], modes.dtype) if tail is None else tail
+        if tail.shape != modes.shape[:1]:
+            raise ValueError(
+                f"`tail` has shape {tail.shape} and `modes` {modes.shape}; pass one value per "
+                "point, K(x, x) less what the modes carry there."
+            )
         return cls(eigenvalues, jnp.ones_like(eigenvalues), modes, tail)
 
     @classmethod
@@ -42,7 +55,7 @@ class Spectrum(eqx.Module):
         cls, eigenvalues: Float[Array, " modes"], tail: Float[Array, ""] | float = 0.0
     ) -> Spectrum:
         """A spectrum known by its averages only: one typical point, where every mode is one."""
-        eigenvalues = jnp.asarray(eigenvalues)
+        eigenvalues = 1.0 * jnp.asarray(eigenvalues)  # integers, too
         modes = jnp.ones((1, eigenvalues.shape[0]), eigenvalues.dtype)
         return cls.of(eigenvalues, modes, jnp.full(1, tail, eigenvalues.dtype))
 
@@ -114,8 +127,10 @@ def dense_spectrum(kernel: Any, X: Any, rank: int | None = None) -> Eigenfunctio
     \lambda_k)`. The result is marked as the spectrum of the *sample* `X`; to regress on other,
     far fewer points drawn from the same law, pass it through :func:`as_population`.
 
-    Raises ValueError if the kernel is not positive semidefinite on `X`.
+    Raises ValueError if the kernel is not positive semidefinite on `X`, or `rank` is not positive.
     """
+    if rank is not None and rank < 1:
+        raise ValueError(f"`rank` must be positive, got {rank}; leave it out to keep every mode.")
     kernel, X = as_kernel(kernel), check_points(X, "X")
     gram = kernel(X)
     check_finite_gram(gram)

@@ -20,16 +20,16 @@ class LandmarkFeatures(eqx.Module):
     that :math:`f(x) \cdot f(z)` is the Nystrom kernel."""
 
     kernel: Kernel
-    landmarks: jax.Array  # (rank, d)
-    whitening: jax.Array  # (rank, rank), L^{-T}
+    landmarks: Any  # (rank, d)
+    whitening: Any  # (rank, rank), L^{-T}
 
     @classmethod
     def of(cls, kernel: Kernel, landmarks: np.ndarray, root: np.ndarray) -> LandmarkFeatures:
         """Features of the landmarks whose kernel matrix has the lower Cholesky factor `root`."""
         identity = np.eye(len(root))
         whitening = scipy.linalg.solve_triangular(root, identity, lower=True).T
-        return cls(with_precision(kernel, landmarks.dtype), jnp.asarray(landmarks),
-                   jnp.asarray(whitening.astype(landmarks.dtype)))
+        dtype = landmarks.dtype
+        return cls(with_precision(kernel, dtype), landmarks, whitening.astype(dtype))
 
     @property
     def rank(self) -> int:
@@ -61,8 +61,15 @@ class Statistics:
         """No data yet."""
         outputs = len(offset)
         return cls(
-            0, 0.0, np.zeros((rank, rank)), np.zeros(rank), np.zeros((rank, outputs)),
-            np.zeros(outputs), np.zeros(outputs), 0.0, np.asarray(offset, float),
+            0,
+            0.0,
+            np.zeros((rank, rank)),
+            np.zeros(rank),
+            np.zeros((rank, outputs)),
+            np.zeros(outputs),
+            np.zeros(outputs),
+            0.0,
+            np.asarray(offset, float),
         )
 
     def __add__(self, other: Statistics) -> Statistics:
@@ -82,20 +89,25 @@ class Statistics:
         dtype = features.landmarks.dtype
         weights = np.ones(len(X)) if weights is None else weights
         y = y - self.offset
-        sums = _block(
-            features, X.astype(dtype), y.astype(dtype), np.sqrt(weights).astype(dtype)
-        )
+        sums = _block(features, X.astype(dtype), y.astype(dtype), np.sqrt(weights).astype(dtype))
         gram, feature_sum, cross, diagonal = (np.asarray(value, float) for value in sums)
         block = Statistics(
-            len(X), float(weights.sum()), gram, feature_sum, cross,
-            weights @ y, weights @ y**2, float(diagonal), self.offset,
+            len(X),
+            float(weights.sum()),
+            gram,
+            feature_sum,
+            cross,
+            weights @ y,
+            weights @ y**2,
+            float(diagonal),
+            self.offset,
         )
         return self + block
 
 
 @eqx.filter_jit
 def _block(features, X, y, root_weights):
-    # Mosts of the work: two matrix products of the block with (rank, rank).
+    # Most of the work: two matrix products of the block with (rank, rank).
     weighted = features(X) * root_weights[:, None]
     high = jax.lax.Precision.HIGHEST
     gram = jnp.matmul(weighted.T, weighted, precision=high)
@@ -117,10 +129,11 @@ def accumulate(
 
 
 def with_precision(tree: Any, dtype: Any) -> Any:
-    """`tree` with every floating-point leaf an array of `dtype`: leaves that are Python numbers
-    would be constants to the compiler, and each new value a new compilation."""
+    """`tree` with every floating-point leaf a NumPy array of `dtype`. Leaves that are Python
+    numbers would be constants to the compiler, and each new value a new compilation; JAX arrays
+    would lose their precision when copied or unpickled where float64 is not enabled."""
     return jax.tree.map(
-        lambda leaf: jnp.asarray(leaf, dtype) if eqx.is_inexact_array_like(leaf) else leaf, tree
+        lambda leaf: np.asarray(leaf, dtype) if eqx.is_inexact_array_like(leaf) else leaf, tree
     )
 
 

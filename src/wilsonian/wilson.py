@@ -252,9 +252,11 @@ class AveragedTheory(AbstractTheory):
         return jnp.sum(self.kept_weights * (1 - learned) ** 2 * self.target_power)
 
     def test_error(self) -> Float[Array, ""]:
-        r"""Mean squared error on the kept target by the deterministic equivalent,
-        :math:`E_g = [\sum_k (1 - L_k)^2 y_k^2 + \gamma \sigma_\varepsilon^2] / (1 - \gamma)` (science
-        notes, section 4); the whole target's adds the power of the eliminated modes."""
+        r"""Mean squared error on the kept target by the deterministic equivalent (science notes,
+        section 4); the whole target's adds the power of the eliminated modes.
+
+        .. math:: E_g = \Big[\sum_k (1 - L_k)^2 y_k^2 + \gamma \sigma_\varepsilon^2\Big] / (1 - \gamma)
+        """
         gamma = self.overfitting()
         return (self.bias() + gamma * self.label_noise) / (1 - gamma)
 
