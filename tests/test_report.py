@@ -235,7 +235,7 @@ def test_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path, monkeypat
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "replace", refuse)
-    with pytest.raises(OSError, match=r"Cannot write the report to .*report\.html.*denied.*try"):
+    with pytest.raises(OSError, match=r"^Cannot write '.*report\.html': you may not write in"):
         write_report(RUNS["no modes"], path)
     assert path.read_text() == "old"
     assert [child.name for child in tmp_path.iterdir()] == ["report.html"]
@@ -245,7 +245,7 @@ def test_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path, monkeypat
 def test_impossible_places_are_named_with_what_to_try(tmp_path, place):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError, match="try a file name in a folder that exists"):
+    with pytest.raises(OSError, match=r"^Cannot write '.*': .*; (create|choose|add) "):
         write_report(RUNS["no modes"], tmp_path / place)
     assert sorted(child.name for child in tmp_path.iterdir()) == ["file", "folder"]
 
@@ -259,5 +259,5 @@ def test_unwritable_folder_is_named(tmp_path, monkeypatch):
         return usual(path, mode, **options)
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(OSError, match=r"report\.html.*Permission denied.*try a file name"):
+    with pytest.raises(OSError, match=r"report\.html': you may not write in .*; choose"):
         write_report(RUNS["no modes"], tmp_path / "report.html")

@@ -119,6 +119,7 @@ class FullRidge(AbstractRidge):
         return jnp.mean(jnp.diagonal(self.values))
 
 
+@jax.jit  # compiled once per shape: an eager loop would be compiled at every call
 def effective_ridge(
     eigenvalues: Float[Array, " modes"], ridge: Scalar, sample_size: Scalar
 ) -> Float[Array, ""]:

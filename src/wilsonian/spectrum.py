@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -127,20 +128,33 @@ def dense_spectrum(kernel: Any, X: Any, rank: int | None = None) -> Eigenfunctio
     \lambda_k)`. The result is marked as the spectrum of the *sample* `X`; to regress on other,
     far fewer points drawn from the same law, pass it through :func:`as_population`.
 
+    Differentiable in the kernel's parameters. To compile it give `rank`: values are then not
+    checked, and modes below rounding are zero instead of left out.
+
     Raises ValueError if the kernel is not positive semidefinite on `X`, or `rank` is not positive.
     """
     if rank is not None and rank < 1:
         raise ValueError(f"`rank` must be positive, got {rank}; leave it out to keep every mode.")
     kernel, X = as_kernel(kernel), check_points(X, "X")
     gram = kernel(X)
-    check_finite_gram(gram)
+    compiled = isinstance(jax.lax.stop_gradient(gram), jax.core.Tracer)
+    if compiled and rank is None:
+        raise ValueError(
+            "how many modes the data resolve is not known in a compiled function; pass `rank`."
+        )
+    if not compiled:
+        check_finite_gram(gram)
     values, vectors = jnp.linalg.eigh((gram + gram.T) / (2 * len(X)))
     values, vectors = values[::-1], vectors[:, ::-1]
-    check_semidefinite(values)
-    count = int(jnp.sum(values > eigenvalue_floor(values)))
-    count = count if rank is None else min(rank, count)
-    values, vectors = values[:count], vectors[:, :count]
-    projection = vectors / (jnp.sqrt(len(X)) * values)
+    count = len(X) if rank is None else min(rank, len(X))
+    resolved = values > eigenvalue_floor(values)
+    if not compiled:
+        check_semidefinite(values)
+        count = min(count, int(jnp.sum(resolved)))
+    values, vectors, resolved = values[:count], vectors[:, :count], resolved[:count]
+    values = jnp.where(resolved, values, 0.0)
+    inverse = jnp.where(resolved, 1 / jnp.where(resolved, values, 1.0), 0.0)
+    projection = vectors * inverse / jnp.sqrt(len(X))
     return Eigenfunctions(kernel, X, projection, values, "sample")
 
 
@@ -158,7 +172,7 @@ def as_population(eigenfunctions: Eigenfunctions) -> Eigenfunctions:
 
 def check_finite_gram(gram: Any) -> None:
     """Raise ValueError if a kernel matrix holds NaN or infinity."""
-    bad = int(jnp.sum(~jnp.isfinite(gram)))
+    bad = int(jnp.sum(~jnp.isfinite(jax.lax.stop_gradient(gram))))
     if bad:
         raise ValueError(
             f"the kernel returned {bad} values that are NaN or infinite; check its parameters and "
@@ -168,6 +182,7 @@ def check_finite_gram(gram: Any) -> None:
 
 def check_semidefinite(eigenvalues: Any) -> None:
     """Raise ValueError if an eigenvalue is negative by more than the rounding of the largest."""
+    eigenvalues = jax.lax.stop_gradient(eigenvalues)
     smallest, largest = float(jnp.min(eigenvalues)), float(jnp.max(eigenvalues))
     tolerance = 10 * len(eigenvalues) * float(jnp.finfo(eigenvalues.dtype).eps) * abs(largest)
     if smallest < -tolerance or largest <= 0:

@@ -151,6 +151,7 @@ class ModeTheory(AbstractTheory):
         constant = self.sample_size * jnp.log(2 * jnp.pi)
         return -0.5 * (quadratic + outputs * (log_determinant + constant))
 
+    @eqx.filter_jit
     def evidence_ridge(self) -> Float[Array, ""]:
         """The total ridge that maximizes the evidence of the kept modes: what the data say the
         renormalized ridge is. Golden-section search in its logarithm."""
@@ -255,7 +256,7 @@ class AveragedTheory(AbstractTheory):
         r"""Mean squared error on the kept target by the deterministic equivalent (science notes,
         section 4); the whole target's adds the power of the eliminated modes.
 
-        .. math:: E_g = \Big[\sum_k (1 - L_k)^2 y_k^2 + \gamma \sigma_\varepsilon^2\Big] / (1 - \gamma)
+        .. math:: E_g = \frac{\sum_k (1 - L_k)^2 y_k^2 + \gamma \sigma_\varepsilon^2}{1 - \gamma}
         """
         gamma = self.overfitting()
         return (self.bias() + gamma * self.label_noise) / (1 - gamma)
