@@ -52,6 +52,26 @@ def check_points(X: Any, name: str) -> Array:
     return X if jnp.issubdtype(X.dtype, jnp.inexact) else X.astype(float)
 
 
+def check_widths(X: Array, Z: Array) -> None:
+    """Raise ValueError when two sets of points differ in columns."""
+    if X.shape[1] != Z.shape[1]:
+        raise ValueError(
+            f"`X` has {X.shape[1]} columns and `Z` has {Z.shape[1]}; pass the same columns."
+        )
+
+
+def divided(X: Float[Array, "... d"], length_scale: Any) -> Float[Array, "... d"]:
+    """`X / length_scale`. Raises ValueError unless there is one length scale, or one per column
+    (broadcasting would turn one column and three length scales into three columns)."""
+    shape = jnp.shape(length_scale)
+    if shape not in ((), X.shape[-1:]):
+        raise ValueError(
+            f"`length_scale` has shape {shape} for points with {X.shape[-1]} columns; pass one "
+            "number, or an array with one length scale per column."
+        )
+    return X / length_scale
+
+
 def map_rows(function: Callable, X: Float[Array, "n d"], block_size: int) -> Array:
     """`function` of consecutive blocks of rows of `X`, its results stacked again."""
     rows = X.shape[0]
@@ -91,10 +111,7 @@ class Kernel(eqx.Module):
         """
         X = check_points(X, "X")
         Z = X if Z is None else check_points(Z, "Z")
-        if X.shape[1] != Z.shape[1]:
-            raise ValueError(
-                f"`X` has {X.shape[1]} columns and `Z` has {Z.shape[1]}; pass the same columns."
-            )
+        check_widths(X, Z)
         return self.gram(X, Z)
 
     def product(
@@ -102,15 +119,16 @@ class Kernel(eqx.Module):
     ) -> Float[Array, "n k"]:
         """`k(X, Z) @ V` in blocks of rows of `X`: memory grows with `block_size`, not with n."""
         X, Z = check_points(X, "X"), check_points(Z, "Z")
+        check_widths(X, Z)
         return map_rows(lambda block: self.gram(block, Z) @ V, X, block_size)
 
-    def __add__(self, other: Kernel | Scalar) -> Kernel:
+    def __add__(self, other: Any) -> Kernel:
         return Sum(self, as_kernel(other))
 
     __radd__ = __add__
 
-    def __mul__(self, other: Kernel | Scalar) -> Kernel:
-        return Product(self, other) if isinstance(other, Kernel) else Scaled(self, other)
+    def __mul__(self, other: Any) -> Kernel:
+        return Scaled(self, other) if is_number(other) else Product(self, as_kernel(other))
 
     __rmul__ = __mul__
 
@@ -169,7 +187,7 @@ class Constant(Kernel):
     variance: Scalar = 1.0
 
     def evaluate(self, x, z):
-        return jnp.asarray(self.variance, x.dtype) + 0.0 * inner_product(x, z)
+        return jnp.asarray(self.variance, x.dtype)
 
 
 class Rescaled(Kernel):
@@ -182,13 +200,13 @@ class Rescaled(Kernel):
     length_scale: Scalar | Float[Array, " d"] = 1.0
 
     def evaluate(self, x, z):
-        return self.kernel.evaluate(x / self.length_scale, z / self.length_scale)
+        return self.kernel.evaluate(divided(x, self.length_scale), divided(z, self.length_scale))
 
     def gram(self, X, Z):
-        return self.kernel.gram(X / self.length_scale, Z / self.length_scale)
+        return self.kernel.gram(divided(X, self.length_scale), divided(Z, self.length_scale))
 
     def diagonal(self, X):
-        return self.kernel.diagonal(X / self.length_scale)
+        return self.kernel.diagonal(divided(X, self.length_scale))
 
 
 class AbstractStationary(Kernel):
@@ -202,13 +220,14 @@ class AbstractStationary(Kernel):
         """Covariance at a squared scaled distance; one at distance zero."""
 
     def evaluate(self, x, z):
-        return self.profile(squared_distance(x / self.length_scale, z / self.length_scale))
+        x, z = divided(x, self.length_scale), divided(z, self.length_scale)
+        return self.profile(squared_distance(x, z))
 
     def gram(self, X, Z):
         # Only differences matter: a common shift keeps the subtraction inside
         # `squared_distance` accurate when the data lie far from the origin.
         centre = jax.lax.stop_gradient(jnp.mean(Z, axis=0))
-        X, Z = (X - centre) / self.length_scale, (Z - centre) / self.length_scale
+        X, Z = divided(X - centre, self.length_scale), divided(Z - centre, self.length_scale)
         pair = jax.vmap(jax.vmap(squared_distance, (None, 0)), (0, None))
         return self.profile(pair(X, Z))
 
@@ -311,12 +330,9 @@ class FromFunction(Kernel):
         return self.gram(x[None], z[None])[0, 0]
 
     def gram(self, X, Z):
-        if self.traceable:
-            return self.function(X, Z)
         shape = jax.ShapeDtypeStruct((X.shape[0], Z.shape[0]), X.dtype)
 
-        def on_host(X, Z):
-            gram = np.asarray(self.function(np.asarray(X), np.asarray(Z)), X.dtype)
+        def checked(gram):
             if gram.shape != shape.shape:
                 raise ValueError(
                     f"the kernel function returned shape {gram.shape} for inputs of "
@@ -324,16 +340,30 @@ class FromFunction(Kernel):
                 )
             return gram
 
-        return jax.pure_callback(on_host, shape, X, Z)
+        def on_host(X, Z):
+            return checked(np.asarray(self.function(np.asarray(X), np.asarray(Z)), X.dtype))
+
+        if self.traceable:
+            return checked(jnp.asarray(self.function(X, Z)))
+        return jax.pure_callback(on_host, shape, X, Z, vmap_method="sequential")
 
     def diagonal(self, X):
         if hasattr(self.function, "diag"):  # scikit-learn's kernels
             shape = jax.ShapeDtypeStruct((X.shape[0],), X.dtype)
             diagonal = self.function.diag
             return jax.pure_callback(
-                lambda X: np.asarray(diagonal(np.asarray(X)), X.dtype), shape, X
+                lambda X: np.asarray(diagonal(np.asarray(X)), X.dtype),
+                shape,
+                X,
+                vmap_method="sequential",
             )
         return map_rows(lambda block: jnp.diagonal(self.gram(block, block)), X, block_size=64)
+
+
+def is_number(value: Any) -> bool:
+    """Whether `value` is a real number or an array that holds just one, without dimensions."""
+    numbers = int | float | np.integer | np.floating | np.ndarray | jax.Array
+    return isinstance(value, numbers) and np.ndim(value) == 0
 
 
 def as_kernel(kernel: Any) -> Kernel:
@@ -344,7 +374,7 @@ def as_kernel(kernel: Any) -> Kernel:
     """
     if isinstance(kernel, Kernel):
         return kernel
-    if isinstance(kernel, int | float | np.number | jax.Array):
+    if is_number(kernel):
         return Constant(kernel)
     if callable(kernel):
         return FromFunction(kernel)

@@ -93,7 +93,7 @@ class ArcCosine(AbstractFullyConnected):
         norm = safe_sqrt(x_variance * z_variance)
         cosine = jnp.where(norm > 0, covariance / jnp.where(norm > 0, norm, 1.0), 0.0)
         cosine = jnp.clip(cosine, -1.0, 1.0)
-        # atan2 of the half angle: accurate where arccos loses half the digits, at cosine +-1.
+        # atan2 of a safe root, not arccos: its derivative is infinite at cosine +-1.
         sine = safe_sqrt((1 - cosine) * (1 + cosine))
         angle = jnp.arctan2(sine, cosine)
         moment = norm / (2 * jnp.pi) * (sine + (jnp.pi - angle) * cosine)
@@ -117,10 +117,14 @@ class ErfNetwork(AbstractFullyConnected):
     bias_variance: Scalar = 0.0
 
     def moments(self, x_variance, z_variance, covariance):
-        scale = (1 + 2 * x_variance) * (1 + 2 * z_variance)
-        # Cauchy-Schwarz bounds 4 k^2 by 4 q_x q_z < scale, so the square root never vanishes.
-        derivative = 4 / (jnp.pi * jnp.sqrt(scale - 4 * covariance**2))
-        return 2 / jnp.pi * jnp.arcsin(2 * covariance / jnp.sqrt(scale)), derivative
+        # root^2 = (1 + 2 q_x)(1 + 2 q_z) - 4 k^2 >= 1, also when rounding would break the
+        # Cauchy-Schwarz inequality q_x q_z >= k^2. And arcsin(sine) by atan2(sine, cosine): at
+        # large inputs the sine rounds to one, where arcsin has no derivative.
+        product = x_variance * z_variance
+        excess = product - covariance**2
+        excess = jnp.where(excess > 8 * jnp.finfo(excess.dtype).eps * product, excess, 0.0)
+        root = jnp.sqrt(1 + 2 * (x_variance + z_variance) + 4 * excess)
+        return 2 / jnp.pi * jnp.arctan2(2 * covariance, root), 4 / (jnp.pi * root)
 
     def second_moment(self, variance):
-        return 2 / jnp.pi * jnp.arcsin(2 * variance / (1 + 2 * variance))
+        return 2 / jnp.pi * jnp.arctan2(2 * variance, jnp.sqrt(1 + 4 * variance))
