@@ -167,7 +167,8 @@ def test_any_text_is_a_kernel_or_gets_a_sentence(text):
         kernel = parse_kernel(text)
     except KernelTextError as error:
         sentence = str(error)
-        assert sentence.endswith(".") and "\n" not in sentence  # noqa: PT017, PT018
+        assert sentence.endswith(".")
+        assert "\n" not in sentence
     else:
         assert same(parse_kernel(format_kernel(kernel)), kernel)
 

@@ -114,10 +114,6 @@ ard, n_restarts, max_iterations, landmarks, block_size, dtype, random_state
     ) -> ReducedGPClassifier:
         """Take over a regressor fitted to :func:`class_targets`, and calibrate probabilities on
         training rows `X` with class numbers `codes`."""
-        self.regressor_, self.classes_ = regressor, classes
-        self.n_features_in_ = regressor.n_features_in_
-        self.flow_, self.spectrum_ = regressor.flow_, regressor.spectrum_
-        self.n_modes_ = regressor.n_modes_
         stride = -(-len(X) // CALIBRATION_ROWS)
         X, codes = X[::stride], codes[::stride]
         process = regressor.process_
@@ -132,7 +128,17 @@ ard, n_restarts, max_iterations, landmarks, block_size, dtype, random_state
             return -logs[np.arange(len(codes)), codes].mean()
 
         best = scipy.optimize.minimize_scalar(log_loss, bounds=np.log([0.1, 100.0]))
-        self.inverse_temperature_ = float(np.exp(best.x))
+        return self.restore(regressor, classes, float(np.exp(best.x)))
+
+    def restore(
+        self, regressor: ReducedGPRegressor, classes: np.ndarray, inverse_temperature: float
+    ) -> ReducedGPClassifier:
+        """Be the fitted estimator of these results."""
+        self.regressor_, self.classes_ = regressor, classes
+        self.inverse_temperature_ = inverse_temperature
+        self.n_features_in_ = regressor.n_features_in_
+        self.flow_, self.spectrum_ = regressor.flow_, regressor.spectrum_
+        self.n_modes_ = regressor.n_modes_
         return self
 
     def predict(self, X: Any) -> np.ndarray:

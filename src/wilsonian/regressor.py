@@ -178,7 +178,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if len(X) <= MERGED_ROWS:
             X, y, weights = merge_repeated_rows(X, y, weights)
         blocks = functools.partial(row_blocks, X, y, weights, self.block_size)
-        return self.fit_blocks(X, y, blocks, len(X), weights)
+        return self.fit_blocks(X, self._squeeze(y), blocks, len(X), weights)
 
     def fit_blocks(
         self,
@@ -189,9 +189,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         sample_weight: np.ndarray | None = None,
     ) -> ReducedGPRegressor:
         """Fit to a stream: `X`, `y` are a uniform sample to learn and choose landmarks from (or all
-        rows), and every call of `blocks` runs through all `rows` as (inputs, targets (rows,
+        rows; `y` of one or two axes, as predictions will be), and every call of `blocks` runs through all `rows` as (inputs, targets (rows,
         outputs), weights or None)."""
-        y = y.reshape(len(y), -1)
         with jax.enable_x64(True):
             prepared = self.prepare(X, y, rows, sample_weight)
             statistics = self.no_statistics(prepared, y, sample_weight)
@@ -208,6 +207,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
     ) -> Prepared:
         """First step of a fit, from a sample: hyperparameters and landmarks."""
+        self.n_features_in_, self.target_dimensions_ = X.shape[1], y.ndim
+        y = y.reshape(len(y), -1)
         plan = self._plan(X.shape[1])
         weights = np.ones(len(X)) if sample_weight is None else sample_weight
         mean, scale = _location_and_scale(y, weights, self.normalize_y)
@@ -229,6 +230,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self, prepared: Prepared, y: np.ndarray, sample_weight: np.ndarray | None = None
     ) -> Statistics:
         """Empty statistics, targets counted from the mean of the sample."""
+        y = y.reshape(len(y), -1)
         weights = np.ones(len(y)) if sample_weight is None else sample_weight
         return Statistics.empty(prepared.features.rank, weights @ y / weights.sum())
 
@@ -242,7 +244,6 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """Last step of a fit, once all rows are in `statistics`: scale, cutoff, posterior. `X` is
         some of the inputs; an input-dependent ridge reads all `blocks` once more."""
         plan = self._plan(X.shape[1])
-        self.prepared_, self.statistics_ = prepared, statistics
         with jax.enable_x64(True):
             modes = Modes.of(
                 prepared.features, statistics, normalize=self.normalize_y, measure=prepared.measure
@@ -258,8 +259,23 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                     raise ValueError("an input-dependent ridge needs the data again: use `fit`.")
                 process = process.input_dependent(blocks())
             process = process.with_lost_range(X[: 4 * self.block_size])
-        self.kernel_, self.amplitude_ = hyperparameters.kernel, amplitude
-        self.convergence_ = hyperparameters.message
+        return self.adopt(
+            prepared, statistics, process, self.target_dimensions_, hyperparameters.message, 
+        )
+
+    def adopt(
+        self,
+        prepared: Prepared,
+        statistics: Statistics,
+        process: ReducedProcess,
+        target_dimensions: int,
+        convergence: str,
+    ) -> ReducedGPRegressor:
+        """Be the fitted estimator of these results; targets had one axis or two."""
+        self.prepared_, self.statistics_ = prepared, statistics
+        self.target_dimensions_ = target_dimensions
+        self.n_features_in_ = prepared.features.landmarks.shape[1]
+        self.kernel_, self.convergence_ = prepared.hyperparameters.kernel, convergence
         self.rank_, self.rank_status_ = prepared.features.rank, prepared.rank_status
         self.measure_ = prepared.measure
         self._publish(process)
@@ -267,7 +283,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _publish(self, process: ReducedProcess) -> None:
         """Set the attributes that follow from the process alone."""
-        self.process_ = process
+        self.process_, self.amplitude_ = process, process.amplitude
         unit = float(np.mean(process.modes.target_scale**2))
         with jax.enable_x64(True):
             ridge = float(process.theory.ridge.mean())
@@ -373,7 +389,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             ensure_min_samples=2 if reset else 1,
         )
         if reset:
-            self._target_dimensions = y.ndim
+            self.target_dimensions_ = y.ndim
         y = np.asarray(y, float).reshape(len(y), -1)
         weights = _check_sample_weight(sample_weight, X, dtype=float, ensure_non_negative=True)
         if not np.any(weights > 0):
@@ -390,7 +406,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return X, y, weights
 
     def _squeeze(self, values: np.ndarray) -> np.ndarray:
-        return values[..., 0] if self._target_dimensions == 1 else values
+        return values[..., 0] if self.target_dimensions_ == 1 else values
 
     def _given_landmarks(self, columns: int) -> np.ndarray:
         points = np.asarray(self.landmarks, float)

@@ -1,0 +1,508 @@
+"""Kernels: laws over every instance, scikit-learn as twin, and what is refused."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.gaussian_process import kernels as sk
+
+from wilsonian import (
+    RBF,
+    ArcCosine,
+    Constant,
+    ErfNetwork,
+    FromFunction,
+    Kernel,
+    Linear,
+    Matern12,
+    Matern32,
+    Matern52,
+    Polynomial,
+    RationalQuadratic,
+    Rescaled,
+)
+from wilsonian.kernels import Product, Scaled, Sum, as_kernel
+
+SCALES = np.array([0.6, 1.7, 3.0])  # one per column
+KERNELS = {
+    "rbf": RBF(1.3),
+    "rbf-ard": RBF(SCALES),
+    "matern12": Matern12(0.8),
+    "matern32": Matern32(SCALES),
+    "matern52": Matern52(2.0),
+    "rational-quadratic": RationalQuadratic(SCALES, 0.7),
+    "linear": Linear(0.6, 0.4),
+    "polynomial-1": Polynomial(1, 0.5, 0.0),
+    "polynomial-3": Polynomial(3, 0.3, 0.8),
+    "constant": Constant(0.9),
+    "nngp-relu": ArcCosine(2, "nngp", 1.8, 0.1),
+    "ntk-relu": ArcCosine(3, "ntk"),
+    "nngp-erf": ErfNetwork(1, "nngp", 1.5, 0.2),
+    "ntk-erf": ErfNetwork(2, "ntk", 1.2, 0.0),
+    "rescaled": Rescaled(ArcCosine(), SCALES),
+    "sum": Matern12(2.0) + 0.3,
+    "product": RBF(2.0) * Linear(1.0, 1.0),
+    "scaled": 0.2 * (Matern52() + Rescaled(Linear(), 2.0) * ErfNetwork()),
+}
+FUNCTIONS = {
+    "function-scikit-learn": FromFunction(sk.Matern(length_scale=1.4, nu=1.5)),
+    "function-numpy": FromFunction(lambda X, Z: (1 + X @ Z.T) ** 2),
+    "function-jax": FromFunction(lambda X, Z: jnp.tanh(X) @ jnp.tanh(Z).T, traceable=True),
+}
+EVERY = KERNELS | FUNCTIONS
+
+ours = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
+every = pytest.mark.parametrize("kernel", EVERY.values(), ids=EVERY)
+
+
+def points(rows=7, columns=3, seed=0):
+    return np.random.default_rng(seed).normal(size=(rows, columns))
+
+
+X, Z = points(), np.vstack([points(3, seed=1), points()[:2], np.zeros((1, 3))])
+
+
+@pytest.fixture(autouse=True)
+def double_precision():
+    with jax.enable_x64(True):
+        yield
+
+
+def assert_close(actual, expected, rtol=1e-12, atol=1e-14):
+    """The tolerance is a few dozen roundings of float64, for numbers of order one."""
+    np.testing.assert_allclose(np.asarray(actual), np.asarray(expected), rtol=rtol, atol=atol)
+
+
+def test_assert_close_can_fail():
+    with pytest.raises(AssertionError):
+        assert_close(np.ones(3), (1 + 1e-11) * np.ones(3))
+
+
+# Laws.
+
+
+@every
+def test_a_gram_is_the_kernel_of_every_pair(kernel):
+    pairs = [[float(kernel.evaluate(x, z)) for z in jnp.asarray(Z)] for x in jnp.asarray(X)]
+    assert_close(kernel(X, Z), pairs)
+    evaluate = kernel.evaluate
+    batched = jax.vmap(lambda x: jax.vmap(lambda z: evaluate(x, z))(jnp.asarray(Z)))(jnp.asarray(X))
+    assert_close(batched, pairs)
+
+
+@every
+def test_a_gram_is_symmetric_and_positive(kernel):
+    gram = np.asarray(kernel(Z))
+    assert_close(gram, gram.T)
+    assert_close(kernel(X, Z), kernel(Z, X).T)
+    values = np.linalg.eigvalsh(np.asarray(kernel(np.vstack([X, Z]))))
+    # Rounding moves an eigenvalue of n points by about n eps times the largest one.
+    assert values[0] > -100 * np.finfo(float).eps * values[-1]
+
+
+@every
+def test_a_diagonal_is_that_of_the_gram(kernel):
+    assert_close(kernel.diagonal(jnp.asarray(Z)), np.diagonal(kernel(Z)))
+
+
+@every
+@pytest.mark.parametrize("block_size", [1, 3, 7, 100])
+def test_products_in_blocks_are_products(kernel, block_size):
+    V = points(len(Z), 2, seed=3)
+    # A block of other rows may sum in another order: entries of V and k are below ten.
+    assert_close(kernel.product(X, Z, V, block_size), np.asarray(kernel(X, Z)) @ V, atol=1e-13)
+
+
+@every
+def test_kernels_compile_and_batch(kernel):
+    expected = np.asarray(kernel(X, Z))
+    # Hyperparameters are leaves, so that new values need no new compilation.
+    assert_close(jax.jit(lambda kernel, X: kernel(X, Z))(kernel, X), expected)
+    stacked = jnp.stack([X, 0.5 * X, -X])
+    assert_close(jax.vmap(lambda X: kernel(X, Z))(stacked)[[0, 2]], [expected, kernel(-X, Z)])
+    diagonals = jax.vmap(kernel.diagonal)(stacked)
+    assert_close(diagonals[1], kernel.diagonal(stacked[1]))
+
+
+def check_dtype(kernel, dtype):
+    left, right = X.astype(dtype), Z.astype(dtype)
+    results = (
+        kernel(left, right),
+        kernel.diagonal(jnp.asarray(left)),
+        kernel.product(left, right, np.ones((len(Z), 1), dtype), 3),
+    )
+    assert [result.dtype for result in results] == 3 * [dtype]
+    for result in results[:2]:
+        assert np.all(np.isfinite(result))
+
+
+@every
+def test_double_precision_stays(kernel):
+    check_dtype(kernel, np.float64)
+
+
+@every
+def test_single_precision_stays_where_double_is_enabled(kernel):
+    # Arrays of hyperparameters have a precision of their own, Python's numbers do not.
+    single = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), kernel)
+    check_dtype(single, np.float32)
+    if all(isinstance(leaf, float) for leaf in jax.tree.leaves(kernel)):
+        check_dtype(kernel, np.float32)
+
+
+@every
+def test_single_precision_is_all_there_is_by_default(kernel):
+    expected = np.asarray(kernel(X, Z))
+    with jax.enable_x64(False):
+        check_dtype(kernel, np.float32)
+        gram = np.asarray(kernel(X, Z))  # from float64
+    assert gram.dtype == np.float32
+    # A cusp feels the distance, which float32 knows to sqrt(eps) |x|, 3e-4 times one to three.
+    assert_close(gram, expected, rtol=1e-3, atol=1e-4)
+
+
+# Gradients: finite where formulas have corners, and right elsewhere.
+
+
+def total(kernel, X, Z):
+    """A sum over pairs with weights of order one and no symmetry."""
+    weights = jnp.cos(1.0 + jnp.arange(len(X) * len(Z))).reshape(len(X), len(Z))
+    return jnp.sum(weights * kernel.gram(X, Z))
+
+
+slopes = jax.jit(jax.grad(total, (0, 1, 2)))
+
+
+def doubled(kernel):
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, float), kernel)
+
+
+@ours
+def test_gradients_are_finite_at_identical_opposite_and_zero_points(kernel):
+    corners = jnp.asarray([[1.0, 2, 3], [1, 2, 3], [-1, -2, -3], [0, 0, 0], [2, 4, 6], [0, 0, 1]])
+    for leaf in jax.tree.leaves(slopes(doubled(kernel), corners, corners)):
+        assert jnp.all(jnp.isfinite(leaf))
+
+
+@ours
+def test_gradients_are_differences(kernel):
+    arguments = doubled(kernel), jnp.asarray(X[:6]), jnp.asarray(points(6, seed=5))
+    step = jax.tree.map(lambda leaf: jnp.cos(jnp.arange(leaf.size)).reshape(leaf.shape), arguments)
+
+    def moved(size):
+        return total(*jax.tree.map(lambda leaf, way: leaf + size * way, arguments, step))
+
+    along = sum(
+        float(jnp.vdot(slope, way))
+        for slope, way in zip(
+            jax.tree.leaves(slopes(*arguments)), jax.tree.leaves(step), strict=True
+        )
+    )
+    # Central differences: an error of h^2 = 1e-8 from the third derivative, times order 10.
+    difference = (moved(1e-4) - moved(-1e-4)) / 2e-4
+    assert abs(difference) > 1e-2
+    assert_close(along, difference, rtol=1e-6, atol=1e-6)
+
+
+@ours
+def test_large_points_do_no_harm(kernel):
+    with jax.enable_x64(False):
+        # Columns in the ten thousands, as in tables that nobody standardized.
+        large = 1e4 * jnp.asarray(X, np.float32)
+        gradient = jax.jit(jax.grad(lambda X: total(kernel, X, X)))(large)
+        for result in (kernel(large), kernel.diagonal(large), gradient):
+            assert jnp.all(jnp.isfinite(result))
+
+
+def test_a_constant_is_constant_everywhere():
+    far = np.full((2, 1), 1e300)  # whose square is infinite
+    assert_close(Constant(0.3)(far), np.full((2, 2), 0.3))
+
+
+# Memory: a matrix product, never an array of pairs times columns.
+
+
+def sizes(jaxpr):
+    """Sizes of everything a jaxpr computes, and the jaxprs inside it."""
+    for equation in jaxpr.eqns:
+        yield from (variable.aval.size for variable in equation.outvars)
+        for parameter in jax.tree.leaves(equation.params, is_leaf=lambda p: hasattr(p, "eqns")):
+            inner = getattr(parameter, "jaxpr", parameter)
+            if hasattr(inner, "eqns"):
+                yield from sizes(inner)
+
+
+def largest(function, *arguments):
+    return max(sizes(jax.make_jaxpr(function)(*arguments).jaxpr))
+
+
+def test_largest_sees_an_array_of_differences():
+    def naive(X, Z):
+        return jnp.exp(-jnp.sum((X[:, None] - Z) ** 2, axis=-1))
+
+    shapes = np.ones((11, 3)), np.ones((13, 3))
+    assert largest(naive, *shapes) == 11 * 13 * 3
+    assert largest(jax.jit(naive), *shapes) == 11 * 13 * 3
+    assert largest(lambda X, Z: jax.lax.map(lambda x: naive(x[None], Z), X), *shapes) == 11 * 13
+
+
+@ours
+def test_no_array_of_pairs_times_columns(kernel):
+    rows, more, columns = 11, 13, 3
+    left, right = points(rows, columns), points(more, columns)
+    for call in (kernel.gram, jax.jit(kernel.gram), jax.checkpoint(kernel.gram)):
+        assert largest(call, left, right) == rows * more
+    # Of its gradient too, which is a matrix product again.
+    assert largest(jax.grad(total, (1, 2)), kernel, left, right) == rows * more
+    assert largest(kernel.diagonal, left) <= rows * columns
+
+
+@ours
+def test_products_hold_one_block(kernel):
+    rows, more, block_size = 60, 40, 7
+    arguments = points(rows), points(more), np.ones((more, 1))
+    in_blocks = largest(lambda *a: kernel.product(*a, block_size), *arguments)
+    assert in_blocks <= max(block_size * more, (rows + block_size) * 3)
+    assert largest(kernel.product, *arguments) == rows * more
+
+
+# Twins.
+
+TWINS = {
+    "rbf": (RBF(1.3), sk.RBF(1.3)),
+    "rbf-ard": (RBF(SCALES), sk.RBF(SCALES)),
+    "matern12": (Matern12(1.3), sk.Matern(1.3, nu=0.5)),
+    "matern12-ard": (Matern12(SCALES), sk.Matern(SCALES, nu=0.5)),
+    "matern32": (Matern32(1.3), sk.Matern(1.3, nu=1.5)),
+    "matern32-ard": (Matern32(SCALES), sk.Matern(SCALES, nu=1.5)),
+    "matern52": (Matern52(1.3), sk.Matern(1.3, nu=2.5)),
+    "matern52-ard": (Matern52(SCALES), sk.Matern(SCALES, nu=2.5)),
+    "rational-quadratic": (RationalQuadratic(1.3, 0.6), sk.RationalQuadratic(1.3, 0.6)),
+    "linear": (Linear(1.0, 0.49), sk.DotProduct(0.7)),
+    "polynomial": (Polynomial(3, 1.0, 0.49), sk.DotProduct(0.7) ** 3),
+    "constant": (Constant(0.3), sk.ConstantKernel(0.3)),
+    "rescaled": (Rescaled(Matern32(2.0), SCALES), sk.Matern(2 * SCALES, nu=1.5)),
+    "composite": (
+        0.5 * RBF(SCALES) * Linear(1.0, 1.0) + Matern12() + 0.3,
+        0.5 * sk.RBF(SCALES) * sk.DotProduct(1.0) + sk.Matern(nu=0.5) + 0.3,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_scikit_learn_says_the_same(name):
+    kernel, twin = TWINS[name]
+    assert_close(kernel(X, Z), twin(X, Z))
+    assert_close(kernel(X), twin(X))
+    assert_close(kernel.diagonal(jnp.asarray(X)), twin.diag(X))
+    assert_close(as_kernel(twin)(X, Z), twin(X, Z))
+
+
+def test_rational_quadratic_with_ard_divides_the_columns():
+    # Scikit-learn's has one length scale.
+    twin = sk.RationalQuadratic(1.0, 0.6)
+    assert_close(RationalQuadratic(SCALES, 0.6)(X, Z), twin(X / SCALES, Z / SCALES))
+
+
+def test_stationary_kernels_do_not_mind_a_common_shift():
+    for kernel in (RBF(SCALES), Matern12(), RationalQuadratic()):
+        # Moving by 1e6 and back rounds a coordinate by 1e-10.
+        assert_close(kernel(X + 1e6, Z + 1e6), kernel(X, Z), rtol=1e-8)
+
+
+# Algebra.
+
+
+def test_sums_products_and_scalings():
+    a, b = RBF(1.3), Linear(0.6, 0.4)
+    A, B = np.asarray(a(X, Z)), np.asarray(b(X, Z))
+    expected = {
+        a + b: A + B,
+        a * b: A * B,
+        3 * a: 3 * A,
+        a * 0.5: A / 2,
+        a + 2: A + 2,
+        2 + a: A + 2,
+        a + b * b: A + B**2,
+        (a + b) * b: (A + B) * B,
+    }
+    for kernel, gram in expected.items():
+        assert_close(kernel(X, Z), gram)
+    assert isinstance(a + 1, Sum)
+    assert isinstance(a * b, Product)
+    assert isinstance(2 * a, Scaled)
+
+
+NUMBERS = [2, 2.0, np.float32(2), np.int64(2), np.array(2.0), jnp.float32(2), jnp.array(2.0)]
+
+
+@pytest.mark.parametrize("two", NUMBERS, ids=lambda two: type(two).__name__)
+def test_numbers_of_every_kind_scale_and_add(two):
+    gram = np.asarray(RBF()(X, Z))
+    assert_close(as_kernel(two)(X, Z), np.full_like(gram, 2.0))
+    for scaled in (RBF() * two, two * RBF()):
+        assert type(scaled) is Scaled
+        assert_close(scaled(X, Z), 2 * gram)
+    for shifted in (RBF() + two, two + RBF()):
+        assert type(shifted) is Sum
+        assert_close(shifted(X, Z), 2 + gram)
+
+
+def test_as_kernel_wraps_functions_and_keeps_kernels():
+    kernel = RBF()
+    assert as_kernel(kernel) is kernel
+    twin = sk.RBF(1.3)
+    gram = np.asarray(twin(X, Z))
+    assert_close(as_kernel(twin)(X, Z), gram)
+    assert_close((Constant(2.0) + twin)(X, Z), 2 + gram)
+    assert_close((Constant(2.0) * twin)(X, Z), 2 * gram)
+
+
+@pytest.mark.parametrize("other", ["rbf", None, 1j, np.ones(3), jnp.ones((3, 3)), [1.0]])
+def test_what_is_no_kernel_gets_its_sentence(other):
+    sentence = (
+        rf"^expected a kernel, got {type(other).__name__}; pass a wilsonian kernel such as "
+        r"Matern52\(\), a scikit-learn kernel, or a function f\(X, Z\) returning the Gram matrix\.$"
+    )
+    for make in (as_kernel, RBF().__add__, RBF().__mul__):
+        with pytest.raises(TypeError, match=sentence):
+            make(other)
+
+
+def test_kernels_are_abstract_until_they_have_a_formula():
+    with pytest.raises(TypeError, match="abstract"):
+        Kernel()
+
+
+# Functions as kernels.
+
+
+def test_functions_on_the_host_see_numpy():
+    seen = []
+
+    def linear(X, Z):
+        seen.append((type(X), type(Z), X.dtype, X.shape, Z.shape))
+        return X @ Z.T
+
+    kernel = FromFunction(linear)
+    assert_close(kernel(X, Z), X @ Z.T)
+    assert_close(jax.jit(kernel)(X, Z), X @ Z.T)
+    assert seen == 2 * [(np.ndarray, np.ndarray, np.float64, X.shape, Z.shape)]
+
+
+def test_a_function_has_a_diagonal_in_blocks():
+    many = points(130, 2)
+    seen = []
+
+    def linear(X, Z):
+        seen.append(X.shape)
+        return X @ Z.T
+
+    assert_close(FromFunction(linear).diagonal(jnp.asarray(many)), np.sum(many**2, axis=1))
+    assert seen == 3 * [(64, 2)]
+    # Scikit-learn's kernels have one of their own.
+    twin = 2.0 * sk.DotProduct(0.5)
+    assert_close(as_kernel(twin).diagonal(jnp.asarray(many)), twin.diag(many))
+
+
+def test_traceable_functions_differentiate():
+    kernel = FUNCTIONS["function-jax"]
+    gradient = jax.grad(lambda X: jnp.sum(kernel(X, Z)))(jnp.asarray(X))
+    expected = (1 - np.tanh(X) ** 2) * np.tanh(Z).sum(axis=0)
+    assert_close(gradient, expected)
+
+
+@pytest.mark.parametrize("wrong", [lambda X, Z: X, lambda X, Z: X[0, 0], lambda X, Z: Z @ X.T])
+def test_functions_of_wrong_shape_get_their_sentence(wrong):
+    shape = str(np.shape(wrong(X, Z)))
+    sentence = (
+        f"the kernel function returned shape {shape} for inputs of 7 and 6 points; it must return "
+        "(7, 6)."
+    )
+    with pytest.raises(ValueError, match=r"the kernel function returned") as caught:
+        FromFunction(wrong, traceable=True)(X, Z)
+    assert str(caught.value) == sentence
+    with pytest.raises(jax.errors.JaxRuntimeError) as caught:
+        np.asarray(FromFunction(wrong)(X, Z))
+    assert sentence in str(caught.value)
+
+
+# Shapes.
+
+
+def test_points_of_wrong_shape_get_their_sentence():
+    sentence = r"^`X` must have shape \(points, columns\), got \(3,\); reshape one column with x\[:"
+    for call in (RBF(), lambda X: RBF().product(X, Z, np.ones((6, 1)))):
+        with pytest.raises(ValueError, match=sentence):
+            call(np.ones(3))
+    with pytest.raises(ValueError, match=r"^`Z` must have shape .*, got \(2, 2, 3\); .*images"):
+        RBF()(X, np.ones((2, 2, 3)))
+    sentence = r"^`X` has 3 columns and `Z` has 2; pass the same columns\.$"
+    for call in (RBF(), lambda X, Z: RBF().product(X, Z, np.ones((6, 1)))):
+        with pytest.raises(ValueError, match=sentence):
+            call(X, Z[:, :2])
+
+
+SCALED = (RBF, Matern12, Matern32, Matern52, RationalQuadratic, lambda s: Rescaled(Linear(), s))
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+@pytest.mark.parametrize("make", SCALED)
+def test_length_scales_of_wrong_shape_get_their_sentence(make, columns):
+    sentence = (
+        rf"^`length_scale` has shape \(3,\) for points with {columns} columns; pass one number, or "
+        r"an array with one length scale per column\.$"
+    )
+    with pytest.raises(ValueError, match=sentence):
+        make(SCALES)(X[:, :columns])
+    with pytest.raises(ValueError, match=sentence):
+        make(SCALES).evaluate(jnp.ones(columns), jnp.ones(columns))
+
+
+def test_integers_and_no_points_are_points():
+    assert_close(RBF()(np.arange(6).reshape(3, 2)), RBF()(np.arange(6.0).reshape(3, 2)))
+    assert RBF()(X[:0], Z).shape == (0, len(Z))
+    assert RBF().product(X[:0], Z, np.ones((len(Z), 2))).shape == (0, 2)
+
+
+@pytest.mark.parametrize("degree", [0, -1, 2.0, "2"])
+def test_degrees_that_are_none_get_their_sentence(degree):
+    sentence = rf"^`degree` must be a positive integer, got {degree!r}\.$"
+    with pytest.raises(ValueError, match=sentence):
+        Polynomial(degree)
+
+
+# Importing.
+
+IMPORT = """
+import os, sys, warnings
+import jax, numpy as np
+
+def settings():
+    return {
+        "jax": dict(jax.config.values),
+        "x64": jax.config.jax_enable_x64,
+        "errors": np.geterr(),
+        "print": np.get_printoptions(),
+        "random": np.random.get_state()[1].tolist(),
+        "filters": list(warnings.filters),
+        "environment": dict(os.environ),
+        "recursion": sys.getrecursionlimit(),
+    }
+
+before = settings()
+import wilsonian, wilsonian.kernel_text
+after = settings()
+changed = [name for name in before if before[name] != after[name]]
+assert not changed, {name: (before[name], after[name]) for name in changed}
+assert after["x64"] is False
+print("unchanged")
+"""
+
+
+def test_importing_changes_no_setting():
+    result = subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True)
+    assert (result.stdout, result.returncode) == ("unchanged\n", 0), result.stderr
