@@ -83,85 +83,99 @@ def test_assert_close_can_fail():
 
 # Laws.
 
+BLOCK_SIZES = 1, 3, 7, 100  # of the seven rows of X: dividing them, not dividing, and all
+V = points(len(Z), 2, seed=3)
+STACK = np.stack([X, -X])
 
-@every
-def test_a_gram_is_the_kernel_of_every_pair(kernel):
-    pairs = [[float(kernel.evaluate(x, z)) for z in jnp.asarray(Z)] for x in jnp.asarray(X)]
-    assert_close(kernel(X, Z), pairs)
+
+@jax.jit
+def measure(kernel, X, Z, V, stack):
+    """Everything that the laws compare, in one compilation per kernel: hyperparameters are leaves,
+    so that new values need no other."""
     evaluate = kernel.evaluate
-    batched = jax.vmap(lambda x: jax.vmap(lambda z: evaluate(x, z))(jnp.asarray(Z)))(jnp.asarray(X))
-    assert_close(batched, pairs)
+    return {
+        "gram": kernel(X, Z),
+        "pairs": jax.vmap(lambda x: jax.vmap(lambda z: evaluate(x, z))(Z))(X),
+        "transposed": kernel(Z, X),
+        "square": kernel(Z),
+        "diagonal": kernel.diagonal(Z),
+        "products": [kernel.product(X, Z, V, size) for size in BLOCK_SIZES],
+        "batch": jax.vmap(lambda X: kernel(X, Z))(stack),
+        "diagonals": jax.vmap(kernel.diagonal)(stack),
+    }
 
 
-@every
-def test_a_gram_is_symmetric_and_positive(kernel):
-    gram = np.asarray(kernel(Z))
-    assert_close(gram, gram.T)
-    assert_close(kernel(X, Z), kernel(Z, X).T)
-    values = np.linalg.eigvalsh(np.asarray(kernel(np.vstack([X, Z]))))
+@pytest.fixture(scope="module")
+def measured():
+    """What `measure` says of every kernel."""
+    with jax.enable_x64(True):
+        return {
+            name: jax.tree.map(np.asarray, measure(kernel, X, Z, V, STACK))
+            for name, kernel in EVERY.items()
+        }
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_gram_is_the_kernel_of_every_pair(measured, name):
+    found = measured[name]
+    assert_close(found["gram"], found["pairs"])
+    assert_close(found["gram"], EVERY[name](X, Z))  # not compiled
+    for x, z in ((0, 1), (3, 4)):
+        pair = EVERY[name].evaluate(jnp.asarray(X[x]), jnp.asarray(Z[z]))
+        assert_close(found["gram"][x, z], pair)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_gram_is_symmetric_and_positive(measured, name):
+    found = measured[name]
+    assert_close(found["gram"], found["transposed"].T)
+    assert_close(found["square"], found["square"].T)
+    values = np.linalg.eigvalsh(found["square"])
     # Rounding moves an eigenvalue of n points by about n eps times the largest one.
     assert values[0] > -100 * np.finfo(float).eps * values[-1]
 
 
-@every
-def test_a_diagonal_is_that_of_the_gram(kernel):
-    assert_close(kernel.diagonal(jnp.asarray(Z)), np.diagonal(kernel(Z)))
+@pytest.mark.parametrize("name", EVERY)
+def test_a_diagonal_is_that_of_the_gram(measured, name):
+    assert_close(measured[name]["diagonal"], np.diagonal(measured[name]["square"]))
 
 
-@every
-@pytest.mark.parametrize("block_size", [1, 3, 7, 100])
-def test_products_in_blocks_are_products(kernel, block_size):
-    V = points(len(Z), 2, seed=3)
-    # A block of other rows may sum in another order: entries of V and k are below ten.
-    assert_close(kernel.product(X, Z, V, block_size), np.asarray(kernel(X, Z)) @ V, atol=1e-13)
+@pytest.mark.parametrize("name", EVERY)
+def test_products_in_blocks_are_products(measured, name):
+    for product in measured[name]["products"]:
+        # A block of other rows may sum in another order; the entries are below a hundred.
+        assert_close(product, measured[name]["gram"] @ V, atol=1e-13)
 
 
-@every
-def test_kernels_compile_and_batch(kernel):
-    expected = np.asarray(kernel(X, Z))
-    # Hyperparameters are leaves, so that new values need no new compilation.
-    assert_close(jax.jit(lambda kernel, X: kernel(X, Z))(kernel, X), expected)
-    stacked = jnp.stack([X, 0.5 * X, -X])
-    assert_close(jax.vmap(lambda X: kernel(X, Z))(stacked)[[0, 2]], [expected, kernel(-X, Z)])
-    diagonals = jax.vmap(kernel.diagonal)(stacked)
-    assert_close(diagonals[1], kernel.diagonal(stacked[1]))
+@pytest.mark.parametrize("name", EVERY)
+def test_batches_of_points_are_batches_of_grams(measured, name):
+    kernel = EVERY[name]
+    assert_close(measured[name]["batch"], [measured[name]["gram"], kernel(-X, Z)])
+    assert_close(measured[name]["diagonals"][1], kernel.diagonal(jnp.asarray(-X)))
 
 
 def check_dtype(kernel, dtype):
-    left, right = X.astype(dtype), Z.astype(dtype)
-    results = (
-        kernel(left, right),
-        kernel.diagonal(jnp.asarray(left)),
-        kernel.product(left, right, np.ones((len(Z), 1), dtype), 3),
-    )
-    assert [result.dtype for result in results] == 3 * [dtype]
-    for result in results[:2]:
-        assert np.all(np.isfinite(result))
+    shapes = jax.eval_shape(measure, kernel, *(a.astype(dtype) for a in (X, Z, V, STACK)))
+    assert {shape.dtype for shape in jax.tree.leaves(shapes)} == {np.dtype(dtype)}
 
 
 @every
-def test_double_precision_stays(kernel):
+def test_precision_is_that_of_the_points(kernel):
     check_dtype(kernel, np.float64)
-
-
-@every
-def test_single_precision_stays_where_double_is_enabled(kernel):
     # Arrays of hyperparameters have a precision of their own, Python's numbers do not.
-    single = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), kernel)
-    check_dtype(single, np.float32)
+    check_dtype(jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), kernel), np.float32)
     if all(isinstance(leaf, float) for leaf in jax.tree.leaves(kernel)):
         check_dtype(kernel, np.float32)
 
 
-@every
-def test_single_precision_is_all_there_is_by_default(kernel):
-    expected = np.asarray(kernel(X, Z))
+@pytest.mark.parametrize("name", EVERY)
+def test_single_precision_is_all_there_is_by_default(measured, name):
     with jax.enable_x64(False):
-        check_dtype(kernel, np.float32)
-        gram = np.asarray(kernel(X, Z))  # from float64
-    assert gram.dtype == np.float32
-    # A cusp feels the distance, which float32 knows to sqrt(eps) |x|, 3e-4 times one to three.
-    assert_close(gram, expected, rtol=1e-3, atol=1e-4)
+        check_dtype(EVERY[name], np.float32)
+        gram = EVERY[name](X, Z)  # from float64
+        assert gram.dtype == np.float32
+        # A cusp feels the distance, which float32 knows to sqrt(eps) |x|, 3e-4 times one to three.
+        assert_close(gram, measured[name]["gram"], rtol=1e-3, atol=1e-4)
 
 
 # Gradients: finite where formulas have corners, and right elsewhere.
@@ -173,36 +187,33 @@ def total(kernel, X, Z):
     return jnp.sum(weights * kernel.gram(X, Z))
 
 
-slopes = jax.jit(jax.grad(total, (0, 1, 2)))
+total_and_slopes = jax.jit(jax.value_and_grad(total, (0, 1, 2)))
 
 
-def doubled(kernel):
+def as_arrays(kernel):
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, float), kernel)
 
 
 @ours
 def test_gradients_are_finite_at_identical_opposite_and_zero_points(kernel):
     corners = jnp.asarray([[1.0, 2, 3], [1, 2, 3], [-1, -2, -3], [0, 0, 0], [2, 4, 6], [0, 0, 1]])
-    for leaf in jax.tree.leaves(slopes(doubled(kernel), corners, corners)):
+    for leaf in jax.tree.leaves(total_and_slopes(as_arrays(kernel), corners, corners)):
         assert jnp.all(jnp.isfinite(leaf))
 
 
 @ours
 def test_gradients_are_differences(kernel):
-    arguments = doubled(kernel), jnp.asarray(X[:6]), jnp.asarray(points(6, seed=5))
-    step = jax.tree.map(lambda leaf: jnp.cos(jnp.arange(leaf.size)).reshape(leaf.shape), arguments)
+    arguments = as_arrays(kernel), jnp.asarray(X[:6]), jnp.asarray(points(6, seed=5))
+    step = jax.tree.map(lambda leaf: np.cos(np.arange(leaf.size)).reshape(leaf.shape), arguments)
 
     def moved(size):
-        return total(*jax.tree.map(lambda leaf, way: leaf + size * way, arguments, step))
+        there = jax.tree.map(lambda leaf, way: leaf + size * way, arguments, step)
+        return total_and_slopes(*there)
 
-    along = sum(
-        float(jnp.vdot(slope, way))
-        for slope, way in zip(
-            jax.tree.leaves(slopes(*arguments)), jax.tree.leaves(step), strict=True
-        )
-    )
-    # Central differences: an error of h^2 = 1e-8 from the third derivative, times order 10.
-    difference = (moved(1e-4) - moved(-1e-4)) / 2e-4
+    slopes = zip(*map(jax.tree.leaves, (moved(0.0)[1], step)), strict=True)
+    along = sum(np.vdot(slope, way) for slope, way in slopes)
+    # Central differences: an error of h^2 = 1e-8 times the third derivative, of order ten.
+    difference = (moved(1e-4)[0] - moved(-1e-4)[0]) / 2e-4
     assert abs(difference) > 1e-2
     assert_close(along, difference, rtol=1e-6, atol=1e-6)
 
@@ -211,10 +222,10 @@ def test_gradients_are_differences(kernel):
 def test_large_points_do_no_harm(kernel):
     with jax.enable_x64(False):
         # Columns in the ten thousands, as in tables that nobody standardized.
-        large = 1e4 * jnp.asarray(X, np.float32)
-        gradient = jax.jit(jax.grad(lambda X: total(kernel, X, X)))(large)
-        for result in (kernel(large), kernel.diagonal(large), gradient):
-            assert jnp.all(jnp.isfinite(result))
+        large = jnp.asarray(1e4 * X[:6])
+        for leaf in jax.tree.leaves(total_and_slopes(as_arrays(kernel), large, large)):
+            assert leaf.dtype == np.float32
+            assert jnp.all(jnp.isfinite(leaf))
 
 
 def test_a_constant_is_constant_everywhere():
@@ -253,8 +264,7 @@ def test_largest_sees_an_array_of_differences():
 def test_no_array_of_pairs_times_columns(kernel):
     rows, more, columns = 11, 13, 3
     left, right = points(rows, columns), points(more, columns)
-    for call in (kernel.gram, jax.jit(kernel.gram), jax.checkpoint(kernel.gram)):
-        assert largest(call, left, right) == rows * more
+    assert largest(kernel.gram, left, right) == rows * more
     # Of its gradient too, which is a matrix product again.
     assert largest(jax.grad(total, (1, 2)), kernel, left, right) == rows * more
     assert largest(kernel.diagonal, left) <= rows * columns
@@ -389,7 +399,7 @@ def test_functions_on_the_host_see_numpy():
 
     kernel = FromFunction(linear)
     assert_close(kernel(X, Z), X @ Z.T)
-    assert_close(jax.jit(kernel)(X, Z), X @ Z.T)
+    assert_close(jax.jit(lambda X, Z: kernel(X, Z))(X, Z), X @ Z.T)
     assert seen == 2 * [(np.ndarray, np.ndarray, np.float64, X.shape, Z.shape)]
 
 
@@ -478,7 +488,7 @@ def test_degrees_that_are_none_get_their_sentence(degree):
 # Importing.
 
 IMPORT = """
-import os, sys, warnings
+import os, sys
 import jax, numpy as np
 
 def settings():
@@ -488,7 +498,6 @@ def settings():
         "errors": np.geterr(),
         "print": np.get_printoptions(),
         "random": np.random.get_state()[1].tolist(),
-        "filters": list(warnings.filters),
         "environment": dict(os.environ),
         "recursion": sys.getrecursionlimit(),
     }

@@ -316,6 +316,36 @@ class Polynomial(Kernel):
         return (self.variance * inner_product(x, z) + self.bias_variance) ** self.degree
 
 
+def call_on_host(function: Callable, shape: jax.ShapeDtypeStruct, *arrays: Array) -> Array:
+    """`function` of NumPy arrays, which compiled code may call, but not differentiate.
+
+    JAX may call back from a thread that knows nothing of `jax.enable_x64(True)` in ours and would
+    round float64 on the way out and back. So numbers travel as bytes.
+    """
+
+    def run(*raw):
+        numbers = [np.asarray(r).view(a.dtype)[..., 0] for r, a in zip(raw, arrays, strict=True)]
+        with jax.enable_x64(jax.config.jax_enable_x64 or shape.dtype == np.float64):
+            result = np.asarray(function(*numbers), shape.dtype, order="C")
+        return result[..., None].view(np.uint8)
+
+    @jax.custom_jvp
+    def call(*arrays):
+        raw = [jax.lax.bitcast_convert_type(array, np.uint8) for array in arrays]
+        result = jax.ShapeDtypeStruct((*shape.shape, shape.dtype.itemsize), np.uint8)
+        result = jax.pure_callback(run, result, *raw, vmap_method="sequential")
+        return jax.lax.bitcast_convert_type(result, shape.dtype)
+
+    @call.defjvp
+    def derivative(primals, tangents):
+        raise ValueError(
+            "a kernel function that runs on the host has no derivative; write it in JAX and pass "
+            "FromFunction(function, traceable=True)."
+        )
+
+    return call(*arrays)
+
+
 class FromFunction(Kernel):
     """Any `f(X, Z) -> Gram` as a kernel: a JAX or NumPy function, or a scikit-learn kernel.
 
@@ -332,31 +362,21 @@ class FromFunction(Kernel):
     def gram(self, X, Z):
         shape = jax.ShapeDtypeStruct((X.shape[0], Z.shape[0]), X.dtype)
 
-        def checked(gram):
-            if gram.shape != shape.shape:
+        def checked(X, Z):
+            gram = self.function(X, Z)
+            if np.shape(gram) != shape.shape:
                 raise ValueError(
-                    f"the kernel function returned shape {gram.shape} for inputs of "
+                    f"the kernel function returned shape {np.shape(gram)} for inputs of "
                     f"{len(X)} and {len(Z)} points; it must return {shape.shape}."
                 )
             return gram
 
-        def on_host(X, Z):
-            return checked(np.asarray(self.function(np.asarray(X), np.asarray(Z)), X.dtype))
-
-        if self.traceable:
-            return checked(jnp.asarray(self.function(X, Z)))
-        return jax.pure_callback(on_host, shape, X, Z, vmap_method="sequential")
+        return checked(X, Z) if self.traceable else call_on_host(checked, shape, X, Z)
 
     def diagonal(self, X):
         if hasattr(self.function, "diag"):  # scikit-learn's kernels
             shape = jax.ShapeDtypeStruct((X.shape[0],), X.dtype)
-            diagonal = self.function.diag
-            return jax.pure_callback(
-                lambda X: np.asarray(diagonal(np.asarray(X)), X.dtype),
-                shape,
-                X,
-                vmap_method="sequential",
-            )
+            return call_on_host(self.function.diag, shape, X)
         return map_rows(lambda block: jnp.diagonal(self.gram(block, block)), X, block_size=64)
 
 

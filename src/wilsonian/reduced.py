@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import equinox as eqx
@@ -239,6 +239,24 @@ class ReducedProcess:
         return np.asarray(
             learnability(eigenvalues, self.theory.ridge.mean(), self.modes.sample_size)
         )
+
+    def basis(self, X: np.ndarray) -> np.ndarray:
+        """All resolved modes at the rows of `X`, (rows, modes); orthonormal on the data seen."""
+        return self._features(X) @ (self.modes.rotation / np.sqrt(self.modes.eigenvalues))
+
+    def means_along_flow(self, X: np.ndarray) -> Iterator[np.ndarray]:
+        """For each output, the posterior means (rows, cutoffs) of the theories of :meth:`flow`, in
+        the target's units."""
+        modes, summary = self.modes, self.flow()
+        basis = self.basis(X)
+        signal = (modes.sample_size * self.amplitude * modes.eigenvalues)[:, None]
+        learned = signal / (np.asarray(summary.ridge) + signal)
+        learned *= np.arange(len(signal))[:, None] < np.asarray(summary.kept)
+        for output, (mean, scale) in enumerate(
+            zip(modes.target_mean, modes.target_scale, strict=True)
+        ):
+            coefficients = modes.coefficients[:, output, None] * learned
+            yield mean + scale * (basis @ coefficients)
 
     def expected_loss(self) -> float:
         r"""Expected rise in mean squared error, targets scaled, from what was cut: under the prior

@@ -83,6 +83,8 @@ class understood:  # noqa: N801 (reads as a phrase: with understood(path))
         return None
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if isinstance(error, ModelFileError):
+            return
         if isinstance(error, KeyError | TypeError | ValueError | AttributeError | IndexError):
             raise ModelFileError(
                 f"Cannot load {self.path!r}: its contents do not make a model ({error}); save it "

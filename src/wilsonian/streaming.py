@@ -89,7 +89,13 @@ class Statistics:
         dtype = features.landmarks.dtype
         weights = np.ones(len(X)) if weights is None else weights
         y = y - self.offset
-        sums = _block(features, X.astype(dtype), y.astype(dtype), np.sqrt(weights).astype(dtype))
+        filler = _padded_rows(len(X)) - len(X)
+        sums = _block(
+            features,
+            np.pad(X.astype(dtype), ((0, filler), (0, 0)), mode="edge"),
+            np.pad(y.astype(dtype), ((0, filler), (0, 0))),
+            np.pad(np.sqrt(weights).astype(dtype), (0, filler)),
+        )
         gram, feature_sum, cross, diagonal = (np.asarray(value, float) for value in sums)
         block = Statistics(
             len(X),
@@ -103,6 +109,12 @@ class Statistics:
             self.offset,
         )
         return self + block
+
+
+def _padded_rows(rows: int) -> int:
+    """Rows to fill a block up to, with rows of no weight: every new length is a new compilation,
+    and blocks of a table lose some rows each to the held-out set."""
+    return 1 << (rows - 1).bit_length() if rows < 256 else -(-rows // 256) * 256
 
 
 @eqx.filter_jit
