@@ -1,0 +1,54 @@
+"""Predictions written a block at a time: CSV, Parquet or NPZ."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+SUFFIXES = (".csv", ".parquet", ".npz")
+
+
+def check_suffix(path: Path) -> None:
+    """Raise ValueError unless predictions can be written to a file of this name."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(
+            f"predictions are written as {', '.join(SUFFIXES)}, got {path.name!r}; choose one."
+        )
+
+
+@contextlib.contextmanager
+def prediction_writer(
+    file: IO[bytes], suffix: str
+) -> Iterator[Callable[[dict[str, np.ndarray]], None]]:
+    """A function that appends a block of named columns to an open file."""
+    if suffix.lower() == ".npz":
+        parts: list[dict[str, np.ndarray]] = []
+        yield parts.append
+        columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        # Text of one width, so that the file holds no Python objects.
+        plain = {k: v.astype(str) if v.dtype == object else v for k, v in columns.items()}
+        np.savez(file, **plain)
+        return
+    writer = None
+
+    def write(block: dict[str, np.ndarray]) -> None:
+        nonlocal writer
+        table = pa.table({name: pa.array(values) for name, values in block.items()})
+        if writer is None and suffix.lower() == ".csv":
+            writer = pyarrow.csv.CSVWriter(file, table.schema)
+        elif writer is None:
+            writer = pyarrow.parquet.ParquetWriter(file, table.schema)
+        writer.write_table(table)
+
+    try:
+        yield write
+    finally:
+        if writer is not None:
+            writer.close()
