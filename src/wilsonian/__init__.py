@@ -1,5 +1,7 @@
 """Which directions of a learning problem the data can resolve, and the theory of the rest."""
 
+__version__ = "0.1.0"  # ahead of the imports: model files carry it
+
 from wilsonian.classifier import ReducedGPClassifier
 from wilsonian.flow import (
     LearnabilityCutoff,
@@ -33,10 +35,9 @@ from wilsonian.ridges import (
     UniformRidge,
     effective_ridge,
 )
+from wilsonian.saving import load_model, save_model
 from wilsonian.spectrum import Eigenfunctions, Spectrum, as_population, dense_spectrum
 from wilsonian.wilson import AveragedTheory, ModeTheory, PointTheory
-
-__version__ = "0.1.0"
 
 __all__ = [
     "RBF",
@@ -74,4 +75,6 @@ __all__ = [
     "effective_ridge",
     "flow",
     "learnability",
+    "load_model",
+    "save_model",
 ]

@@ -29,6 +29,9 @@ app = typer.Typer(
 )
 
 
+INTERRUPTED = 130
+
+
 class Task(enum.StrEnum):
     """What the target is."""
 
@@ -278,11 +281,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # typer's answer to KeyboardInterrupt
+            _fail("Interrupted; a fit with --out goes on with --resume.", INTERRUPTED)
         sys.exit(code if isinstance(code, int) else 0)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        _fail("Interrupted; a fit with --out goes on with --resume.", 130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
@@ -305,7 +306,7 @@ def _interrupt(signum: int, frame: Any) -> None:
 
 
 def _fail(sentence: str, code: int) -> None:
-    sys.stderr.write(f"Error: {sentence}\n" if code != 130 else f"\n{sentence}\n")
+    sys.stderr.write(f"\n{sentence}\n" if code == INTERRUPTED else f"Error: {sentence}\n")
     sys.exit(code)
 
 

@@ -49,8 +49,13 @@ def prepare(
 ) -> Prepared:
     """Learn hyperparameters and choose landmarks from a `sample` of the `rows` training rows;
     targets centred and scaled. Runs in float64: call it under `jax.enable_x64(True)`."""
+    message = (
+        "Nothing was learned: kernel, amplitude and noise are as given."
+        if plan.learn is None
+        else "The kernel is as given; amplitude and noise maximize the evidence of all rows."
+    )
     hyperparameters = Hyperparameters(
-        with_precision(kernel, float), plan.amplitude, plan.noise, True, "Nothing was learned."
+        with_precision(kernel, float), plan.amplitude, plan.noise, True, message
     )
     budget = min(plan.rank or plan.max_rank, rows)
     if plan.learn == "all":

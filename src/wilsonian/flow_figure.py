@@ -38,7 +38,5 @@ def write_flow_figure(record: RunRecord, path: Path) -> None:
         if tested:
             quantity = "error rate" if record.task == "classification" else "RMSE"
             plots.plot_test_error_flow(axes[3], flow, kept=kept, quantity=f"held-out {quantity}")
-        for ax, title in zip(axes, ("Spectrum", "Ridge", "Evidence", "Test error"), strict=False):
-            ax.set_title(title)
         with atomic_path(path) as temporary:
             figure.savefig(temporary, format=path.suffix[1:].lower(), dpi=144)

@@ -260,7 +260,11 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 process = process.input_dependent(blocks())
             process = process.with_lost_range(X[: 4 * self.block_size])
         return self.adopt(
-            prepared, statistics, process, self.target_dimensions_, hyperparameters.message, 
+            prepared,
+            statistics,
+            process,
+            self.target_dimensions_,
+            hyperparameters.message,
         )
 
     def adopt(

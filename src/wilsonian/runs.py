@@ -121,9 +121,7 @@ def load_run(path: str | os.PathLike[str]) -> Run:
         empty = np.zeros(0)
         std = None if run["task"] == "classification" else empty
         predictions = PredictionRecord(empty, empty, std)
-        record = RunRecord(
-            **run, spectrum=estimator.spectrum_, flow=flow, predictions=predictions
-        )
+        record = RunRecord(**run, spectrum=estimator.spectrum_, flow=flow, predictions=predictions)
         return Run(estimator, Encoding.from_dict(document["encoding"]), record)
 
 
@@ -217,7 +215,7 @@ def _record(
         seconds=0.0,
         seed=fit.choices.seed,
         hyperparameters={
-            "kernel": format_kernel(regressor.kernel_, digits=6),
+            "kernel before the amplitude": format_kernel(regressor.kernel_, digits=6),
             "amplitude": regressor.amplitude_,
             "noise": regressor.process_.noise,
             "target scale": float(np.sqrt(unit)),
@@ -313,9 +311,7 @@ class _Fit:
             progress("reading", done, self.table.rows - self.test_rows)
         return builder.finish()
 
-    def sample(
-        self, encoding: Encoding, progress: Progress
-    ) -> tuple[np.ndarray, np.ndarray, int]:
+    def sample(self, encoding: Encoding, progress: Progress) -> tuple[np.ndarray, np.ndarray, int]:
         """Second pass: a uniform sample of the training rows (inputs, targets or class numbers),
         and how many training rows there are.
 

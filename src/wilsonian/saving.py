@@ -268,5 +268,3 @@ def _restore_regressor(regressor: ReducedGPRegressor, document: Document, arrays
     regressor.adopt(
         prepared, statistics, process, document["target_dimensions"], document["convergence"]
     )
-
-
