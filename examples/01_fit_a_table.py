@@ -25,7 +25,9 @@ def report(name, mean, std):
 # One length scale for all columns, as the exact regression below has it.
 model = ReducedGPRegressor(Matern52(3.0), ard=False, random_state=0).fit(X, y)
 print(f"{len(X)} rows; {model.n_modes_} modes kept of the {model.rank_} that were resolved.")
-report("wilsonian, modes integrated out", *model.predict(X_test, return_std=True, include_noise=True))
+report(
+    "wilsonian, modes integrated out", *model.predict(X_test, return_std=True, include_noise=True)
+)
 
 # For comparison, every mode of the same kernel, its hyperparameters learned anew.
 kernel = ConstantKernel() * Matern(3.0, nu=2.5) + WhiteKernel(0.1)

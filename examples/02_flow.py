@@ -38,5 +38,8 @@ refit = ReducedGPRegressor(
     optimizer=None,
 ).fit(X, y)
 difference = np.max(np.abs(prediction - refit.predict(X_test)))
-print(f"10 modes, refitted: RMSE {np.sqrt(np.mean((refit.predict(X_test) - y_test) ** 2)):.2f},", end=" ")
+print(
+    f"10 modes, refitted: RMSE {np.sqrt(np.mean((refit.predict(X_test) - y_test) ** 2)):.2f},",
+    end=" ",
+)
 print(f"ridge {refit.ridge_:.1f} (was {coarse.ridge_:.1f}), predictions within {difference:.1g}")

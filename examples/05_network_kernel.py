@@ -42,6 +42,7 @@ for name, kernel, measured in (("NNGP", nngp, read_out), ("NTK", ntk, gradients)
 
 for name, kernel in (("NNGP", nngp), ("NTK", ntk)):
     model = ReducedGPClassifier(kernel, learn="scale", rank=150, random_state=0).fit(X, y)
-    print(f"{name:4s} {model.n_modes_:3d} modes, digits read correctly: {model.score(X_test, y_test):.1%}")
+    score = model.score(X_test, y_test)
+    print(f"{name:4s} {model.n_modes_:3d} modes, digits read correctly: {score:.1%}")
 # For comparison, a support vector machine.
 print(f"SVC (RBF),      digits read correctly: {SVC(C=10).fit(X, y).score(X_test, y_test):.1%}")

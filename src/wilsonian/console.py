@@ -65,7 +65,8 @@ class Console:
             disable=self.quiet or not sys.stderr.isatty(),
             transient=True,
         )
-        started, tasks = time.monotonic(), {}
+        started = time.monotonic()
+        tasks: dict[str, rich.progress.TaskID] = {}
         since: dict[str, tuple[float, int]] = {}
 
         def update(stage: str, done: int, of: int) -> None:

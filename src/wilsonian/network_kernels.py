@@ -90,11 +90,15 @@ class ArcCosine(AbstractFullyConnected):
     bias_variance: Scalar = 0.0
 
     def moments(self, x_variance, z_variance, covariance):
-        norm = safe_sqrt(x_variance * z_variance)
-        cosine = jnp.where(norm > 0, covariance / jnp.where(norm > 0, norm, 1.0), 0.0)
-        cosine = jnp.clip(cosine, -1.0, 1.0)
-        # atan2 of a safe root, not arccos: its derivative is infinite at cosine +-1.
-        sine = safe_sqrt((1 - cosine) * (1 + cosine))
+        norm = safe_sqrt(x_variance) * safe_sqrt(z_variance)
+        positive = norm > 0
+        cosine = jnp.where(positive, covariance / jnp.where(positive, norm, 1.0), 0.0)
+        # An angle below the rounding of its cosine is zero; otherwise a point would lie at an angle
+        # ~sqrt(eps) from itself and the NTK, which has a cusp there, would lose half its digits.
+        # And atan2 of a safe root, not arccos: its derivative is infinite at cosine +-1.
+        squared_sine = (1 - cosine) * (1 + cosine)
+        rounding = 8 * jnp.finfo(cosine.dtype).eps
+        sine = safe_sqrt(jnp.where(squared_sine > rounding, squared_sine, 0.0))
         angle = jnp.arctan2(sine, cosine)
         moment = norm / (2 * jnp.pi) * (sine + (jnp.pi - angle) * cosine)
         return moment, (jnp.pi - angle) / (2 * jnp.pi)

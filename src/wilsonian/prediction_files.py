@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +33,9 @@ def prediction_writer(
         yield parts.append
         columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         # Text of one width, so that the file holds no Python objects.
-        plain = {k: v.astype(str) if v.dtype == object else v for k, v in columns.items()}
+        plain: dict[str, Any] = {
+            k: v.astype(str) if v.dtype == object else v for k, v in columns.items()
+        }
         np.savez(file, **plain)
         return
     writer = None

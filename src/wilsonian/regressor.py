@@ -189,8 +189,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         sample_weight: np.ndarray | None = None,
     ) -> ReducedGPRegressor:
         """Fit to a stream: `X`, `y` are a uniform sample to learn and choose landmarks from (or all
-        rows; `y` of one or two axes, as predictions will be), and every call of `blocks` runs through all `rows` as (inputs, targets (rows,
-        outputs), weights or None)."""
+        rows; `y` of one or two axes, as predictions will be), and every call of `blocks` runs
+        through all `rows` as (inputs, targets (rows, outputs), weights or None)."""
         with jax.enable_x64(True):
             prepared = self.prepare(X, y, rows, sample_weight)
             statistics = self.no_statistics(prepared, y, sample_weight)

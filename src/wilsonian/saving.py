@@ -212,11 +212,17 @@ def statistics_state(statistics: Statistics) -> tuple[Document, Arrays]:
 
 def restore_statistics(document: Document, arrays: Arrays) -> Statistics:
     """What :func:`statistics_state` took apart."""
-    sums = {n.removeprefix("sum_"): a for n, a in arrays.items() if n.startswith("sum_")}
+    sums: dict[str, Any] = {
+        n.removeprefix("sum_"): a for n, a in arrays.items() if n.startswith("sum_")
+    }
     return Statistics(**document, **sums)
 
 
-_MODE_ARRAYS = ("rotation", "eigenvalues", "coefficients", "target_square") + (
+_MODE_ARRAYS = (
+    "rotation",
+    "eigenvalues",
+    "coefficients",
+    "target_square",
     "target_mean",
     "target_scale",
 )
