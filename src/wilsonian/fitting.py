@@ -150,7 +150,7 @@ def choose_landmarks(
         status = f"{count} landmarks, as asked"
         status += f"; the cutoff rule ({rule}) is " + ("met." if met else "not met.")
     elif met:
-        status = f"{count} landmarks meet the cutoff rule ({rule}) at mode {kept + 1}."
+        status = f"{count} landmarks meet the cutoff rule ({rule})."
     elif chosen.exhausted or count == rows:
         status = f"All {count} independent rows serve as landmarks; nothing is left unresolved."
     else:

@@ -1,0 +1,58 @@
+"""What integrating modes out is worth: calibration of the renormalized ridge at strong truncation.
+
+    python benchmarks/truncation.py --data ../shared/data        # kin40k, 125 modes; a minute
+
+The same learned kernel and the same kept modes, twice: with the eliminated modes in the ridge and
+in the predictive variance, and plainly truncated (ridge and variance of the bare noise only).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import jax
+import numpy as np
+from datasets import load
+from uci import DEFAULT_DATA, score
+
+from wilsonian import Matern52, ReducedGPRegressor
+
+
+def plain_truncation(gp: ReducedGPRegressor, kept: int, X: np.ndarray):
+    """Mean and standard deviation of a new label from `kept` modes and the bare noise alone."""
+    process, modes = gp.process_, gp.process_.modes
+    signal = modes.sample_size * process.amplitude * modes.eigenvalues[:kept]
+    learned = signal / (process.noise + signal)
+    with jax.enable_x64(True):
+        basis = process.basis(X)[:, :kept]
+    mean = basis @ (learned[:, None] * modes.coefficients[:kept])
+    prior = process.amplitude * modes.eigenvalues[:kept]
+    variance = basis**2 @ (prior * (1 - learned)) + process.noise
+    scale = modes.target_scale
+    return (modes.target_mean + scale * mean)[:, 0], scale[0] * np.sqrt(variance)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
+    parser.add_argument("--set", default="kin40k")
+    parser.add_argument("--rank", type=int, default=512)
+    parser.add_argument("--modes", type=int, nargs="+", default=[30, 60, 125, 250, 500])
+    arguments = parser.parse_args()
+    data = load(arguments.set, arguments.data)
+    gp = ReducedGPRegressor(Matern52(), rank=arguments.rank, random_state=0)
+    gp.fit(data.X, data.y)
+    print(f"{arguments.set}: {len(data.X):,} rows, rank {gp.rank_}, test NLPD in nats")
+    print("modes  renormalized  truncated  difference")
+    for kept in arguments.modes:
+        mean, std = gp.coarse_grained(kept).predict(data.X_test, True, include_noise=True)
+        renormalized = score(data.y_test, mean, std)[1]
+        truncated = score(data.y_test, *plain_truncation(gp, kept, data.X_test))[1]
+        print(
+            f"{kept:5d}  {renormalized:12.3f}  {truncated:9.3f}  {truncated - renormalized:10.3f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
