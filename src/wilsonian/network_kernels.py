@@ -14,6 +14,23 @@ from wilsonian.kernels import Kernel, Scalar, inner_product, safe_sqrt
 ScalarArray = Float[Array, ""]
 
 
+def correlation(
+    x_variance: ScalarArray, z_variance: ScalarArray, covariance: ScalarArray
+) -> tuple[ScalarArray, ScalarArray]:
+    """Cosine of the angle between two Gaussians, zero if one of them is, and its squared sine.
+
+    A sine below the rounding of the cosine is zero, and the cosine +-1: otherwise an input would
+    lie at an angle of ~sqrt(eps) from itself, more in deeper layers, and tangent kernels, which
+    have a cusp there, would lose half their digits.
+    """
+    x_norm = jnp.sqrt(jnp.where(x_variance > 0, x_variance, 1.0))
+    z_norm = jnp.sqrt(jnp.where(z_variance > 0, z_variance, 1.0))
+    cosine = covariance / x_norm / z_norm  # one by one: their product overflows sooner
+    squared_sine = (1 - cosine) * (1 + cosine)
+    apart = squared_sine > 16 * jnp.finfo(cosine.dtype).eps
+    return jnp.where(apart, cosine, jnp.sign(cosine)), jnp.where(apart, squared_sine, 0.0)
+
+
 class AbstractFullyConnected(Kernel):
     r"""Infinite-width limit of `depth` hidden layers followed by a linear read-out.
 
@@ -90,17 +107,12 @@ class ArcCosine(AbstractFullyConnected):
     bias_variance: Scalar = 0.0
 
     def moments(self, x_variance, z_variance, covariance):
-        norm = safe_sqrt(x_variance) * safe_sqrt(z_variance)
-        positive = norm > 0
-        cosine = jnp.where(positive, covariance / jnp.where(positive, norm, 1.0), 0.0)
-        # An angle below the rounding of its cosine is zero; otherwise a point would lie at an angle
-        # ~sqrt(eps) from itself and the NTK, which has a cusp there, would lose half its digits.
-        # And atan2 of a safe root, not arccos: its derivative is infinite at cosine +-1.
-        squared_sine = (1 - cosine) * (1 + cosine)
-        rounding = 8 * jnp.finfo(cosine.dtype).eps
-        sine = safe_sqrt(jnp.where(squared_sine > rounding, squared_sine, 0.0))
+        cosine, squared_sine = correlation(x_variance, z_variance, covariance)
+        # atan2 of a safe root, not arccos: its derivative is infinite at cosine +-1.
+        sine = safe_sqrt(squared_sine)
         angle = jnp.arctan2(sine, cosine)
-        moment = norm / (2 * jnp.pi) * (sine + (jnp.pi - angle) * cosine)
+        norm = safe_sqrt(x_variance) * safe_sqrt(z_variance)
+        moment = norm / 2 * ((sine + (jnp.pi - angle) * cosine) / jnp.pi)
         return moment, (jnp.pi - angle) / (2 * jnp.pi)
 
     def second_moment(self, variance):
@@ -121,14 +133,17 @@ class ErfNetwork(AbstractFullyConnected):
     bias_variance: Scalar = 0.0
 
     def moments(self, x_variance, z_variance, covariance):
-        # root^2 = (1 + 2 q_x)(1 + 2 q_z) - 4 k^2 >= 1, also when rounding would break the
-        # Cauchy-Schwarz inequality q_x q_z >= k^2. And arcsin(sine) by atan2(sine, cosine): at
-        # large inputs the sine rounds to one, where arcsin has no derivative.
-        product = x_variance * z_variance
-        excess = product - covariance**2
-        excess = jnp.where(excess > 8 * jnp.finfo(excess.dtype).eps * product, excess, 0.0)
-        root = jnp.sqrt(1 + 2 * (x_variance + z_variance) + 4 * excess)
-        return 2 / jnp.pi * jnp.arctan2(2 * covariance, root), 4 / (jnp.pi * root)
+        # arcsin(sine) by atan2(sine, cosine): at large inputs the sine rounds to one, where arcsin
+        # has no derivative. By shares of one, so that nothing cancels or overflows:
+        # cosine^2 = 1 - 4 k^2 s_x s_z = s_x + s_z - s_x s_z + (1 - s_x)(1 - s_z) sin^2,
+        # with s = 1 / (1 + 2 q) and the angle between the inputs.
+        x_share, z_share = 1 / (1 + 2 * x_variance), 1 / (1 + 2 * z_variance)
+        _, squared_sine = correlation(x_variance, z_variance, covariance)
+        rest = 4 * (x_variance * x_share) * (z_variance * z_share) * squared_sine
+        cosine = jnp.sqrt(x_share + z_share * (1 - x_share) + rest)
+        root = jnp.sqrt(x_share) * jnp.sqrt(z_share)
+        angle = jnp.arctan2(2 * covariance * root, cosine)
+        return 2 / jnp.pi * angle, 4 / jnp.pi * root / cosine
 
     def second_moment(self, variance):
         return 2 / jnp.pi * jnp.arctan2(2 * variance, jnp.sqrt(1 + 4 * variance))
