@@ -38,14 +38,14 @@ KERNELS = {
     "polynomial-1": Polynomial(1, 0.5, 0.0),
     "polynomial-3": Polynomial(3, 0.3, 0.8),
     "constant": Constant(0.9),
-    "nngp-relu": ArcCosine(2, "nngp", 1.8, 0.1),
-    "ntk-relu": ArcCosine(3, "ntk"),
+    "nngp-relu": ArcCosine(1, "nngp", 1.8, 0.1),
+    "ntk-relu": ArcCosine(2, "ntk"),
     "nngp-erf": ErfNetwork(1, "nngp", 1.5, 0.2),
     "ntk-erf": ErfNetwork(2, "ntk", 1.2, 0.0),
-    "rescaled": Rescaled(ArcCosine(), SCALES),
+    "rescaled": Rescaled(Polynomial(), SCALES),
     "sum": Matern12(2.0) + 0.3,
     "product": RBF(2.0) * Linear(1.0, 1.0),
-    "scaled": 0.2 * (Matern52() + Rescaled(Linear(), 2.0) * ErfNetwork()),
+    "scaled": 0.2 * (Matern52() + Rescaled(Linear(), 2.0) * RBF()),
 }
 FUNCTIONS = {
     "function-scikit-learn": FromFunction(sk.Matern(length_scale=1.4, nu=1.5)),

@@ -68,9 +68,7 @@ def test_neural_tangents_says_the_same(name):
         both = np.vstack([reference["X"], reference["Z"]])
         for kind, gram in zip(KINDS, grams(kernels, reference["X"], both), strict=True):
             expected = np.hstack([reference[f"{name}/{kind}_xx"], reference[f"{name}/{kind}"]])
-            # Formulas agree to rounding; its NTK of ReLU knows the angle between equal inputs to
-            # sqrt(eps), 1e-8 per layer.
-            assert_close(gram, expected, rtol=1e-6 if kind == "ntk" else 1e-10)
+            assert_close(gram, expected, rtol=1e-11)
 
 
 # Quadrature: the recursion of the class's docstring in NumPy, its expectations by integrals.
@@ -207,9 +205,8 @@ def finite_kernels(activation, depth, width, draws):
 
 
 @each_network
-@pytest.mark.parametrize("depth", [1, 2])
-def test_wide_networks_have_these_kernels_on_average(activation, depth):
-    width, draws = 256, 100
+def test_wide_networks_have_these_kernels_on_average(activation):
+    depth, width, draws = 2, 256, 100
     for kind, found in zip(KINDS, finite_kernels(activation, depth, width, draws), strict=True):
         kernel = NETWORKS[activation](depth, kind, WEIGHT_VARIANCE, BIAS_VARIANCE)(INPUTS)
         standard_error = found.std(axis=0) / draws**0.5
@@ -221,7 +218,7 @@ def test_wide_networks_have_these_kernels_on_average(activation, depth):
 # Laws.
 
 
-@pytest.mark.parametrize("depth", [1, 2, 12])
+@pytest.mark.parametrize("depth", [1, 12])
 def test_he_initialization_keeps_the_variance(depth):
     variance = 2 * np.sum(X**2, axis=1) / X.shape[1]
     kernels = [ArcCosine(depth, kind) for kind in KINDS]  # weight variance 2, no bias
@@ -291,7 +288,7 @@ def test_the_gradient_at_identical_inputs_is_right(activation):
 @each_network
 def test_inputs_know_themselves_in_single_precision(activation):
     many = np.random.default_rng(2).normal(size=(50, 300))
-    kernels = [NETWORKS[activation](8, kind, 2.0, 0.1) for kind in KINDS]
+    kernels = [NETWORKS[activation](5, kind, 2.0, 0.1) for kind in KINDS]
     expected = [np.diagonal(gram) for gram in grams(kernels, many, many)]
     with jax.enable_x64(False):
         found = [np.diagonal(gram) for gram in grams(kernels, many, many)]

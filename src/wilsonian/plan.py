@@ -38,7 +38,8 @@ class Plan:
             raise ValueError("`rank` must be a positive integer or 'auto', got None.")
         counts = {"rank": 1, "max_rank": 1, "block_size": 1, "max_iterations": 1, "n_restarts": 0}
         for name, least in counts.items():
-            _check_count(name, given[name], least)
+            if name != "rank" or given["rank"] is not None:
+                _check_count(name, given[name], least)
         for name in ("amplitude", "noise"):
             value = given[name]
             if not (_is_number(value) and np.isfinite(value) and value > 0):
@@ -92,7 +93,7 @@ def _is_integer(value: Any) -> bool:
 
 
 def _check_count(name: str, value: Any, least: int) -> None:
-    if value is not None and not (_is_integer(value) and value >= least):
+    if not (_is_integer(value) and value >= least):
         wanted = "a positive integer" if least else "an integer, zero or more"
         raise ValueError(f"`{name}` must be {wanted}, got {value!r}.")
 

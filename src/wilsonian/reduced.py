@@ -102,10 +102,10 @@ class ReducedProcess:
     .. math:: \bar f(x) = f(x) \cdot m, \qquad
         \mathrm{Var} f(x) = |f(x) R|^2 + \text{lost variance at } x .
 
-    A theory of a uniform ridge knows the lost variance as its mean :math:`c`; at a point whose
-    :math:`K_>(x, x)` exceeds everything seen in training (far from the data) the excess is added,
-    so that the prior's uncertainty returns there. A theory of the sample, or of an
-    input-dependent ridge, uses :math:`K_>(x, x)` itself.
+    A theory of a uniform ridge knows the lost variance as its mean :math:`c`; at a point where the
+    variance that no mode resolves exceeds everything seen in training (far from the data) the
+    excess is added, up to :math:`K_>(x, x)`, so that the prior's uncertainty returns there. A
+    theory of the sample, or of an input-dependent ridge, uses :math:`K_>(x, x)` itself.
     """
 
     modes: Modes
@@ -116,7 +116,9 @@ class ReducedProcess:
     root: np.ndarray  # (rank, kept), kept posterior covariance is root @ root.T
     kept_root: np.ndarray  # (rank, kept), kept kernel is features @ kept_root @ kept_root.T ...
     uniform_lost: float | None  # c, where the ridge is uniform
-    largest_lost: float  # largest K_>(x, x) seen in training
+    # Largest variance that no mode resolves seen in training. Not the largest K_>(x, x): that
+    # changes with the cutoff, and could not be found without the data.
+    largest_lost: float
 
     @property
     def kept(self) -> int:
@@ -146,9 +148,16 @@ class ReducedProcess:
             0.0,
         )
 
-    def with_lost_range(self, X: np.ndarray) -> ReducedProcess:
-        """Knowing the largest lost variance at the (training) rows `X`."""
-        return dataclasses.replace(self, largest_lost=float(np.max(self.lost_kernel(X))))
+    def with_lost_range(self, X: np.ndarray, before: float = 0.0) -> ReducedProcess:
+        """Knowing the largest unresolved variance at the (training) rows `X`, and `before` at rows
+        seen earlier (for a kernel of unit amplitude)."""
+        largest = float(np.max(self._unresolved(X, self._features(X))))
+        return dataclasses.replace(self, largest_lost=max(largest, self.amplitude * before))
+
+    def _unresolved(self, X: np.ndarray, features: np.ndarray) -> np.ndarray:
+        """Prior variance (rows,) outside the span of the landmarks, targets scaled."""
+        rest = _diagonal(self.modes.features, X) - np.einsum("ij,ij->i", features, features)
+        return self.amplitude * np.maximum(rest, 0.0)
 
     def input_dependent(
         self, blocks: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray | None]]
@@ -196,7 +205,9 @@ class ReducedProcess:
         diagonal = self.amplitude * _diagonal(self.modes.features, X)
         lost = np.maximum(diagonal - np.einsum("ij,ij->i", kept, kept), 0.0)
         if self.uniform_lost is not None:
-            lost = self.uniform_lost + np.maximum(lost - self.largest_lost, 0.0)
+            excess = self._unresolved(X, features) - self.largest_lost
+            most = lost - self.uniform_lost
+            lost = self.uniform_lost + np.maximum(np.minimum(excess, most), 0.0)
         return mean, np.einsum("ij,ij->i", spread, spread) + lost
 
     def leave_one_out(self, X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -172,7 +172,9 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         with jax.enable_x64(True):
             blocks = row_blocks(X, y, weights, self.block_size)
             *_, statistics = accumulate(self.prepared_.features, self.statistics_, blocks)
-            return self.finish(self.prepared_, statistics, X)
+            old = self.process_
+            seen = old.largest_lost / old.amplitude
+            return self.finish(self.prepared_, statistics, X, largest_lost=seen)
 
     def _fit_arrays(self, X: np.ndarray, y: np.ndarray, weights: np.ndarray) -> ReducedGPRegressor:
         if len(X) <= MERGED_ROWS:
@@ -240,9 +242,11 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         statistics: Statistics,
         X: np.ndarray,
         blocks: Blocks | None = None,
+        largest_lost: float = 0.0,
     ) -> ReducedGPRegressor:
         """Last step of a fit, once all rows are in `statistics`: scale, cutoff, posterior. `X` is
-        some of the inputs; an input-dependent ridge reads all `blocks` once more."""
+        some of the inputs, `largest_lost` their largest unresolved variance so far (unit
+        amplitude); an input-dependent ridge reads all `blocks` once more."""
         plan = self._plan(X.shape[1])
         with jax.enable_x64(True):
             modes = Modes.of(
@@ -258,7 +262,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 if blocks is None:
                     raise ValueError("an input-dependent ridge needs the data again: use `fit`.")
                 process = process.input_dependent(blocks())
-            process = process.with_lost_range(X[: 4 * self.block_size])
+            process = process.with_lost_range(X[: 4 * self.block_size], largest_lost)
         return self.adopt(
             prepared,
             statistics,
@@ -313,8 +317,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         with jax.enable_x64(True):
             chosen = resolve_cutoff(old.modes, old.amplitude, old.noise, plan)
             process = ReducedProcess.of(old.modes, old.amplitude, old.noise, chosen)
-            landmarks = np.asarray(old.modes.features.landmarks, float)
-            copy._publish(process.with_lost_range(landmarks))
+            copy._publish(dataclasses.replace(process, largest_lost=old.largest_lost))
         return copy
 
     # Predicting ---------------------------------------------------------------------------------
@@ -416,6 +419,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         points = np.asarray(self.landmarks, float)
         if points.ndim != 2 or points.shape[1] != columns or not len(points):
             raise ValueError(f"`landmarks` must have shape (rank, {columns}), got {points.shape}.")
+        if not np.all(np.isfinite(points)):
+            raise ValueError("`landmarks` must be finite, got NaN or infinity.")
         return points
 
     def _plan(self, columns: int) -> Plan:
