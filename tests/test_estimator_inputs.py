@@ -59,7 +59,7 @@ def test_bad_tables_get_their_sentence(inputs, targets, sentence):
 @pytest.mark.parametrize(
     ("weights", "sentence"),
     [
-        (np.zeros(40), r"all values of `sample_weight` are zero: no row counts"),
+        (np.zeros(40), r"`sample_weight` are zero|at least one non-zero number"),
         (changed(np.ones(40), -1), r"Negative values in data passed to `sample_weight`"),
         (changed(np.ones(40), np.nan), r"sample_weight contains NaN"),
         (np.ones(39), r"sample_weight.shape == \(39,\), expected \(40,\)"),
@@ -177,10 +177,10 @@ def test_repeated_landmarks_count_once():
     np.testing.assert_allclose(twice.predict(NEW), once.predict(NEW), atol=1e-5)
 
 
-rows = st.integers(2, 40)
 tables = st.fixed_dictionaries(
     {
-        "shape": st.tuples(st.integers(2, 40), st.integers(1, 5), st.integers(1, 2)),
+        # A few sizes: every new shape is a new compilation.
+        "shape": st.tuples(*map(st.sampled_from, [(2, 3, 11, 40), (1, 2, 5), (1, 2)])),
         "dtype": st.sampled_from([np.float64, np.float32, np.int64]),
         "scales": st.tuples(*[st.sampled_from([1e-8, 1e-3, 1.0, 1e3, 1e8])] * 2),
         "seed": st.integers(0, 1000),
@@ -189,7 +189,7 @@ tables = st.fixed_dictionaries(
 
 
 @given(tables)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_any_table_gives_sound_predictions(table):
     (rows, columns, outputs), (x_scale, y_scale) = table["shape"], table["scales"]
     random = np.random.default_rng(table["seed"])
@@ -207,7 +207,7 @@ def test_any_table_gives_sound_predictions(table):
     assert np.all(std > 0)
     # Targets in other units from another origin: the same model.
     moved = ReducedGPRegressor(Matern52(), optimizer=None, random_state=0)
-    moved.fit(inputs, -2.0 * targets + y_scale).predict(inputs)
+    moved.fit(inputs, -2.0 * targets + y_scale)
     np.testing.assert_allclose(
         moved.predict(inputs), -2.0 * mean + y_scale, rtol=0, atol=1e-6 * y_scale
     )

@@ -1,5 +1,6 @@
 """Kernels: laws over every instance, scikit-learn as twin, and what is refused."""
 
+import functools
 import subprocess
 import sys
 
@@ -71,6 +72,10 @@ def double_precision():
         yield
 
 
+# Compiling takes most of the time here: LLVM need not try hard.
+quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+
 def assert_close(actual, expected, rtol=1e-12, atol=1e-14):
     """The tolerance is a few dozen roundings of float64, for numbers of order one."""
     np.testing.assert_allclose(np.asarray(actual), np.asarray(expected), rtol=rtol, atol=atol)
@@ -87,7 +92,7 @@ V = points(len(Z), 2, seed=3)
 ORDER = np.array([4, 2, 6, 0, 5, 1, 3])
 
 
-@jax.jit
+@quick_jit
 def measure(kernel, X, Z, V):
     """What the laws compare, in one compilation per kernel: hyperparameters are leaves, so that new
     values need no other. (Points are arguments, since JAX would keep a constant's precision.)"""
@@ -148,7 +153,7 @@ def test_products_in_blocks_are_products(measured, name):
     assert_close(measured[name]["product"], measured[name]["gram"] @ V, atol=1e-13)
 
 
-@pytest.mark.parametrize("block_size", [1, 2, 4, 6, 7, 100])
+@pytest.mark.parametrize("block_size", [1, 4, 7, 100])
 def test_blocks_of_any_size_make_the_product(block_size):
     kernel = Matern32(SCALES)
     assert_close(kernel.product(X, Z, V, block_size), np.asarray(kernel(X, Z)) @ V, atol=1e-13)
@@ -175,7 +180,7 @@ def test_precision_is_that_of_the_points(kernel):
 def test_single_precision_is_all_there_is_by_default(measured, name):
     with jax.enable_x64(False):
         check_dtype(EVERY[name], np.float32)
-        gram = EVERY[name](X, Z)  # from float64
+        gram = quick_jit(lambda kernel, X, Z: kernel(X, Z))(EVERY[name], X, Z)  # from float64
         assert gram.dtype == np.float32
         # A cusp feels the distance, which float32 knows to sqrt(eps) |x|, 3e-4 times one to three.
         assert_close(gram, measured[name]["gram"], rtol=1e-3, atol=1e-4)
@@ -190,7 +195,7 @@ def total(kernel, X, Z):
     return jnp.sum(weights * kernel.gram(X, Z))
 
 
-total_and_slopes = jax.jit(jax.value_and_grad(total, (0, 1, 2)))
+total_and_slopes = quick_jit(jax.value_and_grad(total, (0, 1, 2)))
 
 
 def as_arrays(kernel):
@@ -413,7 +418,7 @@ def test_functions_see_every_bit_from_any_thread():
 
     kernel, shifts = FromFunction(linear), np.arange(8.0)
 
-    @jax.jit
+    @quick_jit
     def several(X):  # so much to call at a time that JAX takes other threads
         return [kernel(X - shift, X) @ kernel(X, X + shift) for shift in shifts]
 

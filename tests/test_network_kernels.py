@@ -1,5 +1,6 @@
 """Infinite networks: another library's numbers, quadrature, finite wide networks, and corners."""
 
+import functools
 import itertools
 from pathlib import Path
 
@@ -25,6 +26,10 @@ def double_precision():
         yield
 
 
+# Compiling takes most of the time here: LLVM need not try hard.
+quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+
 def assert_close(actual, expected, rtol=1e-12, atol=1e-14):
     np.testing.assert_allclose(np.asarray(actual), np.asarray(expected), rtol=rtol, atol=atol)
 
@@ -34,7 +39,7 @@ def test_assert_close_can_fail():
         assert_close(np.ones(3), (1 + 1e-11) * np.ones(3))
 
 
-@jax.jit
+@quick_jit
 def grams(kernels, X, Z):
     """Of several kernels, in one compilation."""
     return [kernel(X, Z) for kernel in kernels]
@@ -201,18 +206,18 @@ def finite_kernels(activation, depth, width, draws):
         return nngp, sum(slope @ slope.T for slope in flat)
 
     keys = jax.random.split(jax.random.key(3), draws)
-    return jax.jit(lambda keys: jax.lax.map(one, keys))(keys)
+    return quick_jit(lambda keys: jax.lax.map(one, keys))(keys)
 
 
 @each_network
 def test_wide_networks_have_these_kernels_on_average(activation):
-    depth, width, draws = 2, 256, 100
+    depth, width, draws = 2, 256, 60
     for kind, found in zip(KINDS, finite_kernels(activation, depth, width, draws), strict=True):
         kernel = NETWORKS[activation](depth, kind, WEIGHT_VARIANCE, BIAS_VARIANCE)(INPUTS)
         standard_error = found.std(axis=0) / draws**0.5
         # Networks of finite width are off by order 1 / width; here by less than their noise.
         assert np.all(np.abs(found.mean(axis=0) - kernel) < 4 * standard_error)
-        assert np.all(standard_error < 0.03 * np.abs(kernel).max())  # sharp enough to fail
+        assert np.all(standard_error < 0.04 * np.abs(kernel).max())  # sharp enough to fail
 
 
 # Laws.
@@ -254,7 +259,7 @@ def test_the_tangent_kernel_exceeds_the_covariance(activation):
 @pytest.mark.parametrize("variance", [1e-9, 1.0, 1e9])
 def test_moments_have_finite_slopes_at_identical_opposite_and_zero_inputs(activation, variance):
     kernel = NETWORKS[activation]()
-    slopes = jax.jit(jax.jacfwd(kernel.moments, (0, 1, 2)))
+    slopes = quick_jit(jax.jacfwd(kernel.moments, (0, 1, 2)))
     for covariance in (variance, -variance):
         assert np.all(np.isfinite(jax.tree.leaves(slopes(variance, variance, covariance))))
     for pair in ((0.0, variance), (variance, 0.0), (0.0, 0.0)):
@@ -276,7 +281,7 @@ def test_the_gradient_at_identical_inputs_is_right(activation):
     kernel = NETWORKS[activation](2, "nngp", 1.5, 0.1)
     x, along = np.array([1.0, 2.0, 3.0]), np.array([0.3, -1.0, 0.5])
 
-    @jax.jit
+    @quick_jit
     def value_and_slope(size):
         return jax.value_and_grad(lambda size: kernel.evaluate(x + size * along, x))(size)
 
@@ -288,7 +293,7 @@ def test_the_gradient_at_identical_inputs_is_right(activation):
 @each_network
 def test_inputs_know_themselves_in_single_precision(activation):
     many = np.random.default_rng(2).normal(size=(50, 300))
-    kernels = [NETWORKS[activation](5, kind, 2.0, 0.1) for kind in KINDS]
+    kernels = [NETWORKS[activation](4, kind, 2.0, 0.1) for kind in KINDS]
     expected = [np.diagonal(gram) for gram in grams(kernels, many, many)]
     with jax.enable_x64(False):
         found = [np.diagonal(gram) for gram in grams(kernels, many, many)]
@@ -298,7 +303,7 @@ def test_inputs_know_themselves_in_single_precision(activation):
 
 @each_network
 def test_inputs_of_any_size_work_in_single_precision(activation):
-    @jax.jit
+    @quick_jit
     def grams_and_slopes(X):
         kernels = [NETWORKS[activation](1, kind) for kind in KINDS]
         total = jax.grad(lambda X: sum(jnp.sum(kernel(X)) for kernel in kernels))

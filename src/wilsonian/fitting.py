@@ -76,11 +76,11 @@ def prepare(
     if landmarks is not None:
         status = f"The {len(landmarks)} landmarks were given."
         features = _features(hyperparameters.kernel, landmarks, plan.dtype)
-        return Prepared(features, hyperparameters, _measure(len(landmarks), rows), status)
+        return Prepared(features, hyperparameters, measure_of(len(landmarks), rows), status)
     pool = sample.draw(max(POOL_PER_LANDMARK * budget, LEARNING_ROWS), random)
     chosen, status, met = choose_landmarks(hyperparameters, pool.X, rows, plan, random)
     points = pool.X[chosen.indices]
-    measure = _measure(len(points), rows)
+    measure = measure_of(len(points), rows)
     wanted = plan.move_landmarks
     if wanted is None:
         wanted = plan.learn == "all" and measure == "population" and not met
@@ -100,7 +100,7 @@ def prepare(
     return Prepared(features, hyperparameters, measure, status)
 
 
-def _measure(rank: int, rows: int) -> Measure:
+def measure_of(rank: int, rows: int) -> Measure:
     """Modes in the span of more landmarks than half the rows are modes of the sample: they decouple
     (science notes, section 9). Far fewer landmarks see the rows as draws of the population."""
     return "sample" if 2 * rank > rows else "population"

@@ -323,8 +323,10 @@ def call_on_host(function: Callable, shape: jax.ShapeDtypeStruct, *arrays: Array
     round float64 on the way out and back. So numbers travel as bytes.
     """
 
+    dtypes = [array.dtype for array in arrays]
+
     def run(*raw):
-        numbers = [np.asarray(r).view(a.dtype)[..., 0] for r, a in zip(raw, arrays, strict=True)]
+        numbers = [np.asarray(r).view(dtype)[..., 0] for r, dtype in zip(raw, dtypes, strict=True)]
         with jax.enable_x64(jax.config.jax_enable_x64 or shape.dtype == np.float64):
             result = np.asarray(function(*numbers), shape.dtype, order="C")
         return result[..., None].view(np.uint8)
@@ -375,8 +377,7 @@ class FromFunction(Kernel):
 
     def diagonal(self, X):
         if hasattr(self.function, "diag"):  # scikit-learn's kernels
-            shape = jax.ShapeDtypeStruct((X.shape[0],), X.dtype)
-            return call_on_host(self.function.diag, shape, X)
+            return call_on_host(self.function.diag, jax.ShapeDtypeStruct(X.shape[:1], X.dtype), X)
         return map_rows(lambda block: jnp.diagonal(self.gram(block, block)), X, block_size=64)
 
 

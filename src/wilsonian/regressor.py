@@ -15,6 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from wilsonian.fitting import (
     Prepared,
+    measure_of,
     prepare,
     resolve_cutoff,
     set_scale,
@@ -172,9 +173,11 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         with jax.enable_x64(True):
             blocks = row_blocks(X, y, weights, self.block_size)
             *_, statistics = accumulate(self.prepared_.features, self.statistics_, blocks)
-            old = self.process_
-            seen = old.largest_lost / old.amplitude
-            return self.finish(self.prepared_, statistics, X, largest_lost=seen)
+            prepared = dataclasses.replace(
+                self.prepared_, measure=measure_of(self.rank_, statistics.rows)
+            )
+            seen = self.process_.largest_lost / self.process_.amplitude
+            return self.finish(prepared, statistics, X, largest_lost=seen)
 
     def _fit_arrays(self, X: np.ndarray, y: np.ndarray, weights: np.ndarray) -> ReducedGPRegressor:
         if len(X) <= MERGED_ROWS:
