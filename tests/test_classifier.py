@@ -74,7 +74,7 @@ def test_probabilities_are_calibrated(overlapping):
 
 
 def test_calibration_does_not_lose_to_no_calibration(overlapping):
-    model, X, codes, unseen, truth = overlapping
+    model, _, _, unseen, truth = overlapping
     calibrated = log_loss(truth, model.predict_proba(unseen))
     plain = clone(model).restore(model.regressor_, model.classes_, 1.0)
     assert calibrated <= log_loss(truth, plain.predict_proba(unseen))
@@ -110,12 +110,14 @@ def test_leaving_one_out_is_fitting_without_it(classes):
     X, codes = blobs(classes, 24, 1.0, seed=5)
     y = class_targets(codes, classes)
     exact = {"kernel": RBF(1.0), "optimizer": None, "cutoff": None, "noise": 0.1}
-    process = ReducedGPRegressor(rank=24, normalize_y=False, **exact).fit(X, y).process_
+    weights = np.random.default_rng(0).uniform(0.5, 2.0, 24)
+    model = ReducedGPRegressor(rank=24, normalize_y=False, **exact).fit(X, y, weights)
     with jax.enable_x64(True):
-        means, variances = process.leave_one_out(X, y.reshape(24, -1))
+        means, variances = model.process_.leave_one_out(X, y.reshape(24, -1), weights)
     for row in (0, 7, 23):
         rest = np.arange(24) != row
-        without = ReducedGPRegressor(rank=23, normalize_y=False, **exact).fit(X[rest], y[rest])
+        without = ReducedGPRegressor(rank=23, normalize_y=False, **exact)
+        without.fit(X[rest], y[rest], weights[rest])
         mean, std = without.predict(X[[row]], return_std=True)
         np.testing.assert_allclose(means[row], mean.ravel(), rtol=1e-6, atol=1e-8)
         np.testing.assert_allclose(variances[row], std.ravel()[0] ** 2, rtol=1e-6)

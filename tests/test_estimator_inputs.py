@@ -145,7 +145,7 @@ ODD = {
     "duplicate columns": (X[:, [0, 1, 1, 0]], y),
     "a huge column": (X * [1.0, 1e8], y),
     "a tiny column": (X * [1.0, 1e-8], y),
-    "a column far from zero": (X + [0.0, 1e6], y),
+    "a column far from zero": (X + np.array([0.0, 1e6]), y),
     "a constant column": (np.insert(X, 1, 3.0, axis=1), y),
     "large targets": (X, 1e8 * y),
     "small targets": (X, 1e-8 * y),

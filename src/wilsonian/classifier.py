@@ -12,7 +12,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from wilsonian.regressor import ReducedGPRegressor
+from wilsonian.regressor import MERGED_ROWS, ReducedGPRegressor
+from wilsonian.sampling import merge_repeated_rows
 
 CALIBRATION_ROWS = 4096  # the one parameter of the calibration needs no more
 
@@ -103,29 +104,38 @@ ard, n_restarts, max_iterations, landmarks, block_size, dtype, random_state
                 "the target column."
             )
         regressor = self.regressor().fit(X, class_targets(codes, len(classes)), weights)
-        return self.adopt(regressor, classes, X, codes)
+        if len(X) <= MERGED_ROWS:
+            X, codes, weights = merge_repeated_rows(X, codes[:, None], weights)
+            codes = codes[:, 0].astype(int)
+        return self.adopt(regressor, classes, X, codes, weights)
 
     def regressor(self) -> ReducedGPRegressor:
         """The regressor, unfitted, that learns :func:`class_targets`."""
         return ReducedGPRegressor(**self.get_params(deep=False))
 
     def adopt(
-        self, regressor: ReducedGPRegressor, classes: np.ndarray, X: np.ndarray, codes: np.ndarray
+        self,
+        regressor: ReducedGPRegressor,
+        classes: np.ndarray,
+        X: np.ndarray,
+        codes: np.ndarray,
+        weights: np.ndarray | None = None,
     ) -> ReducedGPClassifier:
         """Take over a regressor fitted to :func:`class_targets`, and calibrate probabilities on
-        training rows `X` with class numbers `codes`."""
+        training rows `X` with class numbers `codes` and sample weights (one each, if None)."""
+        weights = np.ones(len(X)) if weights is None else weights
         stride = -(-len(X) // CALIBRATION_ROWS)
-        X, codes = X[::stride], codes[::stride]
+        X, codes, weights = X[::stride], codes[::stride], weights[::stride]
         process = regressor.process_
         with jax.enable_x64(True):
             targets = class_targets(codes, len(classes)).reshape(len(X), -1)
-            means, variances = process.leave_one_out(X, targets)
+            means, variances = process.leave_one_out(X, targets, weights)
         deviations = np.sqrt(variances)[:, None] * process.modes.target_scale
 
         def log_loss(log_inverse_temperature):
             inverse_temperature = np.exp(log_inverse_temperature)
             logs = scipy.special.log_softmax(_scores(means, deviations, inverse_temperature), 1)
-            return -logs[np.arange(len(codes)), codes].mean()
+            return -np.average(logs[np.arange(len(codes)), codes], weights=weights)
 
         best = scipy.optimize.minimize_scalar(log_loss, bounds=np.log([0.1, 100.0]))
         return self.restore(regressor, classes, float(np.exp(best.x)))

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.linalg
 
 from wilsonian.flow import AbstractCutoff, LearnabilityCutoff, RankCutoff, SharpCutoff
-from wilsonian.kernels import Kernel
+from wilsonian.kernels import Kernel, compiled_gram
 from wilsonian.landmarks import Landmarks, randomly_pivoted_cholesky
 from wilsonian.learning import Hyperparameters, Sample, learn, learn_scale, move_landmarks
 from wilsonian.plan import Plan
@@ -20,9 +20,10 @@ from wilsonian.spectrum import Measure
 from wilsonian.streaming import LandmarkFeatures, with_precision
 
 # Hyperparameters are learned from at most this many rows and landmarks; amplitude and noise are
-# then set by the evidence of all rows, and moving landmarks see LANDMARK_ROWS fresh rows a step.
+# then set by the evidence of all rows. Landmarks move, and hyperparameters with them, in steps that
+# see LANDMARK_ROWS fresh rows each, for LANDMARK_PASSES through the rows within LANDMARK_STEPS.
 LEARNING_ROWS, LEARNING_RANK = 2000, 512
-LANDMARK_ROWS, LANDMARK_STEPS = 6000, 100
+LANDMARK_ROWS, LANDMARK_PASSES, LANDMARK_STEPS = 4000, 25, (100, 300)
 # Landmarks are chosen from at most this many rows per landmark of the largest rank.
 POOL_PER_LANDMARK = 8
 
@@ -83,13 +84,14 @@ def prepare(
     measure = measure_of(len(points), rows)
     wanted = plan.move_landmarks
     if wanted is None:
-        wanted = plan.learn == "all" and measure == "population" and not met
+        wanted = measure == "population" and (not met or rows > LEARNING_ROWS)
     if wanted and plan.learn == "all":
         hyperparameters, points = move_landmarks(
             hyperparameters,
             points,
             sample,
-            steps=LANDMARK_STEPS,
+            rows=rows,
+            steps=int(np.clip(LANDMARK_PASSES * rows / LANDMARK_ROWS, *LANDMARK_STEPS)),
             rows_per_step=LANDMARK_ROWS,
             input_dependent=plan.input_dependent,
             random=random,
@@ -108,7 +110,7 @@ def measure_of(rank: int, rows: int) -> Measure:
 
 def _features(kernel: Kernel, points: np.ndarray, dtype: Any) -> LandmarkFeatures:
     kernel = with_precision(kernel, float)
-    square = np.array(kernel(points))
+    square = np.array(compiled_gram(kernel, points, points))
     # The jitter is relative to the diagonal and to the precision of the products to come.
     jitter = np.finfo(dtype).eps * np.mean(np.diagonal(square))
     for _ in range(20):
@@ -167,7 +169,12 @@ def _kept_modes(chosen: Landmarks, hyperparameters: Hyperparameters, rows: int, 
     rule = LearnabilityCutoff(
         threshold, hyperparameters.noise, rows, amplitude * float(chosen.residual.mean())
     )
-    return int(rule.rank(jax.numpy.asarray(eigenvalues)))
+    return int(_rank(rule, eigenvalues))
+
+
+@jax.jit
+def _rank(rule: LearnabilityCutoff, eigenvalues: jax.Array) -> jax.Array:
+    return rule.rank(eigenvalues)
 
 
 def set_scale(modes: Modes, hyperparameters: Hyperparameters) -> Hyperparameters:
@@ -183,7 +190,7 @@ def resolve_cutoff(modes: Modes, amplitude: float, noise: float, plan: Plan) -> 
     """
     count, cutoff = len(modes.eigenvalues), plan.cutoff
     if cutoff is None:
-        return RankCutoff(count)
+        return RankCutoff(np.asarray(count))
     if isinstance(cutoff, AbstractCutoff):
         return cutoff
     if isinstance(cutoff, str) and cutoff == "auto":
@@ -191,12 +198,12 @@ def resolve_cutoff(modes: Modes, amplitude: float, noise: float, plan: Plan) -> 
         rule = LearnabilityCutoff(
             plan.threshold, noise, modes.sample_size, amplitude * modes.tail, population
         )
-        return RankCutoff(int(rule.rank(jax.numpy.asarray(amplitude * modes.eigenvalues))))
+        return RankCutoff(np.asarray(_rank(rule, amplitude * modes.eigenvalues)))
     if isinstance(cutoff, int | np.integer):
         if cutoff > count:
             raise ValueError(
                 f"`cutoff` keeps {cutoff} modes, but {count} are resolved; pass 0 to {count}, or "
                 "raise `rank`."
             )
-        return RankCutoff(int(cutoff))
+        return RankCutoff(np.asarray(cutoff))
     return SharpCutoff(float(cutoff))

@@ -34,7 +34,7 @@ class SharpCutoff(AbstractCutoff):
 class RankCutoff(AbstractCutoff):
     """Keep the `rank` modes of greatest eigenvalue; the spectrum must be in descending order."""
 
-    rank: int | Array
+    rank: int | np.ndarray | Array
 
     def weights(self, eigenvalues):
         kept = jnp.arange(eigenvalues.shape[0]) < self.rank
@@ -88,6 +88,7 @@ class LearnabilityCutoff(AbstractCutoff):
         return RankCutoff(self.rank(eigenvalues)).weights(eigenvalues)
 
 
+@jax.jit
 def learnability(
     eigenvalues: Float[Array, "..."], ridge: Scalar | Float[Array, "..."], sample_size: Scalar
 ) -> Float[Array, "..."]:

@@ -381,6 +381,18 @@ class FromFunction(Kernel):
         return map_rows(lambda block: jnp.diagonal(self.gram(block, block)), X, block_size=64)
 
 
+@eqx.filter_jit
+def compiled_gram(kernel: Kernel, X: Any, Z: Any) -> Float[Array, "n m"]:
+    """`kernel.gram`, compiled once per kernel, number of points and precision."""
+    return kernel.gram(X, Z)
+
+
+@eqx.filter_jit
+def compiled_diagonal(kernel: Kernel, X: Any) -> Float[Array, " n"]:
+    """`kernel.diagonal`, compiled likewise."""
+    return kernel.diagonal(X)
+
+
 def is_number(value: Any) -> bool:
     """Whether `value` is a real number or an array that holds just one, without dimensions."""
     numbers = int | float | np.integer | np.floating | np.ndarray | jax.Array

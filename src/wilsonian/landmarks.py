@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
-import equinox as eqx
-import jax
 import numpy as np
 import scipy.linalg
 
-from wilsonian.kernels import Kernel
+from wilsonian.kernels import Kernel, compiled_diagonal, compiled_gram
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,15 +46,16 @@ def randomly_pivoted_cholesky(
     than rounding: the kernel is not positive semidefinite.
     """
     size = len(pool)
-    diagonal = np.array(_diagonal(kernel, pool))
+    diagonal = np.array(compiled_diagonal(kernel, pool))
     if not np.all(np.isfinite(diagonal)) or np.any(diagonal < 0) or not np.any(diagonal > 0):
         raise ValueError(
             "the kernel's diagonal must be finite, nonnegative and not all zero, got values from "
             f"{diagonal.min():.3g} to {diagonal.max():.3g}; check the kernel and its inputs."
         )
     rank = min(rank, size)
-    # Below this a pivot is rounding error of the factor, and dividing by it would amplify noise.
-    floor = 20 * np.finfo(pool.dtype).eps * diagonal.max()
+    # Below this a pivot is rounding error of the factor (products of `rank` terms), and solving
+    # with a block of such pivots would amplify it at every one of them.
+    floor = block_size * np.sqrt(rank) * np.finfo(pool.dtype).eps * diagonal.max()
     factor = np.zeros((size, rank), pool.dtype)
     residual, indices, count = diagonal.copy(), np.empty(rank, int), 0
     if start is not None:
@@ -70,7 +68,7 @@ def randomly_pivoted_cholesky(
         if total <= 0:
             break
         proposals = random.choice(size, size=min(block_size, size), p=residual / total)
-        block = np.array(_gram(kernel, pool[proposals], pool[proposals]))
+        block = np.array(compiled_gram(kernel, pool[proposals], pool[proposals]))
         block -= factor[proposals, :count] @ factor[proposals, :count].T
         if block.diagonal().min() < -1e3 * floor - 1e-6 * diagonal.max():
             raise ValueError(_not_semidefinite(block.diagonal().min()))
@@ -79,7 +77,7 @@ def randomly_pivoted_cholesky(
             residual[proposals] = np.where(block.diagonal() > floor, block.diagonal(), 0.0)
             continue
         pivots = proposals[kept]
-        columns = np.asarray(_gram(kernel, pool, pool[_padded(pivots, block_size)]))
+        columns = np.asarray(compiled_gram(kernel, pool, pool[_padded(pivots, block_size)]))
         columns = columns[:, : len(pivots)] - factor[:, :count] @ factor[pivots, :count].T
         new = scipy.linalg.solve_triangular(lower, columns.T, lower=True).T
         factor[:, count : count + len(pivots)] = new
@@ -120,13 +118,3 @@ def _not_semidefinite(value: float) -> str:
         f"the kernel is not positive semidefinite: a residual variance of {value:.3g} appeared "
         "while choosing landmarks; use a valid kernel."
     )
-
-
-@eqx.filter_jit
-def _gram(kernel: Kernel, X: Any, Z: Any) -> jax.Array:
-    return kernel.gram(X, Z)
-
-
-@eqx.filter_jit
-def _diagonal(kernel: Kernel, X: Any) -> jax.Array:
-    return kernel.diagonal(X)

@@ -82,14 +82,21 @@ def length_scaled(kernel: Kernel, change: Callable[[Any], Any]) -> Kernel:
     return jax.tree.map(replace, kernel, is_leaf=has_length_scale)
 
 
+def column_spread(X: np.ndarray) -> np.ndarray:
+    """Standard deviation of every column; of a column that is constant, or nearly so by rounding,
+    the mean of the others'."""
+    spread = X.std(axis=0)
+    varies = spread > 1e-6 * np.abs(X).max(axis=0)
+    return np.where(varies, spread, spread[varies].mean() if varies.any() else 1.0)
+
+
 def starting_kernels(kernel: Kernel, X: np.ndarray, ard: bool) -> list[Kernel]:
     r"""The kernel as given and, if it has length scales, with these set from the data to the
     columns' standard deviations times :math:`\sqrt d` times 1/4, 1/2, 1 and 2. With `ard` scalar
     length scales become one per column."""
     if ard:
         kernel = length_scaled(kernel, lambda scale: np.broadcast_to(scale, X.shape[1]) + 0.0)
-    spread = X.std(axis=0)
-    spread = np.where(spread > 0, spread, spread[spread > 0].mean() if spread.any() else 1.0)
+    spread = column_spread(X)
 
     def from_data(factor):
         per_column = factor * np.sqrt(X.shape[1]) * spread
@@ -200,19 +207,20 @@ def move_landmarks(
     landmarks: np.ndarray,
     sample: Sample,
     *,
+    rows: int,
     steps: int,
     rows_per_step: int,
     input_dependent: bool,
     random: np.random.Generator,
     progress: Callable[[int, int], None],
-    learning_rate: float = 0.05,
+    learning_rate: float = 0.1,
 ) -> tuple[Hyperparameters, np.ndarray]:
     """Move landmarks and hyperparameters together up the evidence, by Adam (optax) with a cosine
     schedule; each step sees a fresh random subset of rows. Landmarks move in units of the spread
     of each column."""
-    spread = sample.X.std(axis=0)
+    spread = column_spread(sample.X)
     # Single precision, unless a column's offset would eat it up.
-    offset = np.max(np.abs(sample.X), axis=0) / np.where(spread > 0, spread, np.inf)
+    offset = np.max(np.abs(sample.X), axis=0) / spread
     dtype = np.float32 if np.max(offset) < 1e3 else np.float64
     candidate, fixed = Candidate.of(
         hyperparameters.kernel, hyperparameters.amplitude, hyperparameters.noise, landmarks
@@ -223,7 +231,10 @@ def move_landmarks(
     update = jax.jit(optimizer.update)
     losses: list[float] = []
     for step in range(steps):
-        data = sample.draw(rows_per_step, random).arrays(dtype)
+        few = sample.draw(rows_per_step, random)
+        # Each row drawn stands for several, so that the evidence is that of all rows.
+        few = dataclasses.replace(few, weights=few.weights * (rows / len(few.X)))
+        data = few.arrays(dtype)
         loss, gradient = loss_and_gradient(candidate, fixed, *data, input_dependent, True)
         if not np.isfinite(loss):
             break

@@ -22,7 +22,7 @@ class Plan:
     threshold: float
     input_dependent: bool
     learn: str | None  # "all", "scale" or None
-    move_landmarks: bool | None  # None: where the budget leaves learnable modes unresolved
+    move_landmarks: bool | None  # None: where it helps (see `fitting.prepare`)
     ard: bool
     restarts: int
     max_iterations: int

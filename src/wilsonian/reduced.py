@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
 from wilsonian.flow import AbstractCutoff, RankCutoff, coarse_grain, flow, learnability
+from wilsonian.kernels import compiled_diagonal, compiled_gram
 from wilsonian.records import FlowRecord, SpectrumRecord
 from wilsonian.ridges import BareRidge, UniformRidge
 from wilsonian.spectrum import Measure, Spectrum, eigenvalue_floor
@@ -83,16 +84,9 @@ class Modes:
 
     def theory(self, amplitude: Any, noise: Any) -> ModeTheory:
         """The theory of all resolved modes; the unresolved tail is absorbed into its ridge."""
-        spectrum = Spectrum.averaged(amplitude * jnp.asarray(self.eigenvalues))
-        total = noise + amplitude * self.tail
-        ridge = UniformRidge(total) if self.measure == "population" else BareRidge(total)
-        return ModeTheory(
-            spectrum,
-            ridge,
-            jnp.asarray(self.coefficients),
-            jnp.asarray(self.target_square),
-            self.sample_size,
-        )
+        arrays = self.eigenvalues, self.tail, self.coefficients, self.target_square
+        population = self.measure == "population"
+        return _whole(*arrays, self.sample_size, amplitude, noise, population)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,10 +124,10 @@ class ReducedProcess:
     ) -> ReducedProcess:
         """Posterior under a uniform ridge, in closed form from the statistics in `modes`."""
         whole = modes.theory(amplitude, noise)
-        theory = with_precision(coarse_grain(whole, cutoff), float)
+        reduced = _coarse_grained(whole, with_precision(cutoff, float))
+        theory, learned, coefficients = with_precision(reduced, float)
         kept_root, kept = _kept_root(modes, amplitude, theory)
-        learned = np.asarray(theory.learnabilities())[kept]
-        coefficients = np.asarray(theory.coefficients())[kept]
+        learned, coefficients = learned[kept], coefficients[kept]
         bare = modes.rotation[:, kept] / np.sqrt(modes.eigenvalues[kept])
         lost = float(theory.ridge.mean()) - noise
         return cls(
@@ -182,7 +176,7 @@ class ReducedProcess:
 
     def _features(self, X: np.ndarray) -> np.ndarray:
         dtype = self.modes.features.landmarks.dtype
-        return np.asarray(_features(self.modes.features, jnp.asarray(X, dtype)), float)
+        return np.asarray(_features(self.modes.features, X.astype(dtype)), float)
 
     def lost_kernel(self, X: np.ndarray) -> np.ndarray:
         """:math:`K_>(x, x)`: prior variance that the kept modes do not carry, targets scaled."""
@@ -210,15 +204,18 @@ class ReducedProcess:
             lost = self.uniform_lost + np.maximum(np.minimum(excess, most), 0.0)
         return mean, np.einsum("ij,ij->i", spread, spread) + lost
 
-    def leave_one_out(self, X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def leave_one_out(
+        self, X: np.ndarray, y: np.ndarray, weights: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         r"""Means (rows, outputs), in the target's units, and variances (rows,), targets scaled, at
-        training rows had each been left out: with latent variance :math:`s` and ridge
-        :math:`\sigma_c^2`, :math:`h = s / \sigma_c^2`, they are :math:`y - (y - \bar f) / (1 - h)`
-        and :math:`s / (1 - h)` (Rasmussen and Williams 2006, sec. 5.4.2). For a uniform ridge."""
+        training rows had each been left out: with latent variance :math:`s`, sample weight
+        :math:`w`, ridge :math:`\sigma_c^2` and :math:`h = w s / \sigma_c^2` they are
+        :math:`y - (y - \bar f) / (1 - h)` and :math:`s / (1 - h)` (Rasmussen and Williams 2006,
+        sec. 5.4.2). For a uniform ridge."""
         features = self._features(X)
         spread = features @ self.root
         variance = np.einsum("ij,ij->i", spread, spread)
-        rest = np.maximum(1 - variance / float(self.theory.ridge.mean()), 1e-10)
+        rest = np.maximum(1 - weights * variance / float(self.theory.ridge.mean()), 1e-10)
         return y - (y - self.mean(X)) / rest[:, None], variance / rest
 
     def covariance(self, X: np.ndarray) -> np.ndarray:
@@ -226,9 +223,9 @@ class ReducedProcess:
         is the variance of :meth:`moments`."""
         features = self._features(X)
         kept, spread = features @ self.kept_root, features @ self.root
-        prior = self.amplitude * np.asarray(
-            _gram(self.modes.features, jnp.asarray(X, self.modes.features.landmarks.dtype)), float
-        )
+        points = X.astype(self.modes.features.landmarks.dtype)
+        gram = compiled_gram(self.modes.features.kernel, points, points)
+        prior = self.amplitude * np.asarray(gram, float)
         lost = prior - kept @ kept.T
         diagonal = np.maximum(np.diagonal(lost), 0.0)
         wanted = self.moments(X)[1] - np.einsum("ij,ij->i", spread, spread)
@@ -242,11 +239,15 @@ class ReducedProcess:
     def flow(self) -> ModeSummary:
         """The flow at every cutoff from no mode kept to all, from the statistics alone."""
         whole = self.modes.theory(self.amplitude, self.noise)
-        return _flow(whole, RankCutoff(jnp.arange(len(self.modes.eigenvalues) + 1)))
+        return _flow(whole, RankCutoff(np.arange(len(self.modes.eigenvalues) + 1)))
+
+    def log_evidence(self) -> float:
+        """Log marginal likelihood of the targets, scaled, in nats, summed over outputs."""
+        return float(_log_evidence(self.theory))
 
     def learnabilities(self) -> np.ndarray:
         """Learnability of every resolved mode at the fitted ridge."""
-        eigenvalues = jnp.asarray(self.amplitude * self.modes.eigenvalues)
+        eigenvalues = self.amplitude * self.modes.eigenvalues
         return np.asarray(
             learnability(eigenvalues, self.theory.ridge.mean(), self.modes.sample_size)
         )
@@ -305,6 +306,32 @@ class ReducedProcess:
         )
 
 
+# Compiled as wholes: run step by step, every step would be compiled for every number of modes.
+
+
+@functools.partial(jax.jit, static_argnums=7)
+def _whole(
+    eigenvalues, tail, coefficients, target_square, sample_size, amplitude, noise, population
+) -> ModeTheory:
+    spectrum = Spectrum.averaged(amplitude * eigenvalues)
+    total = noise + amplitude * tail
+    ridge = UniformRidge(total) if population else BareRidge(total)
+    return ModeTheory(spectrum, ridge, coefficients, target_square, sample_size)
+
+
+@eqx.filter_jit
+def _coarse_grained(
+    theory: ModeTheory, cutoff: AbstractCutoff
+) -> tuple[ModeTheory, jax.Array, jax.Array]:
+    reduced = coarse_grain(theory, cutoff)
+    return reduced, reduced.learnabilities(), reduced.coefficients()
+
+
+@jax.jit
+def _log_evidence(theory: ModeTheory) -> jax.Array:
+    return theory.log_evidence()
+
+
 @eqx.filter_jit
 def _flow(theory: ModeTheory, cutoffs: RankCutoff) -> ModeSummary:
     return flow(theory, cutoffs)
@@ -318,19 +345,9 @@ def _kept_root(modes: Modes, amplitude: float, theory: ModeTheory) -> tuple[np.n
 
 def _diagonal(features: LandmarkFeatures, X: np.ndarray) -> np.ndarray:
     dtype = features.landmarks.dtype
-    return np.asarray(_kernel_diagonal(features, jnp.asarray(X, dtype)), float)
+    return np.asarray(compiled_diagonal(features.kernel, X.astype(dtype)), float)
 
 
 @eqx.filter_jit
-def _features(features: LandmarkFeatures, X: jax.Array) -> jax.Array:
+def _features(features: LandmarkFeatures, X: Any) -> jax.Array:
     return features(X)
-
-
-@eqx.filter_jit
-def _kernel_diagonal(features: LandmarkFeatures, X: jax.Array) -> jax.Array:
-    return features.kernel.diagonal(X)
-
-
-@eqx.filter_jit
-def _gram(features: LandmarkFeatures, X: jax.Array) -> jax.Array:
-    return features.kernel.gram(X, X)

@@ -64,8 +64,9 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     learn : "all" or "scale"
         What the optimizer moves: everything, or amplitude and noise only.
     move_landmarks : "auto" or bool
-        Whether landmarks follow the gradient of the evidence; "auto": if `max_rank` (or `rank`)
-        leaves learnable modes unresolved.
+        Whether landmarks, and hyperparameters with them, follow the gradient of the evidence;
+        "auto": if `max_rank` (or `rank`) leaves learnable modes unresolved, or there are more rows
+        than the first learning sees.
     ard : "auto" or bool
         Whether scalar length scales become one per column when they are learned; "auto" up to 32
         columns.
@@ -301,7 +302,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             self.noise_, self.ridge_ = process.noise * unit, ridge * unit
             self.n_modes_ = process.kept
             self.expected_loss_ = process.expected_loss() * unit
-            self.log_marginal_likelihood_value_ = float(process.theory.log_evidence())
+            self.log_marginal_likelihood_value_ = process.log_evidence()
             self.flow_ = process.flow_record(unit)
             self.spectrum_ = process.spectrum_record(unit, self.threshold)
 
