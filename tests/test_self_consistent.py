@@ -119,16 +119,16 @@ def test_the_error_of_a_matched_target_is_the_posterior_variance_at_every_input(
 
 def test_modes_known_by_value_and_by_square_agree(eigenvalues, target):
     """Uncorrelated features: those of the population mix by sampling error only."""
-    features = VarianceCorrelated("step", unaffected=KEPT).draw(jax.random.key(0), 20_000, 100)
+    features = VarianceCorrelated("step", unaffected=KEPT).draw(jax.random.key(0), 8000, 100)
     spectrum = Spectrum.of(eigenvalues[:100], features)
     mean, error = [], []
     for kept in (1, KEPT):
         theory = self_consistent_ridge(FeatureMoments.of(spectrum, kept), RIDGE, POINTS)
         mean.append(theory.mean())
         error.append(error_field(theory, target[:100]).test_error)
-    # Kept correlations err by KEPT / 20,000 of the ridge.
-    np.testing.assert_allclose(mean[0], mean[1], rtol=2e-3)
-    np.testing.assert_allclose(error[0], error[1], rtol=5e-3)
+    # Kept correlations err by KEPT / 8000 of the ridge.
+    np.testing.assert_allclose(mean[0], mean[1], rtol=3e-3)
+    np.testing.assert_allclose(error[0], error[1], rtol=0.01)
     exact = FeatureMoments.of_common_variance(eigenvalues[:100], step, KEPT)
     twin = self_consistent_ridge(exact, RIDGE, POINTS)
     # The population's fluctuations of each single feature make the ridge a little rougher.
@@ -156,7 +156,7 @@ def simulate(key, law, eigenvalues, power):
 @pytest.fixture(scope="module")
 def simulated(eigenvalues, target):
     law = VarianceCorrelated("step", unaffected=KEPT)
-    keys = jax.random.split(jax.random.key(1), 150)
+    keys = jax.random.split(jax.random.key(1), 100)
     runs = [simulate(key, law, eigenvalues, target[:KEPT] ** 2) for key in keys]
     return [np.stack(values) for values in zip(*runs, strict=True)]
 
@@ -187,15 +187,15 @@ def test_theory_against_simulation_where_uniform_is_off_by_more_than_all(
     with pytest.raises(AssertionError):
         assert_near(errors.mean(axis=1), uniform.test_error(), systematic)
     # The eliminated modes' own share, which the notes left out, is needed.
+    without = error_field(theory, target, lost_share=False).test_error
     with pytest.raises(AssertionError):
-        without = error_field(theory, target, lost_share=False).test_error
         assert_near(errors.mean(axis=1), without, systematic)
 
 
 def test_gaussian_features_against_a_pool(eigenvalues):
     """A spectrum of sampled points, its tail included, against the deterministic equivalent."""
-    features = Gaussian().draw(jax.random.key(3), 4000, 100)
-    tail = jnp.full(4000, jnp.sum(eigenvalues[100:]))
+    features = Gaussian().draw(jax.random.key(3), 2000, 100)
+    tail = jnp.full(2000, jnp.sum(eigenvalues[100:]))
     spectrum = Spectrum.of(eigenvalues[:100], features, tail)
     theory = self_consistent_ridge(FeatureMoments.of(spectrum, 0), RIDGE, POINTS)
     twin = effective_ridge(eigenvalues[:100], RIDGE + tail[0], POINTS)

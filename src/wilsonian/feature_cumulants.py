@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -18,11 +18,11 @@ Method = Literal["regression", "edgeworth"]
 class Estimate(eqx.Module):
     """A value measured on data, and its standard error."""
 
-    value: Float[Array, "..."]
-    standard_error: Float[Array, "..."]
+    value: Float[np.ndarray, "..."]
+    standard_error: Float[np.ndarray, "..."]
 
 
-def joint_cumulant(*features: Float[Array, "points ..."]) -> Estimate:
+def joint_cumulant(*features: Float[np.ndarray, "points ..."]) -> Estimate:
     r"""Joint cumulant of two, three or four features, with its standard error.
 
     .. math::
@@ -39,19 +39,20 @@ def joint_cumulant(*features: Float[Array, "points ..."]) -> Estimate:
     """
     if not 2 <= len(features) <= 4:
         raise ValueError(f"a joint cumulant needs two to four features, got {len(features)}.")
-    sizes = {jnp.shape(feature)[:1] for feature in features}
+    sizes = {np.shape(feature)[:1] for feature in features}
     if len(sizes) > 1 or min(sizes) < (2,):
         raise ValueError(
             f"features must share a first axis of at least two points, got {sorted(sizes)}."
         )
-    centred = [feature - jnp.mean(feature, axis=0) for feature in map(jnp.asarray, features)]
+    values = [np.asarray(feature, float) for feature in features]
+    centred = [feature - feature.mean(axis=0) for feature in values]
     order = len(centred)
 
     def product(places):
         return math.prod(centred[place] for place in places)
 
     def moment(places):
-        return jnp.mean(product(places), axis=0)
+        return np.mean(product(places), axis=0)
 
     everything = tuple(range(order))
     influence = product(everything)
@@ -67,7 +68,7 @@ def joint_cumulant(*features: Float[Array, "points ..."]) -> Estimate:
             value = value - left * right
             influence = influence - product(pair) * right - product(rest) * left
     points = influence.shape[0]
-    return Estimate(value, jnp.std(influence, axis=0, ddof=1) / points**0.5)
+    return Estimate(value, np.std(influence, axis=0, ddof=1) / points**0.5)
 
 
 class ConditionalExpectation(eqx.Module):
@@ -80,15 +81,15 @@ class ConditionalExpectation(eqx.Module):
     for values (points, outputs).
     """
 
-    center: Float[Array, " kept"]
-    whitening: Float[Array, "kept directions"]
-    coefficients: Float[Array, "basis outputs"]
-    covariance: Float[Array, "outputs basis basis"]  # of the estimated coefficients
+    center: Float[np.ndarray, " kept"]
+    whitening: Float[np.ndarray, "kept directions"]
+    coefficients: Float[np.ndarray, "basis outputs"]
+    covariance: Float[np.ndarray, "outputs basis basis"]  # of the estimated coefficients
     degree: int = eqx.field(static=True)
 
-    def basis(self, kept: Float[Array, "points kept"]) -> Float[Array, "points basis"]:
+    def basis(self, kept: Float[np.ndarray, "points kept"]) -> Float[np.ndarray, "points basis"]:
         """The polynomials at kept features."""
-        kept = jnp.asarray(kept)
+        kept = np.asarray(kept, float)
         if kept.ndim != 2 or kept.shape[1:] != self.center.shape:
             raise ValueError(
                 f"kept features have shape {kept.shape}; pass one column for each of the "
@@ -96,20 +97,24 @@ class ConditionalExpectation(eqx.Module):
             )
         return hermite_basis((kept - self.center) @ self.whitening, self.degree)
 
-    def __call__(self, kept: Float[Array, "points kept"]) -> Float[Array, "points outputs"]:
+    def __call__(
+        self, kept: Float[np.ndarray, "points kept"]
+    ) -> Float[np.ndarray, "points outputs"]:
         return self.basis(kept) @ self.coefficients
 
-    def standard_error(self, kept: Float[Array, "points kept"]) -> Float[Array, "points outputs"]:
+    def standard_error(
+        self, kept: Float[np.ndarray, "points kept"]
+    ) -> Float[np.ndarray, "points outputs"]:
         """Standard error of the estimate at kept features: that of its coefficients, not what
         polynomials of this degree leave out."""
         basis = self.basis(kept)
-        variance = jnp.einsum("ia,oab,ib->io", basis, self.covariance, basis)
-        return jnp.sqrt(jnp.maximum(variance, 0.0))
+        variance = np.einsum("ia,oab,ib->io", basis, self.covariance, basis)
+        return np.sqrt(np.maximum(variance, 0.0))
 
 
 def conditional_expectation(
-    values: Float[Array, "points outputs"],
-    kept: Float[Array, "points kept"],
+    values: Float[np.ndarray, "points outputs"],
+    kept: Float[np.ndarray, "points kept"],
     *,
     method: Method = "regression",
     degree: int = 2,
@@ -136,15 +141,15 @@ def conditional_expectation(
     twice the polynomials.
     """
     values, kept = _check(values, kept, method, degree)
-    center = jnp.mean(kept, axis=0)
-    spread, directions = jnp.linalg.eigh(jnp.atleast_2d(jnp.cov(kept.T, bias=True)))
-    scale = jnp.maximum(jnp.max(jnp.mean(kept**2, axis=0)), jnp.finfo(kept.dtype).tiny)
-    varying = np.asarray(spread > 1e3 * jnp.finfo(kept.dtype).eps * scale)
+    center = np.mean(kept, axis=0)
+    spread, directions = np.linalg.eigh(np.atleast_2d(np.cov(kept.T, bias=True)))
+    # Standard deviations below 1e-4 of the largest feature's root mean square are rounding.
+    varying = spread > 1e-8 * max(np.max(np.mean(kept**2, axis=0)), np.finfo(float).tiny)
     if varying.all():
         # Symmetric, so that uncorrelated features stay themselves, with their signs and order.
-        whitening = (directions / jnp.sqrt(spread)) @ directions.T
+        whitening = (directions / np.sqrt(spread)) @ directions.T
     else:
-        whitening = directions[:, varying] / jnp.sqrt(spread[varying])
+        whitening = directions[:, varying] / np.sqrt(spread[varying])
     basis = hermite_basis((kept - center) @ whitening, degree)
     points, count = basis.shape
     if points < 2 * count:
@@ -154,15 +159,15 @@ def conditional_expectation(
         )
     if method == "edgeworth":
         products = basis[:, :, None] * values[:, None, :]
-        coefficients = jnp.mean(products, axis=0)
+        coefficients = np.mean(products, axis=0)
         residual = products - coefficients
-        covariance = jnp.einsum("iao,ibo->oab", residual, residual) / (points * (points - 1))
+        covariance = np.einsum("iao,ibo->oab", residual, residual) / (points * (points - 1))
     else:
         # A feature of few values (a sign) has a constant square: fewer polynomials than columns.
-        inverse = jnp.linalg.pinv(basis.T @ basis, hermitian=True)
+        inverse = np.linalg.pinv(basis.T @ basis, hermitian=True)
         coefficients = inverse @ (basis.T @ values)
         residual = values - basis @ coefficients
-        middle = jnp.einsum("ia,io,ib->oab", basis, residual**2, basis)
+        middle = np.einsum("ia,io,ib->oab", basis, residual**2, basis)
         covariance = points / (points - count) * (inverse @ middle @ inverse)
     return ConditionalExpectation(center, whitening, coefficients, covariance, degree)
 
@@ -173,7 +178,8 @@ def hermite_basis(
     r"""Polynomials up to `degree` (1 or 2) that are orthonormal for independent standard normal
     features: :math:`1`, :math:`z_k`, and :math:`z_k z_{k'}` or :math:`(z_k^2 - 1) / \sqrt 2` in the
     order of pairs (0, 0), (0, 1), ..., (1, 1), ..."""
-    columns = [jnp.ones_like(features[:, :1]), features]
+    xp: Any = jnp if isinstance(features, jax.Array) else np
+    columns = [xp.ones_like(features[:, :1]), features]
     if degree == 2 and features.shape[1]:
         left, right = np.array(
             list(itertools.combinations_with_replacement(range(features.shape[1]), 2))
@@ -181,13 +187,13 @@ def hermite_basis(
         same = left == right
         products = features[:, left] * features[:, right] - same
         columns.append(products / np.where(same, 2.0**0.5, 1.0).astype(features.dtype))
-    return jnp.concatenate(columns, axis=1)
+    return xp.concatenate(columns, axis=1)
 
 
 def _check(
-    values: jax.Array, kept: jax.Array, method: str, degree: int
-) -> tuple[jax.Array, jax.Array]:
-    values, kept = jnp.asarray(values), jnp.asarray(kept)
+    values: np.ndarray, kept: np.ndarray, method: str, degree: int
+) -> tuple[np.ndarray, np.ndarray]:
+    values, kept = np.asarray(values, float), np.asarray(kept, float)
     if values.ndim != 2 or kept.ndim != 2 or values.shape[0] != kept.shape[0]:
         raise ValueError(
             f"`values` has shape {values.shape} and `kept` {kept.shape}; pass one row per point "
@@ -197,7 +203,7 @@ def _check(
         raise ValueError(f"`method` must be 'regression' or 'edgeworth', got {method!r}.")
     if degree not in (1, 2):
         raise ValueError(f"`degree` must be 1 or 2, got {degree!r}.")
-    bad = int(jnp.sum(~jnp.isfinite(values)) + jnp.sum(~jnp.isfinite(kept)))
+    bad = int(np.sum(~np.isfinite(values)) + np.sum(~np.isfinite(kept)))
     if bad:
         raise ValueError(f"`values` and `kept` hold {bad} values that are NaN or infinite.")
     return values, kept

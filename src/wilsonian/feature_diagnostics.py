@@ -169,4 +169,3 @@ def _mean_kurtosis(modes: np.ndarray, weights: np.ndarray) -> float:
     ratio = np.mean(centred**4, axis=0)[positive] / second[positive] ** 2 - 3
     total = weights[positive].sum()
     return float(weights[positive] @ ratio / total) if total > 0 else 0.0
-

@@ -152,7 +152,11 @@ def plot_conditional_ridge(
     shown = order[np.sort(sample_rows(len(order), DRAWN_POINTS))]
     dots: dict[str, Any] = {"linestyle": "none", "marker": "o", "markeredgewidth": 0}
     ax.plot(
-        *(feature[shown], local[shown]), **dots, color=FAINT, markersize=2.5, label="ridge at inputs"
+        *(feature[shown], local[shown]),
+        **dots,
+        color=FAINT,
+        markersize=2.5,
+        label="ridge at inputs",
     )
     drawn = order[spread_evenly(len(order), 60)]
     bars = {"yerr": 2 * error[drawn], "linestyle": "none", "marker": "o", "markersize": 3}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from wilsonian.feature_cumulants import (
@@ -26,10 +27,11 @@ class ConditionalRidge(eqx.Module):
     bare: Scalar
     lost: ConditionalExpectation  # of K_>(x, x)
 
-    def __call__(self, kept: Float[Array, "points features"]) -> Float[Array, " points"]:
-        return self.bare + jnp.maximum(self.lost(kept)[:, 0], 0.0)
+    def __call__(self, kept: Float[Array, "points features"]) -> Float[np.ndarray, " points"]:
+        return self.bare + np.maximum(self.lost(kept)[:, 0], 0.0)
 
-    def standard_error(self, kept: Float[Array, "points features"]) -> Float[Array, " points"]:
+    def standard_error(self, kept: Float[Array, "points features"]) -> Float[np.ndarray, " points"]:
+        """Of the estimate at kept features."""
         return self.lost.standard_error(kept)[:, 0]
 
 
@@ -62,8 +64,8 @@ class EffectiveTarget(eqx.Module):
     """The target that kept modes are regressed on: `values` at the points, and the variance of what
     eliminated modes add to it there."""
 
-    values: Float[Array, " points"]
-    noise: Float[Array, " points"]
+    values: Float[np.ndarray, " points"]
+    noise: Float[np.ndarray, " points"]
 
 
 def effective_target(
@@ -92,13 +94,14 @@ def effective_target(
             f"`coefficients` has shape {jnp.shape(coefficients)}; pass one number for each of the "
             f"{spectrum.eigenvalues.shape[0]} modes."
         )
-    known, modes = spectrum.modes[:, :features], spectrum.modes
+    modes, coefficients = np.asarray(spectrum.modes, float), np.asarray(coefficients, float)
+    known = modes[:, :features]
     lost = modes[:, kept:] @ coefficients[kept:]
     mean = conditional_expectation(lost[:, None], known, method=method, degree=degree)(known)[:, 0]
     square = (lost - mean)[:, None] ** 2
     variance = conditional_expectation(square, known, method=method, degree=degree)(known)[:, 0]
     values = modes[:, :kept] @ coefficients[:kept] + mean
-    return EffectiveTarget(values, jnp.maximum(variance, 0.0))
+    return EffectiveTarget(values, np.maximum(variance, 0.0))
 
 
 class ReweightedTheory(eqx.Module):
