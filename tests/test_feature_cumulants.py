@@ -8,7 +8,12 @@ import scipy.stats
 
 from wilsonian import RankCutoff, SmoothCutoff, Spectrum, coarse_grain, flow
 from wilsonian.datasets import Gaussian, Laplace, Sign, StudentT, VarianceCorrelated, power_law
-from wilsonian.feature_cumulants import conditional_expectation, hermite_basis, joint_cumulant
+from wilsonian.feature_cumulants import (
+    conditional_expectation,
+    conditional_moments,
+    hermite_basis,
+    joint_cumulant,
+)
 from wilsonian.feature_diagnostics import diagnose_features
 from wilsonian.input_dependent import (
     ReweightedTheory,
@@ -169,6 +174,18 @@ def test_conditional_ridge_is_the_conditional_variance(spectra):
         local = 0.3 + spectrum.modes[:, KEPT:] ** 2 @ spectrum.eigenvalues[KEPT:]
         fitted = 0.3 + ridge.lost(spectrum.modes[:, :2])[:, 0]
         np.testing.assert_allclose(jnp.mean(fitted), jnp.mean(local), rtol=1e-12)
+
+
+def test_the_ridge_adds_up_from_the_conditional_squares(spectra):
+    """By both estimators, which are linear; and conditional means vanish in these laws."""
+    spectrum = spectra["linear"]
+    for method in ("regression", "edgeworth"):
+        ridge = conditional_ridge(spectrum, KEPT, 0.3, features=2, method=method)
+        moments = conditional_moments(spectrum.modes, KEPT, features=2, method=method)
+        at = spectrum.modes[:300, :2]
+        total = moments.square(at) @ np.asarray(spectrum.eigenvalues[KEPT:])
+        np.testing.assert_allclose(ridge(at), 0.3 + np.maximum(total, 0), rtol=1e-10)
+        assert_within(moments.mean(at[:5]), 0.0, moments.mean.standard_error(at[:5]))
 
 
 @pytest.mark.parametrize("name", LAWS)
@@ -373,6 +390,7 @@ def test_the_null_of_the_diagnosis_is_that_of_permutations():
             lambda s: conditional_expectation(s.modes, s.modes[:, :2])(s.modes),
             r"one column for each of the 2 features",
         ),
+        (lambda s: conditional_moments(s.modes, 40), r"got features=40, kept=40 and"),
         (lambda s: conditional_ridge(s, 5, 0.1, features=6), r"got features=6, kept=5"),
         (lambda s: effective_target(s, jnp.ones(3), 2), r"one number for each of the 40 modes"),
         (lambda s: RidgeField.of(s, 0.1, features=0), r"do not carry"),

@@ -101,6 +101,16 @@ def test_too_few_steps_are_reported(moments):
     assert theory.residual > 1e-3
 
 
+def test_single_precision_ends_where_double_does(moments, theory, target):
+    single = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), moments)
+    found = self_consistent_ridge(single, RIDGE, POINTS)
+    assert found.steps < 200
+    np.testing.assert_allclose(found.values, theory.values, rtol=1e-4)
+    error = error_field(found, target.astype(jnp.float32))
+    assert error.test_error.dtype == jnp.float32
+    np.testing.assert_allclose(error.test_error, error_field(theory, target).test_error, rtol=1e-3)
+
+
 def test_the_error_of_a_matched_target_is_the_posterior_variance_at_every_input(theory):
     """Bayes: for targets drawn from the prior and noise from the ridge. The error is linear in the
     target's power, so the mean over draws is a sum over modes; modes of equal law add up."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import equinox as eqx
 import jax
@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 Method = Literal["regression", "edgeworth"]
+Values: TypeAlias = Array | np.ndarray  # taken from either library; what is returned is NumPy's
 
 
 class Estimate(eqx.Module):
@@ -22,7 +23,7 @@ class Estimate(eqx.Module):
     standard_error: Float[np.ndarray, "..."]
 
 
-def joint_cumulant(*features: Float[np.ndarray, "points ..."]) -> Estimate:
+def joint_cumulant(*features: Float[Values, "points ..."]) -> Estimate:
     r"""Joint cumulant of two, three or four features, with its standard error.
 
     .. math::
@@ -87,23 +88,21 @@ class ConditionalExpectation(eqx.Module):
     covariance: Float[np.ndarray, "outputs basis basis"]  # of the estimated coefficients
     degree: int = eqx.field(static=True)
 
-    def basis(self, kept: Float[np.ndarray, "points kept"]) -> Float[np.ndarray, "points basis"]:
+    def basis(self, kept: Float[Values, "points kept"]) -> Float[np.ndarray, "points basis"]:
         """The polynomials at kept features."""
-        kept = np.asarray(kept, float)
-        if kept.ndim != 2 or kept.shape[1:] != self.center.shape:
+        features = np.asarray(kept, float)
+        if features.ndim != 2 or features.shape[1:] != self.center.shape:
             raise ValueError(
-                f"kept features have shape {kept.shape}; pass one column for each of the "
+                f"kept features have shape {features.shape}; pass one column for each of the "
                 f"{self.center.shape[0]} features that were conditioned on."
             )
-        return hermite_basis((kept - self.center) @ self.whitening, self.degree)
+        return hermite_basis((features - self.center) @ self.whitening, self.degree)
 
-    def __call__(
-        self, kept: Float[np.ndarray, "points kept"]
-    ) -> Float[np.ndarray, "points outputs"]:
+    def __call__(self, kept: Float[Values, "points kept"]) -> Float[np.ndarray, "points outputs"]:
         return self.basis(kept) @ self.coefficients
 
     def standard_error(
-        self, kept: Float[np.ndarray, "points kept"]
+        self, kept: Float[Values, "points kept"]
     ) -> Float[np.ndarray, "points outputs"]:
         """Standard error of the estimate at kept features: that of its coefficients, not what
         polynomials of this degree leave out."""
@@ -113,8 +112,8 @@ class ConditionalExpectation(eqx.Module):
 
 
 def conditional_expectation(
-    values: Float[np.ndarray, "points outputs"],
-    kept: Float[np.ndarray, "points kept"],
+    values: Float[Values, "points outputs"],
+    kept: Float[Values, "points kept"],
     *,
     method: Method = "regression",
     degree: int = 2,
@@ -172,10 +171,46 @@ def conditional_expectation(
     return ConditionalExpectation(center, whitening, coefficients, covariance, degree)
 
 
-def hermite_basis(
-    features: Float[Array, "points features"], degree: int
-) -> Float[Array, "points basis"]:
-    r"""Polynomials up to `degree` (1 or 2) that are orthonormal for independent standard normal
+class ConditionalMoments(eqx.Module):
+    """First and second moment of every eliminated feature, as functions of kept ones."""
+
+    mean: ConditionalExpectation  # one output per eliminated mode
+    square: ConditionalExpectation
+
+
+def conditional_moments(
+    modes: Float[Values, "points modes"],
+    kept: int,
+    *,
+    features: int | None = None,
+    method: Method = "regression",
+    degree: int = 2,
+) -> ConditionalMoments:
+    r""":math:`E[\phi_q | \phi_<]` and :math:`E[\phi_q^2 | \phi_<]` of all modes beyond the first
+    `kept`, from values of modes at points of the population (`spectrum.modes`, or
+    `eigenfunctions.modes(X)`), given the first `features` of the kept ones (all when left out).
+
+    Raises ValueError unless 1 <= `features` <= `kept` < number of modes, and as
+    :func:`conditional_expectation`.
+    """
+    values = np.asarray(modes, float)
+    features = kept if features is None else features
+    if values.ndim != 2 or not 1 <= features <= kept < values.shape[1]:
+        raise ValueError(
+            f"needs 1 <= features <= kept < modes, got features={features}, kept={kept} and "
+            f"modes of shape {values.shape}."
+        )
+    known, lost = values[:, :features], values[:, kept:]
+    mean, square = (
+        conditional_expectation(moment, known, method=method, degree=degree)
+        for moment in (lost, lost**2)
+    )
+    return ConditionalMoments(mean, square)
+
+
+def hermite_basis(features: Any, degree: int) -> Any:
+    r"""Polynomials (points, basis) up to `degree` (1 or 2) of `features` (points, features), arrays
+    of NumPy or of JAX, that are orthonormal for independent standard normal
     features: :math:`1`, :math:`z_k`, and :math:`z_k z_{k'}` or :math:`(z_k^2 - 1) / \sqrt 2` in the
     order of pairs (0, 0), (0, 1), ..., (1, 1), ..."""
     xp: Any = jnp if isinstance(features, jax.Array) else np
@@ -190,9 +225,7 @@ def hermite_basis(
     return xp.concatenate(columns, axis=1)
 
 
-def _check(
-    values: np.ndarray, kept: np.ndarray, method: str, degree: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _check(values: Any, kept: Any, method: str, degree: int) -> tuple[np.ndarray, np.ndarray]:
     values, kept = np.asarray(values, float), np.asarray(kept, float)
     if values.ndim != 2 or kept.ndim != 2 or values.shape[0] != kept.shape[0]:
         raise ValueError(

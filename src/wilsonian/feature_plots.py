@@ -34,7 +34,7 @@ def plot_feature(ax: Axes, values: np.ndarray, *, name: str = "feature") -> Axes
         return write_note(ax, f"{name} is constant")
     low, high = _range(values)
     edges = np.linspace(low, high, int(np.clip(np.sqrt(len(values)), 10, 60)) + 1)
-    ax.hist(values, bins=edges, density=True, color=FAINT, label="_values")
+    ax.hist(values, bins=edges.tolist(), density=True, color=FAINT, label="_values")
     center, width = values.mean(), values.std()
     grid = np.linspace(low, high, 200)
     standard = (grid - center) / width
@@ -99,21 +99,18 @@ def plot_feature_pair(
     return ax
 
 
-def plot_feature_pairs(
-    axes: np.ndarray, modes: np.ndarray, *, names: Sequence[str] | None = None
-) -> np.ndarray:
+def plot_feature_pairs(axes: Any, modes: np.ndarray, *, names: Sequence[str] | None = None) -> Any:
     """All pairs of `modes` (points, m) on an (m, m) array of axes, as in the paper: each mode by
     itself on the diagonal, pairs below it, the upper triangle empty.
 
     Raises ValueError when the axes are not one for each pair of modes.
     """
     modes = np.asarray(modes, float)
-    axes = np.asarray(axes)
     count = modes.shape[1] if modes.ndim == 2 else 0
-    if not count or axes.shape != (count, count):
+    if not count or np.shape(axes) != (count, count):
         raise ValueError(
-            f"`axes` has shape {axes.shape} and `modes` {modes.shape}; pass (points, m) values of "
-            "modes and m by m axes, as of `figure.subplots(m, m, squeeze=False)`."
+            f"`axes` has shape {np.shape(axes)} and `modes` {modes.shape}; pass (points, m) values "
+            "of modes and m by m axes, as of `figure.subplots(m, m, squeeze=False)`."
         )
     names = [f"mode {k + 1}" for k in range(count)] if names is None else names
     if len(names) != count:

@@ -94,13 +94,13 @@ def effective_target(
             f"`coefficients` has shape {jnp.shape(coefficients)}; pass one number for each of the "
             f"{spectrum.eigenvalues.shape[0]} modes."
         )
-    modes, coefficients = np.asarray(spectrum.modes, float), np.asarray(coefficients, float)
+    modes, target = np.asarray(spectrum.modes, float), np.asarray(coefficients, float)
     known = modes[:, :features]
-    lost = modes[:, kept:] @ coefficients[kept:]
+    lost = modes[:, kept:] @ target[kept:]
     mean = conditional_expectation(lost[:, None], known, method=method, degree=degree)(known)[:, 0]
     square = (lost - mean)[:, None] ** 2
     variance = conditional_expectation(square, known, method=method, degree=degree)(known)[:, 0]
-    values = modes[:, :kept] @ coefficients[:kept] + mean
+    values = modes[:, :kept] @ target[:kept] + mean
     return EffectiveTarget(values, np.maximum(variance, 0.0))
 
 

@@ -188,9 +188,9 @@ def self_consistent_ridge(
         if not isinstance(value, jax.core.Tracer) and not 0 < float(value) < np.inf:
             raise ValueError(f"`{name}` must be positive and finite, got {value}.")
     dtype = moments.modes.dtype
-    tolerance = 100 * float(jnp.finfo(dtype).eps) if tolerance is None else tolerance
-    numbers = (jnp.asarray(value, dtype) for value in (ridge, sample_size, tolerance))
-    return _solve_ridge(moments, *numbers, jnp.asarray(max_steps))
+    bound = 100 * float(jnp.finfo(dtype).eps) if tolerance is None else tolerance
+    bare, size = jnp.asarray(ridge, dtype), jnp.asarray(sample_size, dtype)
+    return _solve_ridge(moments, bare, size, jnp.asarray(bound, dtype), jnp.asarray(max_steps))
 
 
 @eqx.filter_jit
@@ -262,12 +262,12 @@ def error_field(
     if not isinstance(label_noise, jax.core.Tracer) and not 0 <= float(label_noise) < np.inf:
         raise ValueError(f"`label_noise` is a variance, at least zero, got {label_noise}.")
     dtype = theory.values.dtype
-    tolerance = 100 * float(jnp.finfo(dtype).eps) if tolerance is None else tolerance
+    bound = 100 * float(jnp.finfo(dtype).eps) if tolerance is None else tolerance
     target = jnp.asarray(coefficients, dtype)
-    noise, tolerance, share = (
-        jnp.asarray(value, dtype) for value in (label_noise, tolerance, lost_share)
+    noise, share = jnp.asarray(label_noise, dtype), jnp.asarray(lost_share, dtype)
+    return _solve_error(
+        theory, target, noise, share, jnp.asarray(bound, dtype), jnp.asarray(max_steps)
     )
-    return _solve_error(theory, target, noise, share, tolerance, jnp.asarray(max_steps))
 
 
 @eqx.filter_jit
