@@ -12,7 +12,7 @@ from wilsonian.datasets import Gaussian, VarianceCorrelated, matched_target, pow
 from wilsonian.self_consistent import FeatureMoments, error_field, self_consistent_ridge
 
 # One set of shapes for all: `_solve_ridge` and `_solve_error` compile once per shape.
-MODES, KEPT, POINTS, RIDGE = 600, 12, 150, 0.01
+MODES, KEPT, POINTS, RIDGE = 400, 12, 150, 0.01
 
 
 def step(z):
@@ -128,25 +128,34 @@ def test_the_error_of_a_matched_target_is_the_posterior_variance_at_every_input(
 
 
 def test_modes_known_by_value_and_by_square_agree(eigenvalues, target):
-    """Uncorrelated features: those of the population mix by sampling error only."""
-    features = VarianceCorrelated("step", unaffected=KEPT).draw(jax.random.key(0), 8000, 100)
-    spectrum = Spectrum.of(eigenvalues[:100], features)
-    mean, error = [], []
-    for kept in (1, KEPT):
-        theory = self_consistent_ridge(FeatureMoments.of(spectrum, kept), RIDGE, POINTS)
-        mean.append(theory.mean())
-        error.append(error_field(theory, target[:100]).test_error)
-    # Kept correlations err by KEPT / 8000 of the ridge.
-    np.testing.assert_allclose(mean[0], mean[1], rtol=3e-3)
-    np.testing.assert_allclose(error[0], error[1], rtol=0.01)
-    exact = FeatureMoments.of_common_variance(eigenvalues[:100], step, KEPT)
+    """On sampled points, whose correlations mix modes known by value. Over six pools of 2,000."""
+    exact = FeatureMoments.of_common_variance(eigenvalues[:60], step, KEPT)
     twin = self_consistent_ridge(exact, RIDGE, POINTS)
-    # The population's fluctuations of each single feature make the ridge a little rougher.
-    np.testing.assert_allclose(mean[0], twin.mean(), rtol=0.02)
-    np.testing.assert_allclose(error[0], error_field(twin, target[:100]).test_error, rtol=0.05)
+    twin_error = error_field(twin, target[:60]).test_error
+    law, ratios = VarianceCorrelated("step", unaffected=KEPT), []
+    for seed in range(6):
+        spectrum = Spectrum.of(eigenvalues[:60], law.draw(jax.random.key(seed), 2000, 60))
+        for kept in (1, KEPT):
+            theory = self_consistent_ridge(FeatureMoments.of(spectrum, kept), RIDGE, POINTS)
+            error = error_field(theory, target[:60]).test_error
+            ratios.append([theory.mean() / twin.mean(), error / twin_error])
+    ratios = np.array(ratios).reshape(6, 2, 2)
+    # Errors go with the inverse square of the sampled matrix, whose mean (Wishart) is too large by
+    # 1 / (1 - modes / points)^3; most of the weight is on half the points. That single features
+    # fluctuate, which the twin's second moments do not know, is a part of order 1/n.
+    for found, systematic in (
+        (ratios[:, 1] / ratios[:, 0] - 1, (1 - KEPT / 1000) ** -3 - 1),
+        (ratios[:, 0] - 1, 3 / POINTS),
+    ):
+        error = found.std(axis=0, ddof=1) / 6**0.5
+        assert np.all(error < [0.01, 0.04]), error
+        assert np.all(np.abs(found.mean(axis=0)) < 3 * error + systematic), (found.mean(0), error)
 
 
-@functools.partial(jax.jit, static_argnums=1)
+# Compiled without optimization: compiling takes longer than running.
+@functools.partial(
+    jax.jit, static_argnums=1, compiler_options={"xla_backend_optimization_level": 0}
+)
 def simulate(key, law, eigenvalues, power):
     """Exact regression on one data set: mean squared error averaged over targets of independent
     coefficients in the kept modes, posterior variance, both by the sign of the first feature of the
@@ -166,7 +175,7 @@ def simulate(key, law, eigenvalues, power):
 @pytest.fixture(scope="module")
 def simulated(eigenvalues, target):
     law = VarianceCorrelated("step", unaffected=KEPT)
-    keys = jax.random.split(jax.random.key(1), 100)
+    keys = jax.random.split(jax.random.key(1), 80)
     runs = [simulate(key, law, eigenvalues, target[:KEPT] ** 2) for key in keys]
     return [np.stack(values) for values in zip(*runs, strict=True)]
 
@@ -204,11 +213,11 @@ def test_theory_against_simulation_where_uniform_is_off_by_more_than_all(
 
 def test_gaussian_features_against_a_pool(eigenvalues):
     """A spectrum of sampled points, its tail included, against the deterministic equivalent."""
-    features = Gaussian().draw(jax.random.key(3), 2000, 100)
-    tail = jnp.full(2000, jnp.sum(eigenvalues[100:]))
-    spectrum = Spectrum.of(eigenvalues[:100], features, tail)
+    features = Gaussian().draw(jax.random.key(3), 2000, 60)
+    tail = jnp.full(2000, jnp.sum(eigenvalues[60:]))
+    spectrum = Spectrum.of(eigenvalues[:60], features, tail)
     theory = self_consistent_ridge(FeatureMoments.of(spectrum, 0), RIDGE, POINTS)
-    twin = effective_ridge(eigenvalues[:100], RIDGE + tail[0], POINTS)
+    twin = effective_ridge(eigenvalues[:60], RIDGE + tail[0], POINTS)
     # Single features make the ridge rough: a relative variance of at most 2 / n.
     np.testing.assert_allclose(theory.mean(), twin, rtol=0.02)
     assert jnp.std(theory.values) < 0.2 * theory.mean()
@@ -219,7 +228,7 @@ def test_gaussian_features_against_a_pool(eigenvalues):
     [
         (lambda m, t: self_consistent_ridge(m, 0.0, 10), r"`ridge` must be positive"),
         (lambda m, t: self_consistent_ridge(m, 0.1, -1), r"`sample_size` must be positive"),
-        (lambda m, t: error_field(t, jnp.ones(3)), r"one number for each of the 600 modes"),
+        (lambda m, t: error_field(t, jnp.ones(3)), r"one number for each of the 400 modes"),
         (lambda m, t: error_field(t, jnp.ones(MODES), -1.0), r"`label_noise` is a variance"),
         (
             lambda m, t: FeatureMoments.of(Spectrum.of(jnp.ones(3), jnp.ones((5, 3))), 4),

@@ -35,8 +35,8 @@ class FeatureMoments(eqx.Module):
     def of(cls, spectrum: Spectrum, kept: int) -> FeatureMoments:
         r"""From the modes of the population at points drawn from it, all equally likely.
 
-        Kept modes mix through their sampled correlations, with a relative error of about their
-        number over the number of points; the others, whose squares enter one by one, with one of
+        Kept modes mix through their sampled correlations, with a relative error of a few times
+        their number over the number of points; the others, whose squares enter one by one, with one of
         the order of the inverse root of the number of points. Weights of the spectrum apply.
 
         Raises ValueError unless `kept` lies between zero and the number of modes, and is below the
