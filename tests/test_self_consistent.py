@@ -142,10 +142,10 @@ def test_modes_known_by_value_and_by_square_agree(eigenvalues, target):
     ratios = np.array(ratios).reshape(6, 2, 2)
     # Errors go with the inverse square of the sampled matrix, whose mean (Wishart) is too large by
     # 1 / (1 - modes / points)^3; most of the weight is on half the points. That single features
-    # fluctuate, which the twin's second moments do not know, is a part of order 1/n.
+    # fluctuate, which the twin's second moments do not know, is a part of order 1/n (below).
     for found, systematic in (
         (ratios[:, 1] / ratios[:, 0] - 1, (1 - KEPT / 1000) ** -3 - 1),
-        (ratios[:, 0] - 1, 3 / POINTS),
+        (ratios[:, 0] - 1, 6 / POINTS),
     ):
         error = found.std(axis=0, ddof=1) / 6**0.5
         assert np.all(error < [0.01, 0.04]), error

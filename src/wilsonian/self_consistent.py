@@ -36,8 +36,8 @@ class FeatureMoments(eqx.Module):
         r"""From the modes of the population at points drawn from it, all equally likely.
 
         Kept modes mix through their sampled correlations, with a relative error of a few times
-        their number over the number of points; the others, whose squares enter one by one, with one of
-        the order of the inverse root of the number of points. Weights of the spectrum apply.
+        their number over the number of points; the others, whose squares enter one by one, with one
+        of the order of the inverse root of the number of points. Weights of the spectrum apply.
 
         Raises ValueError unless `kept` lies between zero and the number of modes, and is below the
         number of points.
