@@ -151,14 +151,15 @@ def lines_of_laws(seeds: int | None) -> Iterator[str]:
         )
     draws = 200 if seeds is None else seeds
     for law in (Gaussian(), Laplace(), StudentT(5.0)):
-        significance = []
+        found = []
         for seed in range(draws):
             spectrum = Spectrum.of(eigenvalues[:300], law.draw(jax.random.key(seed), 500, 300))
-            significance.append(diagnose_features(spectrum, 10, ridge).significance)
-        values = np.array(significance)
+            found.append(diagnose_features(spectrum, 10, ridge))
+        values = np.array([diagnosis.significance for diagnosis in found])
         yield (
             f"null, {law}, {draws} draws of 500 points and 300 modes: significance "
-            f"{values.mean():+.2f} +- {values.std(ddof=1):.2f} (0 +- 1), largest {values.max():.1f}"
+            f"{values.mean():+.2f} +- {values.std(ddof=1):.2f} (0 +- 1), largest {values.max():.1f}; "
+            f"said to matter: {sum(diagnosis.matters for diagnosis in found)}"
         )
 
 

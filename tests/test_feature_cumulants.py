@@ -14,7 +14,7 @@ from wilsonian.feature_cumulants import (
     hermite_basis,
     joint_cumulant,
 )
-from wilsonian.feature_diagnostics import diagnose_features
+from wilsonian.feature_diagnostics import diagnose_features, error_shift
 from wilsonian.input_dependent import (
     ReweightedTheory,
     RidgeField,
@@ -346,6 +346,22 @@ def test_correlated_variances_are_harmful(variance):
     whole = diagnose_features(spectrum, 10, 0.05, threshold=10.0)
     assert not whole.matters
     assert whole.sentence().startswith("A uniform ridge is nearly right")
+
+
+def test_the_shift_of_the_error_is_the_consequence():
+    """The step law: uniform theory errs twofold here, more in `benchmarks/non_gaussian.py`."""
+    eigenvalues = power_law(200, 0.5)
+    target = jnp.where(jnp.arange(200) < 10, eigenvalues**0.5, 0.0)
+    shifts = {
+        name: error_shift(
+            Spectrum.of(eigenvalues, law.draw(jax.random.key(8), 2000, 200)),
+            *(1, 0.01, 200, target),
+        )
+        for name, law in (("none", Laplace()), ("step", VarianceCorrelated("step", unaffected=10)))
+    }
+    # Fluctuations of single features and of the pool: of order 1/n, and of the root of 2/2000.
+    assert abs(shifts["none"]) < 0.1
+    assert shifts["step"] < -0.4
 
 
 def test_the_null_of_the_diagnosis_is_that_of_permutations():
