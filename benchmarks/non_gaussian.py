@@ -156,10 +156,11 @@ def lines_of_laws(seeds: int | None) -> Iterator[str]:
             spectrum = Spectrum.of(eigenvalues[:300], law.draw(jax.random.key(seed), 500, 300))
             found.append(diagnose_features(spectrum, 10, ridge))
         values = np.array([diagnosis.significance for diagnosis in found])
+        alarms = sum(diagnosis.matters for diagnosis in found)
         yield (
             f"null, {law}, {draws} draws of 500 points and 300 modes: significance "
-            f"{values.mean():+.2f} +- {values.std(ddof=1):.2f} (0 +- 1), largest {values.max():.1f}; "
-            f"said to matter: {sum(diagnosis.matters for diagnosis in found)}"
+            f"{values.mean():+.2f} +- {values.std(ddof=1):.2f} (0 +- 1), "
+            f"largest {values.max():.1f}; said to matter: {alarms}"
         )
 
 
