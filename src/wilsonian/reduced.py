@@ -236,10 +236,12 @@ class ReducedProcess:
         lost[np.diag_indices_from(lost)] = wanted
         return spread @ spread.T + lost
 
+    @functools.cached_property
     def flow(self) -> ModeSummary:
         """The flow at every cutoff from no mode kept to all, from the statistics alone."""
         whole = self.modes.theory(self.amplitude, self.noise)
-        return _flow(whole, RankCutoff(np.arange(len(self.modes.eigenvalues) + 1)))
+        cutoffs = RankCutoff(np.arange(len(self.modes.eigenvalues) + 1))
+        return with_precision(_flow(whole, cutoffs), float)
 
     def log_evidence(self) -> float:
         """Log marginal likelihood of the targets, scaled, in nats, summed over outputs."""
@@ -259,7 +261,7 @@ class ReducedProcess:
     def means_along_flow(self, X: np.ndarray) -> Iterator[np.ndarray]:
         """For each output, the posterior means (rows, cutoffs) of the theories of :meth:`flow`, in
         the target's units."""
-        modes, summary = self.modes, self.flow()
+        modes, summary = self.modes, self.flow
         basis = self.basis(X)
         signal = (modes.sample_size * self.amplitude * modes.eigenvalues)[:, None]
         learned = signal / (np.asarray(summary.ridge) + signal)
@@ -282,7 +284,7 @@ class ReducedProcess:
 
     def flow_record(self, unit: float) -> FlowRecord:
         """The flow in the target's units; `unit` is its squared scale."""
-        summary = self.flow()
+        summary = self.flow
         ridge = np.asarray(summary.ridge)
         signal = self.modes.sample_size * self.amplitude * np.append(self.modes.eigenvalues, 0.0)
         return FlowRecord(
