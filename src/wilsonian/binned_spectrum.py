@@ -12,6 +12,7 @@ import scipy.special
 from jaxtyping import Array, Float
 
 from wilsonian.datasets import check_positive, prescribed
+from wilsonian.kernels import Scalar
 
 TOLERANCE = 1e-8
 TAIL_RANGE = 1e-16  # an endless power law is followed through this factor in its eigenvalue
@@ -24,25 +25,25 @@ class BinnedSpectrum(eqx.Module):
     .. math:: \sum_k f(\lambda_k) \simeq \sum_b m_b f(\Lambda_b), \qquad
         \sum_k y_k^2 f(\lambda_k) \simeq \sum_b p_b f(\Lambda_b) .
 
-    Eigenvalues fall into bins :math:`c (1 \pm r)`. In each, a two-point Gauss rule of its
+    Eigenvalues fall into bins :math:`c (1 \pm r)`. In each, a three-point Gauss rule of its
     eigenvalues, and another of its target power, keep the moments :math:`\sum \lambda^j`,
-    :math:`j = 0, \dots, 3`: number of modes, trace and total power are exact, and bins of one or
-    two modes altogether. Elsewhere a two-point rule errs by at most :math:`r^4 \max |f''''| / 96`
-    of its mass (:math:`f` as a function of :math:`\lambda / c`). For :math:`f = L`, :math:`1 - L`
-    and their products, :math:`L = \lambda / (\lambda + \kappa)`, this is at *every* :math:`\kappa`
-    at most
+    :math:`j = 0, \dots, 5`: number of modes, trace and total power are exact, and bins of up to
+    three modes altogether. Elsewhere such a rule errs by at most :math:`\max |f^{(6)}| / 6! \cdot
+    (r^3 / 4)^2` of its mass (:math:`f` as a function of :math:`\lambda / c`; :math:`r^3 / 4` is how
+    small a cubic can be). For :math:`f = L`, :math:`1 - L` and their products, :math:`L = \lambda /
+    (\lambda + \kappa)`, this is at *every* :math:`\kappa` at most
 
-    .. math:: \tfrac54 r^4 (1 + r)^2 / (1 - r)^6
+    .. math:: \tfrac7{16} r^6 (1 + r)^2 / (1 - r)^8
 
-    of the sum itself (worst for :math:`(1 - L)^2`, whose fourth derivative reaches 120 times it).
+    of the sum itself (worst for :math:`(1 - L)^2`, whose sixth derivative reaches 7! times it).
     `tolerance` is that bound. The error it leaves in a learning curve is a few tolerances over
     :math:`1 - \gamma`.
     """
 
-    eigenvalues: Float[Array, " nodes"]  # descending
-    multiplicity: Float[Array, " nodes"]  # modes a node stands for
-    target_power: Float[Array, " nodes"]  # y_k^2 a node stands for
-    tail: float | Array = 0.0  # trace of modes too small to resolve
+    eigenvalues: Float[Array | np.ndarray, " nodes"]  # descending
+    multiplicity: Float[Array | np.ndarray, " nodes"]  # modes a node stands for
+    target_power: Float[Array | np.ndarray, " nodes"]  # y_k^2 a node stands for
+    tail: Scalar = 0.0  # trace of modes too small to resolve
 
     @classmethod
     def of(
@@ -72,9 +73,10 @@ class BinnedSpectrum(eqx.Module):
         starts = np.flatnonzero(np.diff(index, prepend=-1))
         centres = values[0] * np.exp(-width * index[starts]) / (1 + half_width)
         deviations = values / np.repeat(centres, np.diff(starts, append=resolved)) - 1
-        moments = np.empty((2, 4, len(starts)))
+        deviations /= half_width
+        moments = np.empty((2, 6, len(starts)))
         for mass, total in zip((np.ones(resolved), power), moments, strict=True):
-            for order in range(4):
+            for order in range(6):
                 total[order] = np.add.reduceat(mass, starts)
                 mass = mass * deviations
         return _from_moments(centres, moments, half_width, zero_power, tail)
@@ -122,20 +124,15 @@ class BinnedSpectrum(eqx.Module):
         steps = max(0, math.ceil(math.log(end / start) / math.log(ratio)))
         edges = np.minimum(np.floor(start * ratio ** np.arange(steps + 1.0)), end)
         lower, upper = edges[:-1], edges[1:]
-        # A bin whose edge indices were rounded may be a little wider than the tolerance allows.
-        centres = (lower**-exponent + upper**-exponent) / 2
-        raw = np.array(
-            [
-                [
-                    (_power_sum(s + order * exponent, lower, upper)) / centres**order
-                    for order in range(4)
-                ]
-                for s in (0.0, decay)
-            ]
-        )
-        # About the centre: the differences lose no more than the square of a bin's width.
-        shift = np.array([[1, 0, 0, 0], [-1, 1, 0, 0], [1, -2, 1, 0], [-1, 3, -3, 1]])
+        centres = (lower**-exponent + (upper - 1) ** -exponent) / 2
+        raw = [
+            [_power_sum(s + order * exponent, lower, upper) / centres**order for order in range(6)]
+            for s in (0.0, decay)
+        ]
+        # Moments about the centre; the differences lose digits that a narrow bin does not need.
+        shift = scipy.special.comb(*np.ogrid[:6, :6]) * (-1.0) ** np.add(*np.ogrid[:6, :6])
         moments = np.einsum("jk,akb->ajb", shift, raw)
+        moments /= half_width ** np.arange(6.0)[:, None]
         moments[1] *= target_scale
         left = _power_sum(exponent, end, last + 1) * scale
         left_power = _power_sum(decay, end, last + 1) * target_scale
@@ -148,12 +145,13 @@ class BinnedSpectrum(eqx.Module):
 
     def joined(self, other: BinnedSpectrum) -> BinnedSpectrum:
         """The modes of both: a measured spectrum, say, and a power law for what follows."""
-        columns = [
+        values, counts, powers = (
             np.concatenate([getattr(self, name), getattr(other, name)])
             for name in ("eigenvalues", "multiplicity", "target_power")
-        ]
-        order = np.argsort(-columns[0], kind="stable")
-        return BinnedSpectrum(*(column[order] for column in columns), self.tail + other.tail)
+        )
+        order = np.argsort(-values, kind="stable")
+        tail = self.tail + other.tail
+        return BinnedSpectrum(values[order], counts[order], powers[order], tail)
 
     def trace(self) -> float:
         r""":math:`\sum_k \lambda_k`, tail included."""
@@ -164,9 +162,10 @@ def half_width_of(tolerance: float) -> float:
     """Half width r of the bins whose error is at most `tolerance`."""
     if not 1e-14 <= tolerance <= 0.1:
         raise ValueError(f"`tolerance` must lie between 1e-14 and 0.1, got {tolerance}; try 1e-8.")
-    half_width = (0.8 * tolerance) ** 0.25
-    for _ in range(50):  # the correction is near one: the iteration contracts
-        half_width = (0.8 * tolerance * (1 - half_width) ** 6 / (1 + half_width) ** 2) ** 0.25
+    half_width = 0.0
+    for _ in range(50):  # contracts: the correction is near one
+        correction = (1 - half_width) ** 8 / (1 + half_width) ** 2
+        half_width = (16 / 7 * tolerance * correction) ** (1 / 6)
     return half_width
 
 
@@ -234,33 +233,51 @@ def _power_sum(s: float, lower: Any, upper: Any) -> Any:
 def _from_moments(
     centres: np.ndarray, moments: np.ndarray, half_width: float, zero_power: float, tail: float
 ) -> BinnedSpectrum:
-    """Gauss rules of every bin, in descending order; `moments` is (count or power, order, bins) of
-    the deviations from the centre, in its units."""
-    places, counts, powers = [np.zeros(1)], [np.zeros(1)], [np.full(1, zero_power)]
-    for which, moment in enumerate(moments):
-        for place, weight in _gauss_rule(moment, half_width):
-            held = weight > 0
-            places.append((centres * (1 + place))[held])
-            counts.append(weight[held] if which == 0 else np.zeros(held.sum()))
-            powers.append(weight[held] if which == 1 else np.zeros(held.sum()))
-    if zero_power == 0:
-        places[0] = counts[0] = powers[0] = np.zeros(0)
-    columns = [np.concatenate(parts) for parts in (places, counts, powers)]
+    """Gauss rules of every bin, in descending order. `moments` is (count or power, order, bins), of
+    the distances from the centres in half widths."""
+    places, shares = gauss_rules(np.moveaxis(moments, 1, 0).reshape(6, -1))
+    masses = shares * moments[:, 0].reshape(-1, 1)
+    values = np.tile(centres, 2)[:, None] * (1 + half_width * places)
+    counted = np.repeat([True, False], 3 * len(centres)).reshape(values.shape)
+    held = masses > 0
+    columns = [
+        values[held],
+        np.where(counted, masses, 0.0)[held],
+        np.where(counted, 0.0, masses)[held],
+    ]
+    if zero_power > 0:
+        columns = [np.append(c, v) for c, v in zip(columns, (0, 0, zero_power), strict=True)]
     order = np.argsort(-columns[0], kind="stable")
-    return BinnedSpectrum(*(column[order] for column in columns), float(tail))
+    values, counts, powers = (column[order] for column in columns)
+    return BinnedSpectrum(values, counts, powers, float(tail))
 
 
-def _gauss_rule(moments: np.ndarray, half_width: float) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Two nodes and weights with the given moments (4, bins); one node where there is no spread."""
-    mass = moments[0]
-    mean, second, third = moments[1:] / np.where(mass > 0, mass, 1.0)
-    variance = second - mean**2
-    spread_out = variance > 1e-14 * half_width**2
-    deviation = np.sqrt(np.where(spread_out, variance, 1.0))
-    skewness = (third - 3 * mean * second + 2 * mean**3) / deviation**3
-    half = np.where(spread_out, skewness / 2, 0.0)
-    root = np.sqrt(1 + half**2)
-    up, down = half + root, half - root
-    deviation = np.where(spread_out, deviation, 0.0)
-    share = np.where(spread_out, (1 - half / root) / 2, 1.0)
-    return [(mean + deviation * up, mass * share), (mean + deviation * down, mass * (1 - share))]
+def gauss_rules(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Three-point Gauss rules of measures on [-1, 1] from their moments of order 0 to 5 (6, rules):
+    nodes and shares of the mass (rules, 3). Of a measure of fewer points, surplus nodes have no
+    share.
+
+    By orthogonal polynomials and the Jacobi matrix (Golub and Welsch 1969).
+    """
+    m = moments / np.where(moments[0] > 0, moments[0], 1.0)
+    rounding = 1e-12
+    first = m[1]
+    norm = m[2] - first**2  # of the monic orthogonal polynomial of degree one
+    two = norm > rounding
+    norm = np.where(two, norm, 1.0)
+    second = np.where(two, (m[3] - 2 * first * m[2] + first**2 * m[1]) / norm, 0.0)
+    # That of degree two, x^2 + b x + c, and its square by power of x.
+    b = -first - second
+    c = first * second - norm
+    square = (c * c, 2 * b * c, b * b + 2 * c, 2 * b, np.ones_like(b))
+    last_norm = sum(factor * m[power] for power, factor in enumerate(square))
+    three = two & (last_norm > rounding)
+    last_norm = np.where(three, last_norm, 1.0)
+    third = sum(factor * m[power + 1] for power, factor in enumerate(square)) / last_norm
+    jacobi = np.zeros((moments.shape[1], 3, 3))
+    jacobi[:, 0, 0], jacobi[:, 1, 1] = first, second
+    jacobi[:, 2, 2] = np.where(three, third, 0.0)
+    jacobi[:, 1, 0] = np.where(two, np.sqrt(norm), 0.0)
+    jacobi[:, 2, 1] = np.where(three, np.sqrt(last_norm / norm), 0.0)
+    nodes, vectors = np.linalg.eigh(jacobi)
+    return nodes, vectors[:, 0, :] ** 2

@@ -17,11 +17,11 @@ from wilsonian.spectrum import check_finite_gram, check_semidefinite
 class GeneralizedCrossValidation(eqx.Module):
     """Estimates from the training set, one per ridge."""
 
-    label_error: Float[Array, "..."]  # of a new noisy label, mean over outputs
-    train_error: Float[Array, "..."]
-    kappa: Float[Array, "..."]  # 1 / tr (K + ridge)^{-1}
-    effective_ridge: Float[Array, "..."]  # n kappa
-    degrees_of_freedom: Float[Array, "..."]  # tr K (K + ridge)^{-1}
+    label_error: Float[Array | np.ndarray, "..."]  # of a new noisy label, mean over outputs
+    train_error: Float[Array | np.ndarray, "..."]
+    kappa: Float[Array | np.ndarray, "..."]  # 1 / tr (K + ridge)^{-1}
+    effective_ridge: Float[Array | np.ndarray, "..."]  # n kappa
+    degrees_of_freedom: Float[Array | np.ndarray, "..."]  # tr K (K + ridge)^{-1}
 
 
 def gcv(gram: Any, y: Any, ridge: Any, *, X: Any = None) -> GeneralizedCrossValidation:
@@ -60,8 +60,9 @@ def gcv(gram: Any, y: Any, ridge: Any, *, X: Any = None) -> GeneralizedCrossVali
         values, vectors = np.linalg.eigh((gram + gram.T) / 2)
         check_semidefinite(values / len(values))
         rotated = vectors.T @ y.reshape(len(y), -1)
-        estimates = jax.vmap(lambda r: from_eigenvalues(values, np.mean(rotated**2, axis=1), r))
-        result = estimates(ridge.ravel())
+        power = jnp.asarray(np.mean(rotated**2, axis=1))
+        spectrum = jnp.asarray(values)
+        result = jax.vmap(lambda r: from_eigenvalues(spectrum, power, r))(jnp.ravel(ridge))
     return jax.tree.map(lambda leaf: np.asarray(leaf).reshape(ridge.shape), result)
 
 

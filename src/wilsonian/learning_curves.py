@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import Any
 
@@ -9,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from wilsonian.binned_spectrum import (
     TOLERANCE,
@@ -17,57 +18,19 @@ from wilsonian.binned_spectrum import (
     check_eigenvalues,
     check_target_power,
 )
-from wilsonian.flow import AbstractCutoff, learnability
+from wilsonian.deterministic_equivalent import (
+    DeterministicEquivalent,
+    Values,
+    averaged_theory,
+    deterministic_equivalent,
+)
+from wilsonian.flow import learnability
 from wilsonian.kernels import Scalar
-from wilsonian.ridges import effective_ridge
 from wilsonian.spectrum import Eigenfunctions, Spectrum
-from wilsonian.wilson import AveragedTheory, quotient
+from wilsonian.wilson import AveragedTheory
 
 BINNED_ABOVE = 5000  # modes
 PAIRS_AT_ONCE = 16  # of sample size and ridge: their sums over the nodes stay in the cache
-
-
-class SelfConsistentCutoff(AbstractCutoff):
-    r"""Keep of every mode what is learned of it, :math:`w = \lambda / (\lambda + \kappa)`, at the
-    scale :math:`\kappa` where what is lost renormalizes the ridge to :math:`n \kappa` itself,
-
-    .. math:: \sigma^2 + \sum_k (1 - w_k) \lambda_k = n \kappa .
-
-    Coarse graining by it *is* the deterministic equivalent of learning-curve theory (science
-    notes, section 4; arXiv:2405.00592): the ridge it leaves is the effective one.
-    """
-
-    ridge: Scalar
-    sample_size: Scalar
-    multiplicity: Scalar | Float[Array, " modes"] = 1.0
-
-    def weights(self, eigenvalues):
-        ridge = effective_ridge(eigenvalues, self.ridge, self.sample_size, self.multiplicity)
-        return learnability(eigenvalues, ridge, self.sample_size)
-
-
-class DeterministicEquivalent(eqx.Module):
-    r"""Regression averaged over data sets, at each sample size and ridge (arrays of one shape).
-
-    With :math:`L_k = \lambda_k / (\lambda_k + \kappa)` (science notes, section 4; learning-curves,
-    "Ridge and kernel ridge regression"):
-    """
-
-    effective_ridge: Float[Array, "..."]  # n kappa = n / tr (K + sigma^2)^{-1}
-    kappa: Float[Array, "..."]
-    degrees_of_freedom: Float[Array, "..."]  # sum of L_k
-    overfitting: Float[Array, "..."]  # gamma = sum of L_k^2 / n
-    bias: Float[Array, "..."]  # sum of (1 - L_k)^2 y_k^2
-    variance: Float[Array, "..."]  # gamma (E_g + noise), over data sets and label noise
-    test_error: Float[Array, "..."]  # E_g, of the noiseless target
-    label_error: Float[Array, "..."]  # E_g + noise, of a new noisy label
-    train_error: Float[Array, "..."]  # of the noisy training labels
-    posterior_variance: Float[Array, "..."]  # mean over inputs, tail included
-
-    @property
-    def generalization_gap(self) -> Float[Array, "..."]:
-        """Error of a new noisy label less that of the training labels."""
-        return self.label_error - self.train_error
 
 
 class LearningCurve(eqx.Module):
@@ -101,8 +64,8 @@ class LearningCurve(eqx.Module):
     target.
     """
 
-    eigenvalues: Float[Array, " modes"]
-    target_power: Float[Array, " modes"]
+    eigenvalues: Float[Values, " modes"]
+    target_power: Float[Values, " modes"]
     nodes: BinnedSpectrum  # what the sums run over; its own target power includes the unresolved
     noise: Scalar
 
@@ -140,15 +103,15 @@ class LearningCurve(eqx.Module):
             check_target_power(np.zeros(jnp.shape(power)), np.zeros(jnp.shape(eigenvalues)))
         self.eigenvalues, self.target_power = eigenvalues, power
         numbers = jnp if is_traced(eigenvalues, power, unresolved_target) else np
-        large = len(eigenvalues) > BINNED_ABOVE and tolerance > 0
-        if counts is None and large and not is_traced(eigenvalues, power):
-            binned = BinnedSpectrum.of(eigenvalues, power, tolerance=tolerance)
-            values, counts, power = binned.eigenvalues, binned.multiplicity, binned.target_power
-        else:
-            values, counts = eigenvalues, np.ones(len(eigenvalues)) if counts is None else counts
+        if counts is None:
+            counts = np.ones(len(eigenvalues))
+            if len(eigenvalues) > BINNED_ABOVE and tolerance > 0 and numbers is np:
+                binned = BinnedSpectrum.of(eigenvalues, power, tolerance=tolerance)
+                eigenvalues, power = binned.eigenvalues, binned.target_power
+                counts = binned.multiplicity
         # One more node, of eigenvalue zero, holds what no mode can learn.
         self.nodes = BinnedSpectrum(
-            numbers.append(values, 0.0),
+            numbers.append(eigenvalues, 0.0),
             numbers.append(counts, 0.0),
             numbers.append(power, unresolved_target),
             tail,
@@ -165,56 +128,56 @@ class LearningCurve(eqx.Module):
         """
         return self._over_pairs(_equivalents, n, ridge)
 
-    def test_error(self, n: Any, ridge: Any) -> Float[np.ndarray, "..."]:
+    def test_error(self, n: Any, ridge: Any) -> Float[Values, "..."]:
         r"""Mean squared error of the noiseless target, :math:`E_g`."""
         return self.equivalent(n, ridge).test_error
 
-    def label_error(self, n: Any, ridge: Any) -> Float[np.ndarray, "..."]:
+    def label_error(self, n: Any, ridge: Any) -> Float[Values, "..."]:
         r"""Mean squared error of a new noisy label, :math:`E_g + \sigma_\varepsilon^2`."""
         return self.equivalent(n, ridge).label_error
 
-    def train_error(self, n: Any, ridge: Any) -> Float[np.ndarray, "..."]:
+    def train_error(self, n: Any, ridge: Any) -> Float[Values, "..."]:
         r"""Mean squared error of the noisy training labels, :math:`(\delta / n \kappa)^2 (E_g +
         \sigma_\varepsilon^2)`."""
         return self.equivalent(n, ridge).train_error
 
-    def generalization_gap(self, n: Any, ridge: Any) -> Float[np.ndarray, "..."]:
+    def generalization_gap(self, n: Any, ridge: Any) -> Float[Values, "..."]:
         """`label_error` less `train_error`: noise is in both."""
         return self.equivalent(n, ridge).generalization_gap
 
-    def bias(self, n: Any, ridge: Any) -> Float[np.ndarray, "..."]:
+    def bias(self, n: Any, ridge: Any) -> Float[Values, "..."]:
         r"""Squared error of the predictor averaged over data sets, :math:`\sum_k (1 - L_k)^2
         y_k^2`."""
         return self.equivalent(n, ridge).bias
 
-    def variance(self, n: Any, ridge: Any) -> Float[np.ndarray, "..."]:
+    def variance(self, n: Any, ridge: Any) -> Float[Values, "..."]:
         r"""Variance of the predictor over data sets, :math:`\gamma (E_g + \sigma_\varepsilon^2)`;
         bias and variance add up to `test_error`."""
         return self.equivalent(n, ridge).variance
 
-    def effective_ridge(self, n: Any, ridge: Any) -> Float[np.ndarray, "..."]:
+    def effective_ridge(self, n: Any, ridge: Any) -> Float[Values, "..."]:
         r""":math:`\sigma_{\rm eff}^2 = n \kappa`."""
         return self.equivalent(n, ridge).effective_ridge
 
-    def kappa(self, n: Any, ridge: Any) -> Float[np.ndarray, "..."]:
+    def kappa(self, n: Any, ridge: Any) -> Float[Values, "..."]:
         r""":math:`\kappa`: modes of greater eigenvalue are learned."""
         return self.equivalent(n, ridge).kappa
 
-    def learnability(self, n: Any, ridge: Any) -> Float[np.ndarray, "... modes"]:
+    def learnability(self, n: Any, ridge: Any) -> Float[Values, "... modes"]:
         r""":math:`L_k`, of each of `eigenvalues`: the mean coefficient over the target's own."""
         return self._of_modes(lambda learned, *_: learned, n, ridge)
 
-    def mode_mean(self, n: Any, ridge: Any) -> Float[np.ndarray, "... modes"]:
+    def mode_mean(self, n: Any, ridge: Any) -> Float[Values, "... modes"]:
         r"""Size of the mean coefficient of each mode, :math:`L_k |y_k|`; its sign is that of
         :math:`y_k`."""
         return self._of_modes(lambda learned, power, _: learned * jnp.sqrt(power), n, ridge)
 
-    def mode_variance(self, n: Any, ridge: Any) -> Float[np.ndarray, "... modes"]:
+    def mode_variance(self, n: Any, ridge: Any) -> Float[Values, "... modes"]:
         r"""Variance over data sets of each mode's coefficient, :math:`L_k^2 (E_g +
         \sigma_\varepsilon^2) / n`."""
         return self._of_modes(lambda learned, _, error: learned**2 * error, n, ridge)
 
-    def mode_error(self, n: Any, ridge: Any) -> Float[np.ndarray, "... modes"]:
+    def mode_error(self, n: Any, ridge: Any) -> Float[Values, "... modes"]:
         r"""Mean squared error of each mode's coefficient; with the unresolved target they add up to
         `test_error`."""
         return self._of_modes(
@@ -223,13 +186,13 @@ class LearningCurve(eqx.Module):
 
     def local_exponent(
         self, n: Any, ridge: Any, *, ridge_exponent: float = 0.0
-    ) -> Float[np.ndarray, "..."]:
+    ) -> Float[Values, "..."]:
         r""":math:`d \log E_g / d \log n`, exactly, by implicit differentiation: at a fixed ridge,
         or along :math:`\delta \propto n^s` with :math:`s` the `ridge_exponent` (one for a fixed
         ridge on the covariance)."""
         return self._over_pairs(_local_exponents, n, ridge, ridge_exponent)
 
-    def optimal_ridge(self, n: Any) -> Float[np.ndarray, "..."]:
+    def optimal_ridge(self, n: Any) -> Float[Values, "..."]:
         """The ridge, at least zero, of least `test_error` at each n: zero where any ridge hurts,
         infinite where nothing can be learned. Not differentiable.
 
@@ -238,7 +201,7 @@ class LearningCurve(eqx.Module):
         """
         return self._over_pairs(_optimal_ridges, n, 0.0)
 
-    def crossover(self, ridge: Any) -> Float[np.ndarray, "..."]:
+    def crossover(self, ridge: Any) -> Float[Values, "..."]:
         r"""The sample size :math:`n_\times` at which the effective ridge of ridgeless regression
         equals `ridge`: below it the error falls as if there were no ridge, above it as if there
         were no tail (science notes, section 4). Zero where `ridge` exceeds the whole trace,
@@ -270,7 +233,7 @@ class LearningCurve(eqx.Module):
         """`function` of learnabilities, target power and variance per learnability squared."""
         result = self.equivalent(n, ridge)
         traced = is_traced(self, result)
-        with jax.enable_x64(not traced or jax.config.jax_enable_x64):
+        with contextlib.nullcontext() if traced else jax.enable_x64(True):
             size = jnp.broadcast_to(jnp.asarray(n, float), result.kappa.shape)
             ridge, size, error = (
                 jnp.asarray(value)[..., None]
@@ -280,40 +243,6 @@ class LearningCurve(eqx.Module):
             learned = learnability(jnp.asarray(self.eigenvalues), ridge, size)
             values = function(learned, power, error / size)
         return values if traced else np.asarray(values)
-
-
-def averaged_theory(
-    nodes: BinnedSpectrum, noise: Scalar, n: Scalar, ridge: Scalar
-) -> AveragedTheory:
-    """The averaged theory of the nodes of a spectrum; its tail is absorbed in the ridge."""
-    return AveragedTheory.of(
-        nodes.eigenvalues, nodes.target_power, ridge + nodes.tail, n, noise, nodes.multiplicity
-    )
-
-
-def deterministic_equivalent(
-    theory: AveragedTheory, effective_ridge: Scalar, tail: Scalar = 0.0
-) -> DeterministicEquivalent:
-    """The record of a theory, `tail` of whose ridge is modes of the kernel."""
-    bias, rigidity = theory.bias(effective_ridge), theory.rigidity(effective_ridge)
-    gamma = theory.overfitting(effective_ridge)
-    label_error = quotient(bias + theory.label_noise, rigidity)
-    test_error = quotient(bias + gamma * theory.label_noise, rigidity)
-    # Without ridge and with spare points: delta / (n kappa) tends to 1 - rank / n.
-    value = jnp.where(effective_ridge > 0, effective_ridge, 1.0)
-    shrinkage = jnp.where(effective_ridge > 0, (theory.ridge - tail) / value, rigidity)
-    return DeterministicEquivalent(
-        effective_ridge=effective_ridge,
-        kappa=effective_ridge / theory.sample_size,
-        degrees_of_freedom=theory.degrees_of_freedom(effective_ridge),
-        overfitting=gamma,
-        bias=bias,
-        variance=quotient(gamma * (bias + theory.label_noise), rigidity),
-        test_error=test_error,
-        label_error=label_error,
-        train_error=shrinkage * quotient(shrinkage * (bias + theory.label_noise), rigidity),
-        posterior_variance=theory.posterior_variance(effective_ridge) + tail,
-    )
 
 
 @functools.partial(jax.jit, static_argnums=0)

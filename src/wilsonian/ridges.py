@@ -172,7 +172,8 @@ def effective_ridge(
         start = (low, high, high, jnp.asarray(jnp.inf, dtype), 0)
         value = jnp.exp(jax.lax.while_loop(unfinished, step, start)[2])
         rank = jnp.sum(multiplicity * (eigenvalues > 0))
-        vanishes = (ridge <= 0) & (rank <= sample_size)
+        # Multiplicities add up with rounding.
+        vanishes = (ridge <= 0) & (rank <= sample_size * (1 + 1e3 * jnp.finfo(dtype).eps))
         # One more iteration of the equation itself removes the rounding of the logarithm.
         return jnp.where(vanishes, 0.0, renormalized(value, eigenvalues, ridge, sample_size))
 

@@ -24,8 +24,8 @@ from wilsonian.datasets import (
 class Estimate(eqx.Module):
     """A mean over draws and its standard error, arrays of one shape."""
 
-    mean: Float[Array, "..."]
-    standard_error: Float[Array, "..."]
+    mean: Float[Array | np.ndarray, "..."]
+    standard_error: Float[Array | np.ndarray, "..."]
 
     @classmethod
     def of(cls, values: Any) -> Estimate:
@@ -34,8 +34,10 @@ class Estimate(eqx.Module):
         return cls(values.mean(axis=0), values.std(axis=0, ddof=1) / len(values) ** 0.5)
 
     def deviation(self, expected: Any) -> np.ndarray:
-        """How many standard errors the mean lies from `expected`."""
-        return (self.mean - np.asarray(expected)) / self.standard_error
+        """How many standard errors the mean lies from `expected`; zero for two equal numbers."""
+        difference = np.asarray(self.mean) - np.asarray(expected)
+        error = np.asarray(self.standard_error)
+        return np.where(difference == 0, 0.0, difference) / np.where(error > 0, error, 1e-300)
 
 
 class Simulation(eqx.Module):
@@ -103,7 +105,7 @@ def simulate(
     steps = -(-draws // at_once)
     present = (np.arange(steps * at_once) < draws).astype(float)
     with jax.enable_x64(True):
-        target = matched_target(values) if coefficients is None else coefficients
+        target = matched_target(jnp.asarray(values)) if coefficients is None else coefficients
         keys = jax.random.split(jax.random.key(random_state), steps * at_once)
         blocks = jax.tree.map(
             lambda leaf: leaf.reshape(steps, at_once, *leaf.shape[1:]),
@@ -118,7 +120,8 @@ def simulate(
     )
     mean, variance = _mode_moments(np.asarray(sums) / draws, draws)
     mean = Estimate(mean.mean + np.asarray(target), mean.standard_error)
-    result = Simulation(*scalars, mean, variance)
+    test, train, effective, posterior, validation = scalars
+    result = Simulation(test, train, effective, posterior, validation, mean, variance)
     return jax.tree.map(lambda leaf: leaf[0], result) if ridges.ndim == 0 else result
 
 

@@ -305,6 +305,7 @@ class AveragedTheory(AbstractTheory):
         ratio = self.ridge / jnp.where(value > 0, value, 1.0)
         # No ridge and no more modes than points: all of them are learned, the rest is spare.
         spare = 1 - jnp.sum(self.multiplicity * learned) / self.sample_size
+        spare = jnp.where(spare > 1e3 * jnp.finfo(spare.dtype).eps, spare, 0.0)
         return half + jnp.where(value > 0, ratio, spare)
 
     def posterior_variance(self, effective_ridge: Scalar | None = None) -> Float[Array, ""]:
