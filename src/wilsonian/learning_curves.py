@@ -92,7 +92,8 @@ class LearningCurve(eqx.Module):
         elif target is None:
             raise ValueError("`target` is missing; pass one squared coefficient per mode.")
         else:
-            eigenvalues, known = eigenvalues_and_tail(spectrum)
+            with contextlib.nullcontext() if is_traced(spectrum) else jax.enable_x64(True):
+                eigenvalues, known = eigenvalues_and_tail(spectrum)
             power, counts = target, None
         tail = known if tail is None else tail
         check_nonnegative(tail=tail)
@@ -218,13 +219,16 @@ class LearningCurve(eqx.Module):
             return jax.tree.map(lambda leaf: leaf.reshape(n.shape), flat)
         n, ridge = np.broadcast_arrays(np.asarray(n, float), np.asarray(ridge, float))
         check_sizes(n, ridge)
-        count = rounded_up(-(-n.size // PAIRS_AT_ONCE)) * PAIRS_AT_ONCE
-        padded = [np.resize(v, count).reshape(-1, PAIRS_AT_ONCE) for v in (n, ridge)]
+        padded = [np.resize(v, blocks_of(n.size) * PAIRS_AT_ONCE) for v in (n, ridge)]
+        padded = [v.reshape(-1, PAIRS_AT_ONCE) for v in padded]
+        # Few shapes are compiled: spectra fill up with modes that are none.
+        filling = (0, power_of_two(len(self.nodes.eigenvalues)) - len(self.nodes.eigenvalues))
         with jax.enable_x64(True):
-            nodes, noise = jax.tree.map(
-                lambda leaf: np.asarray(leaf, float), (self.nodes, self.noise)
+            nodes = jax.tree.map(
+                lambda leaf: np.pad(np.asarray(leaf, float), filling if np.ndim(leaf) else 0),
+                self.nodes,
             )
-            result = _in_blocks(function, nodes, noise, *padded, *rest)
+            result = _in_blocks(function, nodes, float(self.noise), *padded, *rest)
         return jax.tree.map(
             lambda leaf: np.asarray(leaf).ravel()[: n.size].reshape(n.shape), result
         )
@@ -322,10 +326,17 @@ def is_traced(*trees: Any) -> bool:
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
 
 
-def rounded_up(count: int) -> int:
-    """The next number of three leading bits: few shapes to compile, little computed in vain."""
-    step = 1 << max(count.bit_length() - 3, 0)
-    return -(-count // step) * step
+def blocks_of(pairs: int) -> int:
+    """How many blocks hold that many pairs, rounded up to three leading bits beyond eight."""
+    blocks = max(1, -(-pairs // PAIRS_AT_ONCE))
+    bits = blocks.bit_length()
+    step = 1 << max(bits - 3, 0)
+    return 1 << (blocks - 1).bit_length() if blocks <= 8 else -(-blocks // step) * step
+
+
+def power_of_two(count: int) -> int:
+    """The least power of two that is no less than `count`, nor than 64."""
+    return max(64, 1 << (count - 1).bit_length())
 
 
 def eigenvalues_and_tail(spectrum: Any) -> tuple[Any, Any]:
