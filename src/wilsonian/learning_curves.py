@@ -352,7 +352,7 @@ def eigenvalues_and_tail(spectrum: Any) -> tuple[Any, Any]:
 def check_nonnegative(**values: Any) -> None:
     """Raise ValueError naming the first of `values` that is negative or not finite."""
     for name, value in values.items():
-        if not is_traced(value) and not (0 <= value < np.inf):
+        if not is_traced(value) and not 0 <= float(value) < np.inf:
             raise ValueError(f"`{name}` must be at least zero and finite, got {value}.")
 
 
