@@ -14,6 +14,7 @@ import argparse
 import dataclasses
 from collections.abc import Iterator
 
+import jax
 import numpy as np
 
 from wilsonian import AveragedTheory
@@ -83,7 +84,8 @@ class Table3Row:
 
     def measured(self) -> TheoryComparison:
         eigenvalues = np.arange(1.0, 20_001) ** -(1 + self.alpha)
-        theory = AveragedTheory.of(eigenvalues, eigenvalues, self.ridge, self.points)
+        with jax.enable_x64(True):
+            theory = AveragedTheory.of(eigenvalues, eigenvalues, self.ridge, self.points)
         return compare_theories(theory, THRESHOLDS)
 
     def flow(self) -> RidgeFlow:

@@ -1,4 +1,4 @@
-"""A learning curve before training: predicted error, best ridge and crossover, beside simulation."""
+"""A learning curve before training: error, best ridge and crossover, beside simulation."""
 
 import numpy as np
 

@@ -13,14 +13,14 @@ from wilsonian.datasets import Sign, StudentT, VarianceCorrelated, regression_pr
 from wilsonian.learning_curves import LearningCurve
 from wilsonian.simulate import Estimate, simulate
 
-POINTS = 150
-DRAWS = 100
+POINTS = 100
+DRAWS = 90
 NOISE = 0.1
 RIDGES = np.array([0.0, 1e-3, 0.1, 3.0, 1000.0])
-POWER_LAW = np.arange(1.0, 601) ** -1.5
+POWER_LAW = np.arange(1.0, 401) ** -1.5
 SPECTRA = {
     "many modes": POWER_LAW,
-    "few modes": POWER_LAW[:100],  # fewer than points: without a ridge, least squares
+    "few modes": POWER_LAW[:65],  # fewer than points: without a ridge, least squares
     "as many modes as points": np.ones(POINTS),  # the interpolation threshold
 }
 
@@ -192,7 +192,7 @@ def test_independent_features_of_other_laws(law):
     """The theory is universal over them (section 8 of the notes), not over correlated variances."""
     ridges = np.array([1e-3, 0.1])
     theory = LearningCurve(POWER_LAW, POWER_LAW).equivalent(POINTS, ridges)
-    simulation = simulate(POWER_LAW, POINTS, ridges, law=law, draws=40)
+    simulation = simulate(POWER_LAW, POINTS, ridges, law=law, draws=30)
     assert_measured(simulation.test_error, theory.test_error, theory.overfitting)
 
 
@@ -200,7 +200,7 @@ def test_correlated_variances_break_the_theory():
     law = VarianceCorrelated("step", unaffected=30)
     ridges = np.array([1e-3, 0.1])
     theory = LearningCurve(POWER_LAW, POWER_LAW).equivalent(POINTS, ridges)
-    simulation = simulate(POWER_LAW, POINTS, ridges, law=law, draws=40)
+    simulation = simulate(POWER_LAW, POINTS, ridges, law=law, draws=30)
     with pytest.raises(AssertionError):
         assert_measured(simulation.test_error, theory.test_error, theory.overfitting)
 

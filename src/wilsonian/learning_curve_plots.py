@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
 from wilsonian.averaged_theories import compare_theories
@@ -160,13 +161,14 @@ def whole_theory(curve: LearningCurve, n: float, ridge: float) -> AveragedTheory
     """The averaged theory of the listed modes (cutoffs need them), tail and unresolved target
     absorbed."""
     unresolved = float(curve.nodes.target_power[-1])
-    return AveragedTheory.of(
-        np.append(curve.eigenvalues, 0.0),
-        np.append(curve.target_power, unresolved),
-        ridge + float(curve.nodes.tail),
-        n,
-        float(curve.noise),
-    )
+    with jax.enable_x64(True):
+        return AveragedTheory.of(
+            np.append(curve.eigenvalues, 0.0),
+            np.append(curve.target_power, unresolved),
+            ridge + float(curve.nodes.tail),
+            n,
+            float(curve.noise),
+        )
 
 
 def finish_log_axes(ax: Axes, sizes: np.ndarray, across: str, up: str) -> None:
