@@ -111,7 +111,8 @@ def simulate(
             lambda leaf: leaf.reshape(steps, at_once, *leaf.shape[1:]),
             (keys, jnp.asarray(np.resize(sizes, len(present))), jnp.asarray(present)),
         )
-        problem = (jnp.asarray(values), jnp.asarray(target, float), float(noise))
+        # All of them arrays: numbers would be compiled in, one program for each.
+        problem = (jnp.asarray(values), jnp.asarray(target, float), jnp.asarray(noise, float))
         ridge = jnp.asarray(np.atleast_1d(ridges))
         law = Gaussian() if law is None else law
         sums, each = _over_draws(problem, ridge, law, int(sizes.max()), blocks)
