@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from wilsonian.averaged_theories import compare_theories
@@ -163,8 +164,8 @@ def whole_theory(curve: LearningCurve, n: float, ridge: float) -> AveragedTheory
     unresolved = float(curve.nodes.target_power[-1])
     with jax.enable_x64(True):
         return AveragedTheory.of(
-            np.append(curve.eigenvalues, 0.0),
-            np.append(curve.target_power, unresolved),
+            jnp.append(jnp.asarray(curve.eigenvalues), 0.0),
+            jnp.append(jnp.asarray(curve.target_power), unresolved),
             ridge + float(curve.nodes.tail),
             n,
             float(curve.noise),
