@@ -42,6 +42,23 @@ def assert_printed(value, printed):
     assert abs(float(value) - float(printed)) <= allowed, (float(value), printed)
 
 
+def test_table_2():
+    """The theory to all printed digits; a simulation of fewer draws than the notes' within their
+    and our standard errors."""
+    for row in tables.TABLE_2:
+        theory = row.theory()
+        columns = (theory.test_error, theory.effective_ridge, theory.posterior_variance)
+        for measured, printed in zip(columns, row.printed_theory, strict=True):
+            assert_printed(measured, printed)
+    row = tables.TABLE_2[2]  # the one with label noise
+    measured = row.measured(draws=25)
+    printed, error = row.test_error
+    spread = np.hypot(measured.test_error.standard_error, error)
+    assert abs(measured.test_error.mean - printed) < 3 * spread
+    assert abs(measured.effective_ridge.mean / row.effective_ridge - 1) < 0.005
+    assert abs(measured.posterior_variance.mean / row.posterior_variance - 1) < 0.005
+
+
 @pytest.mark.parametrize("row", tables.TABLE_3, ids=lambda row: f"{row.alpha}-{row.ridge}")
 def test_table_3(row):
     comparison = row.measured()
