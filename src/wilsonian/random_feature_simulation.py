@@ -31,7 +31,9 @@ class RandomFeatureSimulation(eqx.Module):
         """Mean less theory, in standard errors."""
 
         def one(mean, error, expected):
-            return (mean - expected) / np.where(error > 0, error, np.nan)
+            # What does not vary has an error of rounding, and no deviation.
+            varies = error > 1e-12 * np.abs(mean)
+            return np.where(varies, (mean - expected) / np.where(varies, error, 1.0), 0.0)
 
         return jax.tree.map(one, self.mean, self.standard_error, theory)
 
