@@ -378,7 +378,9 @@ def renormalized_ridge(
     """
     check_spectrum(eigenvalues)
     check_number(ridge >= 0, "ridge", ridge, "must be at least 0")
-    return _renormalized_ridge(1.0 * jnp.asarray(eigenvalues), parameter(ridge), ensembles)
+    # The dtype is named: an array first seen in double precision would keep it.
+    eigenvalues = jnp.asarray(eigenvalues, jnp.result_type(float))
+    return _renormalized_ridge(eigenvalues, parameter(ridge), ensembles)
 
 
 @eqx.filter_jit

@@ -27,7 +27,8 @@ def increasing_root(
     limits = jnp.finfo(dtype)
 
     def residual(log_x):
-        value = function(jnp.exp(log_x))
+        # Poles left of the root are minus infinity.
+        value = jnp.clip(function(jnp.exp(log_x)), -limits.max / 4, limits.max / 4)
         return (value - target) / (jnp.abs(value) + jnp.abs(target) + limits.tiny)
 
     def solve(*_):
