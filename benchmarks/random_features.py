@@ -6,8 +6,8 @@
 
 z is mean less theory in standard errors, of the test error and of the part furthest off. Theory is
 that of infinite size: with enough draws its corrections, of relative order one over the size, are
-seen. `kappa_1`, which hardly scatters, shows them first; it falls as the size grows, and so does the
-scatter of one draw, the relative standard error.
+seen, first in what hardly scatters, `kappa_1` and the noise. They fall as the size grows, and so
+does the scatter of one draw, the relative standard error.
 """
 
 from __future__ import annotations

@@ -154,9 +154,7 @@ def algebra(aspect, fraction, factor, shift, t):
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    shares, shares, st.floats(0.01, 100), st.floats(0.01, 10), st.floats(-0.999, -0.001)
-)
+@given(shares, shares, st.floats(0.01, 100), st.floats(0.01, 10), st.floats(-0.999, -0.001))
 def test_the_algebra(aspect, fraction, factor, shift, t):
     t = max(t, -0.98 * fraction)  # rank left
     for name, (left, right) in algebra(aspect, fraction, factor, shift, t).items():

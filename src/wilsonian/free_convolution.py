@@ -128,7 +128,7 @@ def spectral_density(ensemble: AbstractEnsemble, x: Any) -> Float[np.ndarray, ".
 
 
 def moments(ensemble: AbstractEnsemble, order: int) -> Float[np.ndarray, " order"]:
-    r"""Moments :math:`m_k = \mathrm{tr} A^k`, :math:`k = 1, \dots,` `order`, by the contour integral
+    r"""Moments :math:`m_k = \mathrm{tr} A^k`, k from 1 to `order`, by the contour integral
     :math:`\frac1{2 \pi i} \oint z^k\,\mathrm{tr} (z - A)^{-1} dz` around the spectrum.
 
     Raises ValueError unless `order` is at least 1.

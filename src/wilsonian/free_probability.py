@@ -143,7 +143,7 @@ class OrthogonalProjection(AbstractEnsemble):
 
 
 class Identity(AbstractEnsemble):
-    r"""The identity: :math:`S = R = 1`. `0.3 * Identity()` and `ensemble + 0.3` scale and add it."""
+    r"""The identity, :math:`S = R = 1`: `0.3 * Identity()` scales it, `ensemble + 0.3` adds it."""
 
     def t_transform(self, t):
         return jnp.ones_like(jnp.asarray(t, float))

@@ -70,7 +70,7 @@ def plot_phase_diagram(
     format_ticks(ax.xaxis)
     format_ticks(ax.yaxis)
     ax.set_xlabel("log features / log samples")
-    ax.set_ylabel("−log ridge / log samples")
+    ax.set_ylabel("log (1 / ridge) / log samples")
     return add_legend(ax)
 
 

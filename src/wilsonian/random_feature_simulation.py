@@ -130,7 +130,10 @@ class _Design(eqx.Module):
     def regress(self, features, test_features, points, test):
         """Test residuals without noise, the map from noise to test predictions, the training
         error and kappa_1 of one predictor."""
-        noise, target = self.model.population.label_noise, jnp.sqrt(self.model.population.kept_power)
+        noise, target = (
+            self.model.population.label_noise,
+            jnp.sqrt(self.model.population.kept_power),
+        )
         samples, width = features.shape
         labels = points @ target
         if samples <= width:

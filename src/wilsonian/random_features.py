@@ -4,9 +4,9 @@ N random features of an input are regressed on with P samples and ridge :math:`\
 matrix (:math:`\lambda = \delta / P` on the mean squared loss). Source: Atanasov, Zavatone-Veth and
 Pehlevan, arXiv:2405.00592, sections IV and V; the general form below is derived here.
 
-**Layers.** Features of layer :math:`\ell` have covariance :math:`C_\ell = F_\ell^T C_{\ell-1} F_\ell +
-s_\ell^2`, with :math:`C_0 = \Sigma` that of the inputs and :math:`F_\ell F_\ell^T` in free position to
-it. For any one ridge (normalised traces in the dimension :math:`d_\ell` of the layer's input)
+**Layers.** Features of layer :math:`\ell` have covariance :math:`C_\ell = F_\ell^T C_{\ell-1} F_\ell
++ s_\ell^2`, with :math:`C_0 = \Sigma` that of the inputs and :math:`F_\ell F_\ell^T` in free
+position to it. For any one ridge, with :math:`d_\ell` the dimension of the layer's input,
 
 .. math:: F_\ell (C_\ell + \kappa)^{-1} F_\ell^T \simeq (C_{\ell-1} + \kappa')^{-1}, \qquad
     \kappa + s_\ell^2 = \kappa' T_\ell(-z' / d_\ell), \qquad
@@ -187,9 +187,7 @@ class AbstractRandomFeatures(AbstractTheory):
         r"""The theory of the kept modes: eliminated ones of :math:`\lambda_q \ll u` act on the
         features as noise of variance :math:`\sum_q \lambda_q`, on the labels as noise of their
         power (science notes, section 3, for random features)."""
-        return eqx.tree_at(
-            lambda model: model.population, self, self.population.absorb(kept, lost)
-        )
+        return eqx.tree_at(lambda model: model.population, self, self.population.absorb(kept, lost))
 
     def summary(self):
         return jnp.sum(self.weights), self.population.lost_variance, self.population.label_noise
@@ -222,7 +220,9 @@ class AbstractRandomFeatures(AbstractTheory):
         data_slope, freedom_slope, rest_slope, _ = slopes
         learned_data = 1 - freedom / samples
         bare_slope = data_slope * learned_data - data_ridge * freedom_slope / samples
-        amplified = data_slope / bare_slope  # d kappa_1 / d lambda
+        # d kappa_1 / d lambda, infinite where as many samples as features meet no ridge.
+        regular = bare_slope > 1e3 * jnp.finfo(value.dtype).eps * data_slope
+        amplified = jnp.where(regular, data_slope / jnp.where(regular, bare_slope, 1.0), jnp.inf)
         infinite_data = rest - data_ridge * rest_slope / data_slope
         eigenvalues, power = self.spectrum()
         learned = learnability(eigenvalues, value, 1.0)
@@ -234,7 +234,7 @@ class AbstractRandomFeatures(AbstractTheory):
         noise_variance = noise * overfitting / (1 - overfitting)
         return ErrorDecomposition(
             test_error,
-            learned_data**2 * test_error,
+            jnp.where(regular, learned_data**2 * test_error, 0.0),
             noise * one,
             bias,
             infinite_data - bias,
@@ -297,7 +297,8 @@ def _optimal_ridge(model: AbstractRandomFeatures, samples: Array, members: Array
         return model.decompose_at(jnp.exp(log_ridge), samples).ensemble_error(members)
 
     scale = jnp.max(model.spectrum()[0])
-    least = jnp.maximum(model.effective_ridge(samples, jnp.zeros(())), 1e-12 * scale)
+    ridgeless = model.effective_ridge(samples, jnp.zeros(()))
+    least = jnp.maximum(ridgeless, 1e-12 * scale)
     low = jnp.log(least) + 1e-9
     grid = jnp.linspace(low, jnp.log(1e6 * (scale + least)), 400)
     best = jnp.argmin(jax.lax.map(error, grid))
@@ -313,7 +314,9 @@ def _optimal_ridge(model: AbstractRandomFeatures, samples: Array, members: Array
     left, right = jax.lax.fori_loop(0, 60, shrink, ends)
     value = jnp.exp((left + right) / 2)
     data_ridge, freedom, _, _ = model.chain(value)
-    return jnp.where(best == 0, 0.0, data_ridge * (1 - freedom / samples))
+    without = model.decompose_at(ridgeless, samples).ensemble_error(members)
+    helps = error(jnp.log(value)) < without * (1 - 1e-12)
+    return jnp.where(helps, data_ridge * (1 - freedom / samples), 0.0)
 
 
 def check_settings(samples: Any, ridge: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -48,9 +48,12 @@ class ScalingRow:
 
     def rate(self, feature_exponent: Any, ridge_exponent: Any, noise_exponent: Any) -> np.ndarray:
         """Exponent of P at which the row's term falls."""
-        rate = self.samples + self.features * np.asarray(feature_exponent, float)
-        rate = rate + self.ridge * np.asarray(ridge_exponent, float)
-        return rate + (self.noise * noise_exponent if self.noise else 0.0)
+        pairs = ((self.features, feature_exponent), (self.ridge, ridge_exponent))
+        rate = np.full(np.broadcast_shapes(*(np.shape(given) for _, given in pairs)), self.samples)
+        for power, given in (*pairs, (self.noise, noise_exponent)):
+            if power:  # an infinite exponent is no ridge, or no noise, where there is none
+                rate = rate + power * np.asarray(given, float)
+        return rate
 
 
 def scaling_regimes(capacity: float, source: float) -> tuple[ScalingRow, ...]:
