@@ -20,7 +20,7 @@ for width in (20, 40, 80, 1000):
 
 model = DeepRandomFeatures(population, (80, 60))
 theory = model.decompose(SAMPLES, RIDGE)
-measured = random_feature_simulation(model, SAMPLES, RIDGE, blocks=30)
+measured = random_feature_simulation(model, SAMPLES, RIDGE, blocks=20)
 print("two layers of 80 and 60    theory   measured")
 for part, name in (
     ("test_error", "test error"),

@@ -235,6 +235,11 @@ def test_interpolation_threshold():
     assert near[1] > 20 * near[0]
     assert near[2] > 20 * near[3]
     assert model.test_error(20, 0.1) < 1
+    parts = model.decompose(20, 0.0)
+    assert parts.test_error == np.inf
+    assert parts.train_error == 0
+    assert np.isfinite(parts.bias + parts.feature_variance)
+    assert 0 < model.optimal_ridge(20) < 10
 
 
 @pytest.mark.parametrize("members", [1, 5])

@@ -27,9 +27,7 @@ from jaxtyping import Array, Float
 
 from wilsonian.free_convolution import product_stieltjes, sum_stieltjes
 from wilsonian.kernels import Scalar, is_number
-from wilsonian.roots import increasing_root
-
-WIDE = 1e25  # a bracket from 1 / WIDE to WIDE times the scale of a matrix is never left
+from wilsonian.roots import WIDE, increasing_root, root_or_zero
 
 
 class AbstractEnsemble(eqx.Module):
@@ -391,19 +389,6 @@ def _renormalized_ridge(eigenvalues, ridge, ensembles):
         return value * jnp.prod(jnp.stack([jnp.ones_like(freedom), *factors]))
 
     return root_or_zero(bare, ridge, jnp.max(eigenvalues))
-
-
-def root_or_zero(function: Callable[[Array], Array], target: Scalar, scale: Scalar) -> Array:
-    """Where an increasing function reaches `target`, however far above `scale`; zero when it is
-    positive from the start and `target` is zero."""
-    low = scale / WIDE
-    high = jax.lax.while_loop(
-        lambda high: (function(high) < target) & (high < scale * WIDE),
-        lambda high: 16 * high,
-        jax.lax.stop_gradient(scale + target),
-    )
-    root = increasing_root(function, target, jnp.minimum(low, low * target / scale + low**2), high)
-    return jnp.where((target <= 0) & (jax.lax.stop_gradient(function(low)) > 0), 0.0, root)
 
 
 def elementwise(function: Callable[[Array], Array], values: Any) -> Array:

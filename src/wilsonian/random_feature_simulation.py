@@ -52,9 +52,9 @@ def random_feature_simulation(
     r"""Regress on `blocks` times `feature_draws` times `data_draws` drawn sets of features and of
     `samples` normal inputs, at `ridge` on the Gram matrix, in double precision.
 
-    Predictors linear in the inputs are tested on :math:`\sqrt D` times each basis vector, whose mean
-    is the mean over the population; nonlinear ones on `test_points` normal inputs per block. Noise
-    of features is drawn anew for training and test inputs.
+    Predictors linear in the inputs are tested on :math:`\sqrt D` times each basis vector: the mean
+    square over them is that over the population. Nonlinear ones are tested on `test_points` normal
+    inputs per block. Noise of features is drawn anew for training and test inputs.
 
     Raises ValueError unless samples and draws are whole numbers (at least two of each draw and of
     blocks, for variances to be estimated), and the ridge is nonnegative, positive where samples and

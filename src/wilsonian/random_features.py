@@ -4,9 +4,10 @@ N random features of an input are regressed on with P samples and ridge :math:`\
 matrix (:math:`\lambda = \delta / P` on the mean squared loss). Source: Atanasov, Zavatone-Veth and
 Pehlevan, arXiv:2405.00592, sections IV and V; the general form below is derived here.
 
-**Layers.** Features of layer :math:`\ell` have covariance :math:`C_\ell = F_\ell^T C_{\ell-1} F_\ell
-+ s_\ell^2`, with :math:`C_0 = \Sigma` that of the inputs and :math:`F_\ell F_\ell^T` in free
-position to it. For any one ridge, with :math:`d_\ell` the dimension of the layer's input,
+**Layers.** Features of layer :math:`\ell` have covariance
+:math:`C_\ell = F_\ell^T C_{\ell-1} F_\ell + s_\ell^2`, with :math:`C_0 = \Sigma` that of the inputs
+and :math:`F_\ell F_\ell^T` in free position to it. For any one ridge, with :math:`d_\ell` the
+dimension of the layer's input,
 
 .. math:: F_\ell (C_\ell + \kappa)^{-1} F_\ell^T \simeq (C_{\ell-1} + \kappa')^{-1}, \qquad
     \kappa + s_\ell^2 = \kappa' T_\ell(-z' / d_\ell), \qquad
@@ -42,8 +43,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from wilsonian.flow import AbstractTheory, learnability
-from wilsonian.free_probability import AbstractEnsemble, check_spectrum, parameter, root_or_zero
+from wilsonian.free_probability import AbstractEnsemble, check_spectrum, parameter
 from wilsonian.kernels import Scalar
+from wilsonian.roots import root_or_zero
 
 
 class Population(eqx.Module):
@@ -121,30 +123,30 @@ class ErrorDecomposition(eqx.Module):
     `noise_variance` is what averaging over features leaves of it.
     """
 
-    test_error: Float[np.ndarray, "..."]
-    train_error: Float[np.ndarray, "..."]
-    label_noise: Float[np.ndarray, "..."]
-    bias: Float[np.ndarray, "..."]  # squared error of the predictor averaged over everything
-    feature_variance: Float[np.ndarray, "..."]  # V_F: with infinite data at ridge kappa_1
-    data_variance: Float[np.ndarray, "..."]  # V_X: with infinitely many features
-    noise_variance: Float[np.ndarray, "..."]  # V_eps
-    feature_data_variance: Float[np.ndarray, "..."]  # V_FX
-    feature_noise_variance: Float[np.ndarray, "..."]  # V_Feps
-    data_ridge: Float[np.ndarray, "..."]  # kappa_1, felt by the features
+    test_error: Float[Any, "..."]
+    train_error: Float[Any, "..."]
+    label_noise: Float[Any, "..."]
+    bias: Float[Any, "..."]  # squared error of the predictor averaged over everything
+    feature_variance: Float[Any, "..."]  # V_F: with infinite data at ridge kappa_1
+    data_variance: Float[Any, "..."]  # V_X: with infinitely many features
+    noise_variance: Float[Any, "..."]  # V_eps
+    feature_data_variance: Float[Any, "..."]  # V_FX
+    feature_noise_variance: Float[Any, "..."]  # V_Feps
+    data_ridge: Float[Any, "..."]  # kappa_1, felt by the features
 
-    def total(self) -> Float[np.ndarray, "..."]:
+    def total(self) -> Float[Any, "..."]:
         """Sum of the parts."""
         return self.label_noise + self.bias + self.averaged_out() + self.shared()
 
-    def shared(self) -> Float[np.ndarray, "..."]:
+    def shared(self) -> Float[Any, "..."]:
         """Variance that an ensemble over features cannot remove."""
         return self.data_variance + self.noise_variance
 
-    def averaged_out(self) -> Float[np.ndarray, "..."]:
+    def averaged_out(self) -> Float[Any, "..."]:
         """Variance that falls as one over the members of an ensemble over features."""
         return self.feature_variance + self.feature_data_variance + self.feature_noise_variance
 
-    def ensemble_error(self, members: Any) -> Float[np.ndarray, "..."]:
+    def ensemble_error(self, members: Any) -> Float[Any, "..."]:
         """Test error of the mean of `members` predictors of the same data, each with features of
         its own."""
         return self.label_noise + self.bias + self.shared() + self.averaged_out() / members
@@ -255,15 +257,15 @@ class AbstractRandomFeatures(AbstractTheory):
         with jax.enable_x64(True):
             return jax.tree.map(np.asarray, _decompose(self, samples, ridge))
 
-    def test_error(self, samples: Any, ridge: Any) -> Float[np.ndarray, "..."]:
+    def test_error(self, samples: Any, ridge: Any) -> Float[Any, "..."]:
         """Mean squared error on new noisy labels; see :meth:`decompose`."""
         return self.decompose(samples, ridge).test_error
 
-    def train_error(self, samples: Any, ridge: Any) -> Float[np.ndarray, "..."]:
+    def train_error(self, samples: Any, ridge: Any) -> Float[Any, "..."]:
         """Mean squared error on the training labels; see :meth:`decompose`."""
         return self.decompose(samples, ridge).train_error
 
-    def ensemble_error(self, samples: Any, ridge: Any, members: int) -> Float[np.ndarray, "..."]:
+    def ensemble_error(self, samples: Any, ridge: Any, members: int) -> Float[Any, "..."]:
         """Test error of the mean of `members` predictors of the same data, each with features of
         its own. Raises ValueError unless there is at least one."""
         check_members(members)
@@ -276,9 +278,9 @@ class AbstractRandomFeatures(AbstractTheory):
         Raises ValueError unless `samples` is positive and there is at least one member.
         """
         check_members(members)
-        samples, _ = check_settings(samples, 0.0)
+        count, _ = check_settings(samples, 0.0)
         with jax.enable_x64(True):
-            return float(samples * _optimal_ridge(self, samples, parameter(members)))
+            return float(count * _optimal_ridge(self, count, parameter(members)))
 
 
 @eqx.filter_jit
@@ -292,7 +294,7 @@ def _decompose(model: AbstractRandomFeatures, samples: Array, ridge: Array) -> E
 
 
 @eqx.filter_jit
-def _optimal_ridge(model: AbstractRandomFeatures, samples: Array, members: Array) -> Array:
+def _optimal_ridge(model: AbstractRandomFeatures, samples: Any, members: Any) -> Array:
     def error(log_ridge):
         return model.decompose_at(jnp.exp(log_ridge), samples).ensemble_error(members)
 

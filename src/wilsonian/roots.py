@@ -1,14 +1,17 @@
-"""The root of an increasing function of a positive number, found in its logarithm, differentiable."""
+"""Where an increasing function of a positive number reaches a value, differentiably."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from wilsonian.kernels import Scalar
+
+WIDE = 1e25  # a bracket from 1 / WIDE to WIDE times the scale of a problem is never left
 
 
 def increasing_root(
@@ -64,3 +67,19 @@ def increasing_root(
         solve,
         lambda tangent, right: right / tangent(jnp.ones_like(right)),
     )
+
+
+def root_or_zero(function: Callable[[Array], Array], target: Any, scale: Any) -> Array:
+    """Where an increasing function reaches `target`, however far above `scale`; zero when it is
+    positive from the start and `target` is zero."""
+    low = scale / WIDE
+    high = jax.lax.while_loop(
+        lambda high: (function(high) < target) & (high < scale * WIDE),
+        lambda high: 16 * high,
+        jax.lax.stop_gradient(scale + target),
+    )
+    # A target far below the scale may be reached below `low`.
+    lowest = jnp.where(target > 0, jnp.minimum(low, low * target / scale), low)
+    lowest = jnp.maximum(lowest, jnp.finfo(lowest.dtype).tiny)
+    root = increasing_root(function, target, lowest, high)
+    return jnp.where((target <= 0) & (jax.lax.stop_gradient(function(low)) > 0), 0.0, root)

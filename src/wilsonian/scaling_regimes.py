@@ -1,9 +1,9 @@
 r"""Scaling regimes of random-feature regression: what limits the error, and how fast it falls.
 
-Source and capacity: :math:`\lambda_i \sim i^{-\alpha}`, :math:`v_i^2 \sim i^{-(2 \alpha r + 1)}`; P samples,
-:math:`N = P^q` linear features, ridge :math:`\lambda = P^{-\ell}` on the mean squared loss, label
-noise :math:`\sigma_\varepsilon^2 = P^{-s}`. The inputs feel :math:`u \sim \max(P^{-\alpha}, N^{-\alpha},
-\lambda)`, and from the decomposition of :mod:`wilsonian.random_features`
+Source and capacity: :math:`\lambda_i \sim i^{-\alpha}`, :math:`v_i^2 \sim i^{-(2 \alpha r + 1)}`; P
+samples, :math:`N = P^q` linear features, ridge :math:`\lambda = P^{-\ell}` on the mean squared
+loss, label noise :math:`\sigma_\varepsilon^2 = P^{-s}`. The inputs feel :math:`u \sim \max(P^{-\alpha},
+N^{-\alpha}, \lambda)`, and from the decomposition of :mod:`wilsonian.random_features`
 
 .. math:: E_g - \sigma_\varepsilon^2 \sim \max\Big( u^{2 \min(r, 1)},\;
     \frac{u^{\min(2 r, 1) - 1 / \alpha}}{N},\; \sigma_\varepsilon^2 \frac{u^{-1 / \alpha}}{P} \Big):
