@@ -317,7 +317,8 @@ def _optimal_ridge(model: AbstractRandomFeatures, samples: Any, members: Any) ->
     value = jnp.exp((left + right) / 2)
     data_ridge, freedom, _, _ = model.chain(value)
     without = model.decompose_at(ridgeless, samples).ensemble_error(members)
-    helps = error(jnp.log(value)) < without * (1 - 1e-12)
+    rounding = 1e-12 * (error(jnp.log(value)) + jnp.sum(model.spectrum()[1]))
+    helps = error(jnp.log(value)) + rounding < without
     return jnp.where(helps, data_ridge * (1 - freedom / samples), 0.0)
 
 

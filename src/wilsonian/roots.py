@@ -55,11 +55,7 @@ def increasing_root(
         infinite = jnp.asarray(jnp.inf, dtype)
         start = (left, right, (left + right) / 2, infinite, infinite, 0)
         root = jnp.exp(jax.lax.while_loop(unfinished, step, start)[2])
-        # One Newton step on the function itself removes the rounding of the logarithm.
-        value, slope = jax.jvp(function, (root,), (jnp.ones((), dtype),))
-        polished = root - (value - target) / jnp.where(slope > 0, slope, 1.0)
-        close = (slope > 0) & (jnp.abs(polished - root) < 1e-3 * root)
-        return jnp.clip(jnp.where(close, polished, root), low, high)
+        return jnp.clip(root, low, high)
 
     return jax.lax.custom_root(
         lambda x: function(x) - target,
@@ -70,16 +66,10 @@ def increasing_root(
 
 
 def root_or_zero(function: Callable[[Array], Array], target: Any, scale: Any) -> Array:
-    """Where an increasing function reaches `target`, however far above `scale`; zero when it is
-    positive from the start and `target` is zero."""
+    """Where an increasing function of order its argument reaches `target`, whatever the size of
+    that against `scale`; zero when the function is positive from the start and `target` is zero."""
     low = scale / WIDE
-    high = jax.lax.while_loop(
-        lambda high: (function(high) < target) & (high < scale * WIDE),
-        lambda high: 16 * high,
-        jax.lax.stop_gradient(scale + target),
-    )
-    # A target far below the scale may be reached below `low`.
     lowest = jnp.where(target > 0, jnp.minimum(low, low * target / scale), low)
     lowest = jnp.maximum(lowest, jnp.finfo(lowest.dtype).tiny)
-    root = increasing_root(function, target, lowest, high)
+    root = increasing_root(function, target, lowest, (scale + target) * WIDE)
     return jnp.where((target <= 0) & (jax.lax.stop_gradient(function(low)) > 0), 0.0, root)

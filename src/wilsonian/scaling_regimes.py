@@ -2,8 +2,9 @@ r"""Scaling regimes of random-feature regression: what limits the error, and how
 
 Source and capacity: :math:`\lambda_i \sim i^{-\alpha}`, :math:`v_i^2 \sim i^{-(2 \alpha r + 1)}`; P
 samples, :math:`N = P^q` linear features, ridge :math:`\lambda = P^{-\ell}` on the mean squared
-loss, label noise :math:`\sigma_\varepsilon^2 = P^{-s}`. The inputs feel :math:`u \sim \max(P^{-\alpha},
-N^{-\alpha}, \lambda)`, and from the decomposition of :mod:`wilsonian.random_features`
+loss, label noise :math:`\sigma_\varepsilon^2 = P^{-s}`. The inputs feel
+:math:`u \sim \max(P^{-\alpha}, N^{-\alpha}, \lambda)`, and from the decomposition of
+:mod:`wilsonian.random_features`
 
 .. math:: E_g - \sigma_\varepsilon^2 \sim \max\Big( u^{2 \min(r, 1)},\;
     \frac{u^{\min(2 r, 1) - 1 / \alpha}}{N},\; \sigma_\varepsilon^2 \frac{u^{-1 / \alpha}}{P} \Big):
@@ -48,10 +49,13 @@ class ScalingRow:
 
     def rate(self, feature_exponent: Any, ridge_exponent: Any, noise_exponent: Any) -> np.ndarray:
         """Exponent of P at which the row's term falls."""
-        pairs = ((self.features, feature_exponent), (self.ridge, ridge_exponent))
-        rate = np.full(np.broadcast_shapes(*(np.shape(given) for _, given in pairs)), self.samples)
-        for power, given in (*pairs, (self.noise, noise_exponent)):
-            if power:  # an infinite exponent is no ridge, or no noise, where there is none
+        shape = np.broadcast_shapes(np.shape(feature_exponent), np.shape(ridge_exponent))
+        rate = np.full(shape, self.samples)
+        if self.noise and np.isinf(noise_exponent):
+            return rate + np.inf
+        exponents = (feature_exponent, ridge_exponent, noise_exponent)
+        for power, given in zip((self.features, self.ridge, self.noise), exponents, strict=True):
+            if power:  # an infinite exponent is no ridge, which other rows may not meet
                 rate = rate + power * np.asarray(given, float)
         return rate
 
