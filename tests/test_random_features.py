@@ -359,7 +359,7 @@ def test_activations_have_their_coefficients():
         (1.5, 0.4, 0.6, np.inf, "feature-limited"),
         (1.5, 0.8, 0.6, np.inf, "feature-limited"),
         (1.5, 0.4, 1.3, 0.6, "ridge-limited"),
-        (1.5, 0.8, 1.1, np.inf, "feature-variance-limited"),
+        (1.5, 0.8, 1.2, np.inf, "feature-variance-limited"),
         (1.5, 0.8, 1.05, 1.2, "feature-variance-limited"),
     ],
 )

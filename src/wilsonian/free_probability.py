@@ -76,9 +76,9 @@ class AbstractEnsemble(eqx.Module):
 
 
 def parameter(value: Any) -> Any:
-    """A number as a NumPy array: as a Python number it would be a constant to the compiler, and
-    each new value a new compilation."""
-    return np.asarray(value, float) if isinstance(value, int | float) else value
+    """Numbers as a NumPy array in double precision: a Python number would be a constant to the
+    compiler, and each new value a new compilation. JAX arrays, traced ones too, stay."""
+    return value if isinstance(value, jax.Array) else np.asarray(value, float)
 
 
 class WhiteWishart(AbstractEnsemble):
@@ -164,7 +164,7 @@ class Deterministic(AbstractEnsemble):
     zero (shift a matrix of negative eigenvalues: `Deterministic(values + c) + (-c)`).
     """
 
-    eigenvalues: Float[Array, " modes"]
+    eigenvalues: Float[Array, " modes"] = eqx.field(converter=parameter)
 
     def __check_init__(self):
         check_spectrum(self.eigenvalues)

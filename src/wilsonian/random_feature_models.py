@@ -154,8 +154,8 @@ class AnisotropicRandomFeatures(AbstractRandomFeatures):
     """
 
     population: Population
-    input_scales: Float[np.ndarray, " modes"] = eqx.field(converter=jnp.asarray)
-    feature_variances: Float[np.ndarray, " width"]
+    input_scales: Float[np.ndarray, " modes"] = eqx.field(converter=parameter)
+    feature_variances: Float[np.ndarray, " width"] = eqx.field(converter=parameter)
     feature_noise: Scalar = eqx.field(converter=parameter, default=0.0)
 
     def __check_init__(self):
