@@ -309,7 +309,8 @@ def _optimal_ridge(model: AbstractRandomFeatures, samples: Any, members: Any) ->
     def shrink(_, bracket):
         left, right = bracket
         first, second = right - golden * (right - left), left + golden * (right - left)
-        rising = error(first) < error(second)
+        errors = jax.vmap(error)(jnp.stack([first, second]))
+        rising = errors[0] < errors[1]
         return jnp.where(rising, left, first), jnp.where(rising, second, right)
 
     ends = grid[jnp.maximum(best - 1, 0)], grid[jnp.minimum(best + 1, 399)]
@@ -317,8 +318,9 @@ def _optimal_ridge(model: AbstractRandomFeatures, samples: Any, members: Any) ->
     value = jnp.exp((left + right) / 2)
     data_ridge, freedom, _, _ = model.chain(value)
     without = model.decompose_at(ridgeless, samples).ensemble_error(members)
-    rounding = 1e-12 * (error(jnp.log(value)) + jnp.sum(model.spectrum()[1]))
-    helps = error(jnp.log(value)) + rounding < without
+    least_error = error(jnp.log(value))
+    rounding = 1e-12 * (least_error + jnp.sum(model.spectrum()[1]))
+    helps = least_error + rounding < without
     return jnp.where(helps, data_ridge * (1 - freedom / samples), 0.0)
 
 
