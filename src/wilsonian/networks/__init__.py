@@ -9,8 +9,19 @@ from wilsonian.networks.activations import (
     Sign,
     Step,
 )
+from wilsonian.networks.attention import (
+    GlobalSelfAttention,
+    PositionEmbedding,
+    image_embedding,
+)
 from wilsonian.networks.branches import Parallel, parallel, residual
 from wilsonian.networks.convolution import Conv, LocallyConnected
+from wilsonian.networks.cosine_network import (
+    AbstractMomenta,
+    CosineFeatures,
+    FreeField,
+    GaussianMomenta,
+)
 from wilsonian.networks.kernel import NetworkKernel, nngp, nngp_and_ntk, ntk
 from wilsonian.networks.layers import AbstractLayer, Dense, Serial, serial
 from wilsonian.networks.more_activations import (
@@ -25,6 +36,7 @@ from wilsonian.networks.more_activations import (
 )
 from wilsonian.networks.normalization import Dropout, LayerNorm
 from wilsonian.networks.pooling import AvgPool, Flatten, GlobalAvgPool, SumPool
+from wilsonian.networks.quadrature import GaussHermite, HermiteExpansion
 from wilsonian.networks.signals import ArchitectureError
 
 __all__ = [
@@ -32,18 +44,25 @@ __all__ = [
     "Abs",
     "AbstractActivation",
     "AbstractLayer",
+    "AbstractMomenta",
     "ArchitectureError",
     "AvgPool",
     "Conv",
     "Cosine",
+    "CosineFeatures",
     "Dense",
     "Dropout",
     "Erf",
     "Exponential",
     "Flatten",
+    "FreeField",
+    "GaussHermite",
+    "GaussianMomenta",
     "Gelu",
     "GlobalAvgPool",
+    "GlobalSelfAttention",
     "Hermite",
+    "HermiteExpansion",
     "Identity",
     "LayerNorm",
     "LeakyRelu",
@@ -51,12 +70,14 @@ __all__ = [
     "NetworkKernel",
     "Parallel",
     "Polynomial",
+    "PositionEmbedding",
     "Relu",
     "Serial",
     "Sign",
     "Sine",
     "Step",
     "SumPool",
+    "image_embedding",
     "nngp",
     "nngp_and_ntk",
     "ntk",

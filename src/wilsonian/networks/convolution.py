@@ -32,7 +32,7 @@ def window_signal(layer: AbstractLayer, window: Window, signal: Signal) -> tuple
         seen = f"inputs of shape {signal.shape}" if signal.spatial else f"vectors {signal.shape}"
         raise layer.error(
             f"its window {window.shape} slides over {kind} and a last axis of channels, but it "
-            f"reads {seen}; give `input_shape` as (*positions, channels) and keep Flatten for later."
+            f"reads {seen}; give inputs as (*positions, channels), and Flatten behind it."
         )
     positions = window.output(signal.spatial)
     if min(positions) < 1:

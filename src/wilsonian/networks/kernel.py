@@ -1,4 +1,4 @@
-"""Kernels of infinite networks: one pass over blocks of the Gram matrix, its upper half if square."""
+"""Kernels of infinite networks: one pass over blocks of a Gram matrix, half of it if square."""
 
 from __future__ import annotations
 
@@ -63,9 +63,7 @@ class NetworkKernel(Kernel):
         Raises ValueError for other shapes.
         """
         kernel, X = self._rows(X, "X")
-        if Z is None:
-            return kernel.gram(X, X)
-        _, Z = kernel._rows(Z, "Z")
+        Z = X if Z is None else kernel._rows(Z, "Z")[1]
         check_widths(X, Z)
         return kernel.gram(X, Z)
 

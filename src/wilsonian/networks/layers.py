@@ -87,18 +87,17 @@ class AbstractWeights(AbstractLayer):
     r"""A layer with weights: :math:`h = s \sum_j W_j \phi_j + b`, over :math:`n` channels (and,
     in a convolution, :math:`k` places of a window; then :math:`1 / k` goes with :math:`v_w`).
 
-    ================ ========================= ============================ =======================
-    parameterization :math:`W, b` drawn from   :math:`s`                    kernels of the limit
-    ================ ========================= ============================ =======================
-    ntk              N(0, 1), b scaled by      :math:`\sqrt{v_w / n}`       :math:`K' = v_w K + v_b`,
-                     :math:`\sqrt{v_b}`                                     :math:`\Theta' = K' + v_w
-                                                                            \Theta`
-    standard         :math:`N(0, v_w / n)`,    1                            same :math:`K'`,
-                     :math:`N(0, v_b)`                                      :math:`\Theta' = n K + 1
-                                                                            + v_w \Theta`
-    mean-field       N(0, 1), b scaled by      :math:`\sqrt{v_w} / n`       with :math:`v_w / n` for
-                     :math:`\sqrt{v_b}`                                     :math:`v_w`
-    ================ ========================= ============================ =======================
+    ================ ============================== ==========================================
+    parameterization weights and biases             kernels of the limit
+    ================ ============================== ==========================================
+    ntk              N(0, 1), times                 :math:`K' = v_w K + v_b`,
+                     :math:`s = \sqrt{v_w / n}`,    :math:`\Theta' = K' + v_w \Theta`
+                     and :math:`\sqrt{v_b}`
+    standard         N(0, :math:`v_w / n`),         the same :math:`K'`,
+                     N(0, :math:`v_b`); s = 1       :math:`\Theta' = n K + 1 + v_w \Theta`
+    mean-field       as ntk, with                   as ntk, with :math:`v_w / n`
+                     :math:`s = \sqrt{v_w} / n`     for :math:`v_w`
+    ================ ============================== ==========================================
 
     :math:`K, \Theta` are of the layer's input per channel. The standard tangent kernel grows with
     the width :math:`n`, which is the finite width that `init` builds (Sohl-Dickstein et al. 2020,
