@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from wilsonian.kernels import Scalar
 from wilsonian.networks.covariances import Scope, position_identity
 from wilsonian.networks.layers import AbstractLayer, AbstractWeights, Parameterization
-from wilsonian.networks.signals import Signal
+from wilsonian.networks.signals import Signal, as_signal
 from wilsonian.networks.windows import PADDINGS, Padding, Window, one_per_axis
 
 _LETTERS = "DHW"
@@ -107,7 +107,7 @@ class Conv(AbstractConvolution):
     parameterization: Parameterization = eqx.field(static=True, kw_only=True, default="ntk")
 
     def init(self, key, input_shape):
-        channels = input_shape[-1]
+        channels = as_signal(input_shape).channels
         shape = (*self.window_shape, channels, self.width)
         return self.draw(key, shape, (self.width,), channels, self.window.places)
 
@@ -146,7 +146,8 @@ class LocallyConnected(AbstractConvolution):
     parameterization: Parameterization = eqx.field(static=True, kw_only=True, default="ntk")
 
     def init(self, key, input_shape):
-        channels, positions = input_shape[-1], self.window.output(input_shape[:-1])
+        signal = as_signal(input_shape)
+        channels, positions = signal.channels, self.window.output(signal.spatial)
         weights = (*positions, channels * self.window.places, self.width)
         bias = (*positions, self.width)
         return self.draw(key, weights, bias, channels, self.window.places)

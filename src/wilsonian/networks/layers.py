@@ -14,7 +14,7 @@ from jaxtyping import Array
 
 from wilsonian.kernels import Scalar
 from wilsonian.networks.covariances import Covariances, Own, OwnPass, Scope
-from wilsonian.networks.signals import GAUSSIAN, ArchitectureError, Signal
+from wilsonian.networks.signals import GAUSSIAN, ArchitectureError, Shape, Signal, as_signal
 
 Parameterization = Literal["ntk", "standard", "mean-field"]
 PARAMETERIZATIONS = ("ntk", "standard", "mean-field")
@@ -31,7 +31,7 @@ class AbstractLayer(eqx.Module):
         """
 
     @abc.abstractmethod
-    def init(self, key: Array, input_shape: tuple[int, ...]) -> Any:
+    def init(self, key: Array, input_shape: Shape) -> Any:
         """Random parameters of the finite layer for inputs of shape `input_shape`, which is
         (features,), or (*spatial, channels) of images."""
 
@@ -185,7 +185,7 @@ class Dense(AbstractWeights):
         return self.made(signal, (*signal.spatial, self.width))
 
     def init(self, key, input_shape):
-        channels = input_shape[-1]
+        channels = as_signal(input_shape).channels
         return self.draw(key, (channels, self.width), (self.width,), channels, 1)
 
     def apply(self, params, X, *, key=None):
@@ -232,10 +232,10 @@ class Serial(AbstractLayer):
         return last
 
     def init(self, key, input_shape):
-        *pairs, _ = self.signals(Signal(tuple(input_shape)))
+        *pairs, _ = self.signals(as_signal(input_shape))
         keys = jax.random.split(key, max(len(pairs), 1))
         return [
-            layer.init(k, signal.shape) for k, (layer, signal) in zip(keys, pairs, strict=False)
+            layer.init(k, signal) for k, (layer, signal) in zip(keys, pairs, strict=False)
         ]
 
     def apply(self, params, X, *, key=None):
