@@ -29,8 +29,10 @@ def images(*layers):
     """Of functions of the width, a layer each; the rest as they are."""
 
     def build(n):
-        made = [layer(n) if callable(layer) and not isinstance(layer, nn.AbstractLayer) else layer
-                for layer in layers]
+        made = [
+            layer(n) if callable(layer) and not isinstance(layer, nn.AbstractLayer) else layer
+            for layer in layers
+        ]
         return nn.serial(*made)
 
     return build
@@ -52,7 +54,7 @@ ACTIVATIONS = {
     "step": nn.Step(),
     "identity": nn.Identity(),
     "hermite_expansion": nn.HermiteExpansion(jnp.tanh, terms=24, nodes=64),
-    "gauss_hermite": nn.GaussHermite(jnp.arctan, nodes=12),
+    "gauss_hermite": nn.GaussHermite(jnp.sin, nodes=20),
 }
 R, E = nn.Relu(), nn.Erf()
 
@@ -208,7 +210,7 @@ NETWORKS = {
         images(
             conv,
             lambda n: nn.GlobalSelfAttention(
-                n, n, 8, 8, "root", query_variance=0.5, output_variance=0.1
+                n, 4 * n, 16, 8, "root", query_variance=0.3, output_variance=0.1
             ),
             E,
             nn.Flatten(),

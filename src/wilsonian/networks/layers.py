@@ -256,10 +256,14 @@ class Serial(AbstractLayer):
 
     def propagate(self, state, scope, own):
         scopes = self.scopes(scope, isinstance(own, OwnPass))
-        for layer, before, after in zip(self.layers, scopes, scopes[1:], strict=False):
+        for index, layer in enumerate(self.layers):
+            before, after = scopes[index], scopes[index + 1]
             if before is Scope.NOTHING:  # nor is anything after it
                 break
-            state = layer.propagate(state.scoped(before), after, own)
+            try:
+                state = layer.propagate(state.scoped(before), after, own)
+            except ArchitectureError as error:
+                raise error.within(f"layer {index + 1}") from None
         return state.scoped(scope)
 
 
