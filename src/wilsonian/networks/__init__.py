@@ -9,6 +9,7 @@ from wilsonian.networks.activations import (
     Sign,
     Step,
 )
+from wilsonian.networks.architecture import read_architecture, write_architecture
 from wilsonian.networks.attention import (
     GlobalSelfAttention,
     PositionEmbedding,
@@ -82,6 +83,8 @@ __all__ = [
     "nngp_and_ntk",
     "ntk",
     "parallel",
+    "read_architecture",
     "residual",
     "serial",
+    "write_architecture",
 ]

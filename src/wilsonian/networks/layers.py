@@ -234,9 +234,7 @@ class Serial(AbstractLayer):
     def init(self, key, input_shape):
         *pairs, _ = self.signals(as_signal(input_shape))
         keys = jax.random.split(key, max(len(pairs), 1))
-        return [
-            layer.init(k, signal) for k, (layer, signal) in zip(keys, pairs, strict=False)
-        ]
+        return [layer.init(k, signal) for k, (layer, signal) in zip(keys, pairs, strict=False)]
 
     def apply(self, params, X, *, key=None):
         keys = [None] * len(self.layers) if key is None else jax.random.split(key, len(self.layers))
