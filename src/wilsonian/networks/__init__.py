@@ -1,5 +1,6 @@
 """Infinite networks: an architecture's NNGP and NTK kernels, and the finite network itself."""
 
+from wilsonian.interoperability import from_neural_tangents
 from wilsonian.networks.activations import (
     Abs,
     AbstractActivation,
@@ -78,6 +79,7 @@ __all__ = [
     "Sine",
     "Step",
     "SumPool",
+    "from_neural_tangents",
     "image_embedding",
     "nngp",
     "nngp_and_ntk",

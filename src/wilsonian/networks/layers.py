@@ -20,6 +20,15 @@ Parameterization = Literal["ntk", "standard", "mean-field"]
 PARAMETERIZATIONS = ("ntk", "standard", "mean-field")
 
 
+def number_field(default: float) -> Any:
+    """A hyperparameter, given by name. Whole numbers become floats, for learning to move them."""
+    return eqx.field(
+        kw_only=True,
+        default=default,
+        converter=lambda value: float(value) if type(value) is int else value,
+    )
+
+
 class AbstractLayer(eqx.Module):
     """A part of a network: a finite form, and exact rules for infinitely many channels."""
 
@@ -173,8 +182,8 @@ class Dense(AbstractWeights):
     """
 
     width: int = eqx.field(static=True)
-    weight_variance: Scalar = eqx.field(kw_only=True, default=1.0)
-    bias_variance: Scalar | None = eqx.field(kw_only=True, default=0.0)
+    weight_variance: Scalar = number_field(1.0)
+    bias_variance: Scalar | None = number_field(0.0)
     parameterization: Parameterization = eqx.field(static=True, kw_only=True, default="ntk")
 
     def __check_init__(self):
