@@ -175,7 +175,7 @@ def test_expansions_state_their_error():
     for function, exact in ((jax.nn.relu, nn.Relu()), (nn.Gelu(), nn.Gelu())):
         for terms in (8, 32):
             expansion = nn.HermiteExpansion(function, terms=terms, nodes=200)
-            bounds = expansion.error(q)
+            bounds = expansion.error_bounds(q)
             assert bounds[0].shape == q.shape
             for correlation in (1.0, -0.4):
                 pair = q, q, correlation * q
@@ -184,7 +184,7 @@ def test_expansions_state_their_error():
                     # Across a kink quadrature itself errs, like 1 / nodes.
                     kink = 0.03 if function is jax.nn.relu else 1e-12
                     assert np.all(np.abs(moment - true) <= bound + kink * true + 1e-13)
-    assert np.all(nn.HermiteExpansion(nn.Gelu(), 32, 200).error(q[:2])[0] < 1e-8)
+    assert np.all(nn.HermiteExpansion(nn.Gelu(), 32, 200).error_bounds(q[:2])[0] < 1e-8)
 
 
 def test_expansion_and_quadrature_agree_on_smooth_functions():
@@ -204,6 +204,13 @@ def test_quadrature_of_a_closed_form_and_its_slopes():
             for a in (quadrature, exact)
         )
         np.testing.assert_allclose(left, right, rtol=1e-10, atol=1e-12)
+
+
+def test_counts_that_are_none_name_the_activation():
+    with pytest.raises(nn.ArchitectureError, match=r"^HermiteExpansion\(tanh\): `terms` must be"):
+        nn.HermiteExpansion(jnp.tanh, terms=0)
+    with pytest.raises(nn.ArchitectureError, match=r"^GaussHermite\(function\): `function` must"):
+        nn.GaussHermite(3)
 
 
 @pytest.mark.parametrize("coefficients", [[], [np.nan], [1.0, np.inf]])

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from wilsonian.kernels import Scalar
 from wilsonian.networks.covariances import Scope, position_identity
-from wilsonian.networks.layers import AbstractLayer, AbstractWeights, Parameterization, number_field
+from wilsonian.networks.layers import AbstractLayer, AbstractWeights, Parameterization, as_number
 from wilsonian.networks.signals import Signal, as_signal
 from wilsonian.networks.windows import PADDINGS, Padding, Window, one_per_axis
 
@@ -102,8 +102,8 @@ class Conv(AbstractConvolution):
     window_shape: tuple[int, ...] = eqx.field(static=True, converter=tuple)
     strides: int | tuple[int, ...] = eqx.field(static=True, default=1)
     padding: Padding = eqx.field(static=True, default="SAME")
-    weight_variance: Scalar = number_field(1.0)
-    bias_variance: Scalar | None = number_field(0.0)
+    weight_variance: Scalar = eqx.field(kw_only=True, default=1.0, converter=as_number)
+    bias_variance: Scalar | None = eqx.field(kw_only=True, default=0.0, converter=as_number)
     parameterization: Parameterization = eqx.field(static=True, kw_only=True, default="ntk")
 
     def init(self, key, input_shape):
@@ -141,8 +141,8 @@ class LocallyConnected(AbstractConvolution):
     window_shape: tuple[int, ...] = eqx.field(static=True, converter=tuple)
     strides: int | tuple[int, ...] = eqx.field(static=True, default=1)
     padding: Padding = eqx.field(static=True, default="SAME")
-    weight_variance: Scalar = number_field(1.0)
-    bias_variance: Scalar | None = number_field(0.0)
+    weight_variance: Scalar = eqx.field(kw_only=True, default=1.0, converter=as_number)
+    bias_variance: Scalar | None = eqx.field(kw_only=True, default=0.0, converter=as_number)
     parameterization: Parameterization = eqx.field(static=True, kw_only=True, default="ntk")
 
     def init(self, key, input_shape):
