@@ -189,6 +189,7 @@ CONSTRUCTED = {
     "no number": (lambda: nn.Conv(4, (3, 3), bias_variance=np.nan), r"^Conv\(4, .*`bias_variance`"),
     "width": (lambda: nn.Dense(0), "^Dense: `width` must be a whole number of at least 1, got 0"),
     "window": (lambda: nn.Conv(4, (0, 3)), "`window_shape` must be"),
+    "no window": (lambda: nn.AvgPool(2), r"^AvgPool\(2\): its window must have one to three axes"),
     "axes": (lambda: nn.Conv(4, (3, 3), (1, 1, 1)), "its window .* and its strides .* differ"),
     "padding": (lambda: nn.AvgPool((2, 2), padding="same"), "`padding` must be one of SAME, VALID"),
     "join": (lambda: nn.parallel(D, join="add"), "`join` must be one of sum, product, concatenate"),
