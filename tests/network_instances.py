@@ -221,7 +221,8 @@ NETWORKS = {
     ),
     "cosine_network": (
         lambda n: nn.serial(
-            nn.CosineFeatures(n, nn.FreeField(3.0, mass=1.0)), nn.Dense(1, bias_variance=None)
+            nn.CosineFeatures(n, nn.FreeField(3.0, mass=1.0, nodes=16)),
+            nn.Dense(1, bias_variance=None),
         ),
         VECTORS,
         BOTH,
