@@ -6,29 +6,12 @@ import abc
 from typing import Literal
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from wilsonian.kernels import Kernel, Scalar, inner_product, safe_sqrt
+from wilsonian.kernels import Kernel, Scalar, inner_product
+from wilsonian.networks.activations import AbstractActivation, Erf, Relu
 
 ScalarArray = Float[Array, ""]
-
-
-def correlation(
-    x_variance: ScalarArray, z_variance: ScalarArray, covariance: ScalarArray
-) -> tuple[ScalarArray, ScalarArray]:
-    """Cosine of the angle between two Gaussians, zero if one of them is, and its squared sine.
-
-    A sine below the rounding of the cosine is zero, and the cosine +-1: otherwise an input would
-    lie at an angle of ~sqrt(eps) from itself, more in deeper layers, and tangent kernels, which
-    have a cusp there, would lose half their digits.
-    """
-    x_norm = jnp.sqrt(jnp.where(x_variance > 0, x_variance, 1.0))
-    z_norm = jnp.sqrt(jnp.where(z_variance > 0, z_variance, 1.0))
-    cosine = covariance / x_norm / z_norm  # one by one: their product overflows sooner
-    squared_sine = (1 - cosine) * (1 + cosine)
-    apart = squared_sine > 16 * jnp.finfo(cosine.dtype).eps
-    return jnp.where(apart, cosine, jnp.sign(cosine)), jnp.where(apart, squared_sine, 0.0)
 
 
 class AbstractFullyConnected(Kernel):
@@ -60,15 +43,20 @@ class AbstractFullyConnected(Kernel):
         if self.kind not in ("nngp", "ntk"):
             raise ValueError(f"`kind` must be 'nngp' or 'ntk', got {self.kind!r}.")
 
+    @property
     @abc.abstractmethod
+    def activation(self) -> AbstractActivation:
+        """The nonlinearity of every hidden layer, which knows its expectations."""
+
     def moments(
         self, x_variance: ScalarArray, z_variance: ScalarArray, covariance: ScalarArray
     ) -> tuple[ScalarArray, ScalarArray]:
         r""":math:`E[\phi(u) \phi(v)]` and :math:`E[\phi'(u) \phi'(v)]` of a Gaussian pair."""
+        return self.activation.moments(x_variance, z_variance, covariance)
 
-    @abc.abstractmethod
     def second_moment(self, variance: ScalarArray) -> ScalarArray:
         r""":math:`E[\phi(u)^2]`."""
+        return self.activation.second_moment(variance)
 
     def layer(self, moment: ScalarArray) -> ScalarArray:
         return self.weight_variance * moment + self.bias_variance
@@ -106,17 +94,9 @@ class ArcCosine(AbstractFullyConnected):
     weight_variance: Scalar = 2.0
     bias_variance: Scalar = 0.0
 
-    def moments(self, x_variance, z_variance, covariance):
-        cosine, squared_sine = correlation(x_variance, z_variance, covariance)
-        # atan2 of a safe root, not arccos: its derivative is infinite at cosine +-1.
-        sine = safe_sqrt(squared_sine)
-        angle = jnp.arctan2(sine, cosine)
-        norm = safe_sqrt(x_variance) * safe_sqrt(z_variance)
-        moment = norm / 2 * ((sine + (jnp.pi - angle) * cosine) / jnp.pi)
-        return moment, (jnp.pi - angle) / (2 * jnp.pi)
-
-    def second_moment(self, variance):
-        return variance / 2
+    @property
+    def activation(self):
+        return Relu()
 
 
 class ErfNetwork(AbstractFullyConnected):
@@ -132,18 +112,6 @@ class ErfNetwork(AbstractFullyConnected):
     weight_variance: Scalar = 1.0
     bias_variance: Scalar = 0.0
 
-    def moments(self, x_variance, z_variance, covariance):
-        # arcsin(sine) by atan2(sine, cosine): at large inputs the sine rounds to one, where arcsin
-        # has no derivative. By shares of one, so that nothing cancels or overflows:
-        # cosine^2 = 1 - 4 k^2 s_x s_z = s_x + s_z - s_x s_z + (1 - s_x)(1 - s_z) sin^2,
-        # with s = 1 / (1 + 2 q) and the angle between the inputs.
-        x_share, z_share = 1 / (1 + 2 * x_variance), 1 / (1 + 2 * z_variance)
-        _, squared_sine = correlation(x_variance, z_variance, covariance)
-        rest = 4 * (x_variance * x_share) * (z_variance * z_share) * squared_sine
-        cosine = jnp.sqrt(x_share + z_share * (1 - x_share) + rest)
-        root = jnp.sqrt(x_share) * jnp.sqrt(z_share)
-        angle = jnp.arctan2(2 * covariance * root, cosine)
-        return 2 / jnp.pi * angle, 4 / jnp.pi * root / cosine
-
-    def second_moment(self, variance):
-        return 2 / jnp.pi * jnp.arctan2(2 * variance, jnp.sqrt(1 + 4 * variance))
+    @property
+    def activation(self):
+        return Erf()
