@@ -16,12 +16,18 @@ from jaxtyping import Array, Float
 
 from wilsonian.kernels import safe_sqrt
 from wilsonian.networks.angles import angle_to_pi, arcsine, correlation
+from wilsonian.networks.covariances import OwnPass, Scope
+from wilsonian.networks.layers import AbstractParameterFree
+from wilsonian.networks.signals import GAUSSIAN
 
 Numbers = Float[Array, "..."]
 
 
-class AbstractActivation(eqx.Module):
-    """A function of one number that a network applies to every one of its units."""
+class AbstractActivation(AbstractParameterFree):
+    r"""A function of one number that a network applies to every one of its units.
+
+    As a layer, :math:`K' = E[\phi(u) \phi(v)]` and :math:`\Theta' = E[\phi'(u) \phi'(v)] \Theta`.
+    """
 
     @abc.abstractmethod
     def __call__(self, x: Numbers) -> Numbers:
@@ -43,6 +49,31 @@ class AbstractActivation(eqx.Module):
     @abc.abstractmethod
     def slope_moment(self, variance: Numbers) -> Numbers:
         r""":math:`E[\phi'(u)^2]`; times the weight variance it is :math:`\chi_1`."""
+
+    def signal(self, signal):
+        if signal.law != GAUSSIAN:
+            raise self.error(
+                f"its expectations are over {GAUSSIAN}, but it reads {signal.law}; put a Dense or "
+                "a Conv before it."
+            )
+        return signal.changed(law=f"the features of a {self.name}", centered=False)
+
+    def apply(self, params, X, *, key=None):
+        return self(X)
+
+    def needs(self, scope, *, own):
+        return max(scope, Scope.POSITIONS) if own else scope
+
+    def propagate(self, state, scope, own):
+        x_variance, z_variance = own.variances(state)
+        if scope is Scope.NOTHING:
+            return state
+        if isinstance(own, OwnPass) and not state.paired:
+            moment, slope = self.second_moment(x_variance), self.slope_moment(x_variance)
+        else:
+            moment, slope = self.moments(x_variance, z_variance, state.covariance)
+        tangent = None if state.tangent is None else slope * state.tangent
+        return state.changed(covariance=moment, tangent=tangent)
 
 
 class AbstractPiecewiseLinear(AbstractActivation):

@@ -15,7 +15,16 @@ from wilsonian.networks.angles import arcsine, correlation
 
 
 class Identity(AbstractActivation):
-    """No change: a network of these is linear."""
+    """No change, whatever comes in: a branch that skips layers."""
+
+    def signal(self, signal):
+        return signal
+
+    def needs(self, scope, *, own):
+        return scope
+
+    def propagate(self, state, scope, own):
+        return state
 
     def __call__(self, x):
         return x
