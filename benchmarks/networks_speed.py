@@ -7,8 +7,8 @@
 neural-tangents 0.6.5 does not import on JAX 0.6 and newer; 0.5.3 is the newest it works with. Every
 measurement has a process of its own, which compiles once, runs several times and reports its
 fastest run, the peak of its resident memory and a digest of the result; processes of both sides
-alternate, on the same cores, and the fastest of all counts. Everything is in float32, and the
-kernel matrices are compared. `--products` times, instead of neural-tangents, one matrix product and
+alternate, on the same cores, and the fastest of all counts; CPU time is given too, which other
+work on the machine disturbs less. Everything is in float32, and the kernel matrices are compared. `--products` times, instead of neural-tangents, one matrix product and
 three elementwise passes of the same size, by NumPy and by XLA.
 """
 
@@ -32,7 +32,7 @@ SIZES = {"dense-3": 4000, "dense-10": 4000, "dense-3-nngp": 4000, "myrtle-5": 12
 
 # What a measuring process runs. It shares no import with the rest: the other side has another JAX.
 MEASURE = r"""
-import json, resource, sys, threading, time
+import json, resource, sys, time
 import numpy as np
 case, size, repeats, seed = sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), 0
 random = np.random.default_rng(seed)
@@ -40,15 +40,17 @@ shape = (size, 32, 32, 3) if case == "myrtle-5" else (size, 784)
 X = random.normal(size=shape).astype(np.float32)
 run = make(case, X)
 result = run()
-seconds = []
+seconds, cpu_seconds = [], []
 for _ in range(repeats):
-    began = time.perf_counter()
+    began, cpu_began = time.perf_counter(), time.process_time()
     result = run()
     seconds.append(time.perf_counter() - began)
+    cpu_seconds.append(time.process_time() - cpu_began)
 picks = random.integers(0, size, (2, 1000))
 digest = [np.asarray(r)[picks[0], picks[1]].tolist() for r in result]
 memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-print("RESULT " + json.dumps({"seconds": seconds, "gibibytes": memory, "digest": digest}))
+found = {"seconds": seconds, "cpu_seconds": cpu_seconds, "gibibytes": memory, "digest": digest}
+print("RESULT " + json.dumps(found))
 """
 
 OURS = r"""
@@ -150,9 +152,10 @@ def measure(python: str, make: str, case: str, arguments: argparse.Namespace) ->
     return json.loads(line.removeprefix("RESULT "))
 
 
-def fastest(runs: list[dict]) -> tuple[float, float]:
-    """Seconds and memory: the least of all runs, and of the peaks."""
-    return min(min(run["seconds"]) for run in runs), min(run["gibibytes"] for run in runs)
+def fastest(runs: list[dict]) -> tuple[float, float, float]:
+    """Seconds, seconds of CPU time and memory: the least of all runs, and of the peaks."""
+    times = (min(min(run[name]) for run in runs) for name in ("seconds", "cpu_seconds"))
+    return *times, min(run["gibibytes"] for run in runs)
 
 
 def difference(ours: dict, theirs: dict) -> float:
@@ -184,17 +187,23 @@ def main() -> None:
         for _ in range(arguments.processes):
             ours.append(measure(sys.executable, OURS, case, arguments))
             theirs.append(measure(*other, case, arguments))
-        (seconds, memory), (their_seconds, their_memory) = fastest(ours), fastest(theirs)
+        (seconds, cpu, memory), (their_seconds, their_cpu, their_memory) = map(
+            fastest, (ours, theirs)
+        )
         print(f"{case}: {CASES[case]}" + (f" (n = {arguments.size})" if arguments.size else ""))
-        print(f"  wilsonian        {seconds:8.3f} s   peak {memory:6.2f} GiB")
-        print(f"  {name:16s} {their_seconds:8.3f} s   peak {their_memory:6.2f} GiB")
+        print(f"  wilsonian        {seconds:8.3f} s  CPU {cpu:8.3f} s  peak {memory:5.2f} GiB")
+        print(
+            f"  {name:16s} {their_seconds:8.3f} s  CPU {their_cpu:8.3f} s  "
+            f"peak {their_memory:5.2f} GiB"
+        )
         if arguments.products:
-            print(f"  wilsonian takes {seconds / their_seconds:.2f} times as long (target: 2)")
-        else:
-            ratio, target = their_seconds / seconds, TARGETS.get(case)
-            aim = f" (target: {target:g})" if target else ""
-            print(f"  {ratio:.2f} times as fast{aim}, {memory / their_memory:.2f} of the memory; ", end="")
-            print(f"kernels differ by at most {difference(ours[0], theirs[0]):.1e}")
+            took = f"{seconds / their_seconds:.2f} (CPU {cpu / their_cpu:.2f})"
+            print(f"  wilsonian takes {took} times as long (target: 2)", flush=True)
+            continue
+        ratios = f"{their_seconds / seconds:.2f} (CPU {their_cpu / cpu:.2f}) times as fast"
+        aim = f" (target: {TARGETS[case]:g})" if case in TARGETS else ""
+        print(f"  {ratios}{aim}, {memory / their_memory:.2f} of the memory; ", end="")
+        print(f"kernels differ by at most {difference(ours[0], theirs[0]):.1e}", flush=True)
 
 
 if __name__ == "__main__":
