@@ -94,8 +94,8 @@ def fit(
         str,
         typer.Option(
             help="rbf, matern12, matern32, matern52, rational_quadratic, linear, polynomial, "
-            "nngp:relu,depth=3, ntk:erf; sums and products: '0.5*rbf + linear', "
-            "'matern52:length_scale=2'."
+            "nngp:relu,depth=3, ntk:erf, nngp:net.json (an architecture); sums and products: "
+            "'0.5*rbf + linear', 'matern52:length_scale=2'."
         ),
     ] = "matern52",
     out: Annotated[Path | None, typer.Option(help="Folder to store the model in.")] = None,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import math
 import operator
 import re
@@ -33,6 +34,16 @@ from wilsonian.kernels import (
     as_kernel,
 )
 from wilsonian.network_kernels import ArcCosine, ErfNetwork
+from wilsonian.networks.architecture import (
+    Network,
+    architecture_document,
+    parse_architecture,
+    read_architecture,
+)
+from wilsonian.networks.kernel import NetworkKernel
+from wilsonian.networks.layers import Serial
+from wilsonian.networks.signals import ArchitectureError
+from wilsonian.strict_json import strict_decoder
 
 LONGEST = 1_000_000  # characters; fifty thousand length scales with every digit
 MOST_PARTS = 1000  # kernels in one expression, sums and products among them
@@ -75,6 +86,7 @@ _OPTIONS: dict[str, Rule] = {
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,9}", re.ASCII)
 _WORD = re.compile(r"[A-Za-z_][\w/-]*", re.ASCII)
+_FILE = re.compile(r"[^\s:+*,=(){}\[\]\"]+\.json\b|\"[^\"]+\"", re.IGNORECASE)
 _NOTHING, _ANY = re.compile(""), re.compile(".", re.DOTALL)
 _TOKEN = re.compile(rf"{_NUMBER.pattern}|{_WORD.pattern}|.", re.ASCII)
 _EXAMPLE = "write for example 'matern52:length_scale=2 + 0.1 * linear'"
@@ -85,7 +97,7 @@ class KernelTextError(ValueError):
     """Text that is no kernel, or a kernel that is no text, in one sentence."""
 
 
-def parse_kernel(text: str) -> Kernel:
+def parse_kernel(text: str, *, files: bool = False) -> Kernel:
     """The kernel that `text` describes.
 
     Kernels are added with `+`, multiplied with `*` and grouped by parentheses; a number is a
@@ -94,6 +106,10 @@ def parse_kernel(text: str) -> Kernel:
     The kernels of networks are called by kind, and their activation is an option without a name:
     `ntk:erf,depth=3`. `rescaled(linear):length_scale=[0.5,2]` gives length scales to any kernel.
     Capitals, and `-`, `_` and `/` inside names, do not matter.
+
+    Any other network is an architecture (see `wilsonian.networks.architecture`): its JSON,
+    `nngp:{"layers": [...]}`, or with `files` also the name of a JSON file, `ntk:net.json` or
+    `ntk:"my net.json"`. (A stored model must not send its reader to other files.)
 
     Numbers become Python floats, and lists float64 arrays. Raises KernelTextError, and nothing
     else, for text that is no kernel.
@@ -104,7 +120,7 @@ def parse_kernel(text: str) -> Kernel:
         raise KernelTextError(
             f"the text of the kernel has {len(text):,} characters; write at most {LONGEST:,}."
         )
-    reader = _Reader(text)
+    reader = _Reader(text, files)
     kernel = as_kernel(reader.expression())
     if reader.place < len(text):
         raise reader.expected("'+', '*' or the end")
@@ -130,7 +146,16 @@ def format_kernel(kernel: Kernel, digits: int | None = None) -> str:
             )
         return _numbers(plain, digits)
 
-    text = _written(kernel, option, _refuse)
+    def network(kernel: NetworkKernel) -> str:
+        try:
+            document = architecture_document(kernel.network, kernel.input_shape)
+        except ArchitectureError as error:
+            raise KernelTextError(f"the kernel of a network cannot be saved: {error}") from error
+        if digits is not None:
+            document = _rounded(document, digits)
+        return json.dumps(document, separators=(",", ":"), allow_nan=False)
+
+    text = _written(kernel, option, network, _refuse)
     if len(text) > LONGEST:
         raise KernelTextError(
             f"the kernel takes {len(text):,} characters as text, of which {LONGEST:,} can be read "
@@ -150,12 +175,32 @@ def describe_kernel(kernel: Kernel, most: int = 4) -> str:
         smallest, largest = _numbers(plain.min(), 3), _numbers(plain.max(), 3)
         return f"{smallest} to {largest} ({plain.size} columns)"
 
-    return _written(kernel, option, lambda kernel: _code(kernel).removeprefix("class "))
+    def network(kernel: NetworkKernel) -> str:
+        layers = kernel.network.layers if type(kernel.network) is Serial else (kernel.network,)
+        names = [layer.name for layer in layers]
+        shown = names if len(names) <= 6 else [*names[:3], f"{len(names) - 5} more", *names[-2:]]
+        return f"({', '.join(shown)})"
+
+    return _written(kernel, option, network, lambda kernel: _code(kernel).removeprefix("class "))
 
 
-def _written(kernel: Any, option: Callable[[str, Any], str], other: Callable[[Any], str]) -> str:
+def _rounded(document: Any, digits: int) -> Any:
+    """A document of JSON with its floats rounded to significant digits."""
+    if isinstance(document, dict):
+        return {key: _rounded(value, digits) for key, value in document.items()}
+    if isinstance(document, list):
+        return [_rounded(value, digits) for value in document]
+    return float(f"{document:.{digits}g}") if isinstance(document, float) else document
+
+
+def _written(
+    kernel: Any,
+    option: Callable[[str, Any], str],
+    network: Callable[[NetworkKernel], str],
+    other: Callable[[Any], str],
+) -> str:
     """`kernel` as text with as few parentheses as its tree allows: `option(name, value)` writes
-    its numbers, `other(kernel)` the kernels that have no name here."""
+    its numbers, `network(kernel)` architectures, `other(kernel)` kernels that have no name here."""
     _check_size(kernel)
 
     def write(kernel: Any, binding: int) -> str:
@@ -169,6 +214,8 @@ def _written(kernel: Any, option: Callable[[str, Any], str], other: Callable[[An
         elif type(kernel) is Rescaled:
             scales = option("length_scale", kernel.length_scale)
             own, text = 2, f"rescaled({write(kernel.kernel, 0)}):length_scale={scales}"
+        elif type(kernel) is NetworkKernel:
+            own, text = 2, f"{kernel.kind}:{network(kernel)}"
         elif name := _NAME_OF.get(type(kernel)):
             head = f"{kernel.kind}:{name}," if name in _NETWORKS else f"{name}:"
             keys = _options_of(type(kernel))
@@ -259,8 +306,8 @@ def _known(word: str, names: Iterable[str], kind: str, owner: str = "") -> str:
 class _Reader:
     """Recursive descent: an expression is a sum of products of factors."""
 
-    def __init__(self, text: str):
-        self.text, self.place, self.level = text, 0, 0
+    def __init__(self, text: str, files: bool = False):
+        self.text, self.place, self.level, self.files = text, 0, 0, files
         self.match(_NOTHING)
 
     def match(self, pattern: re.Pattern[str]) -> str:
@@ -333,9 +380,37 @@ class _Reader:
             return Rescaled(as_kernel(self.group()), **self.options(name, Rescaled))
         if name not in _NETWORK_KINDS:
             return _KERNELS[name](**self.options(name, _KERNELS[name]))
+        if architecture := self.architecture():
+            network, shape = architecture
+            try:
+                return NetworkKernel(network, name, shape)
+            except ArchitectureError as error:
+                raise KernelTextError(f"the network of {name} does not fit: {error}") from error
         options = self.options(name, ArcCosine)  # the networks have the same options
         network = _NETWORKS[options.pop("activation", "relu")]
         return network(kind=name, **options)
+
+    def architecture(self) -> Network | None:
+        """A network behind the colon, if there is one rather than options."""
+        start = self.place
+        if not self.take(":"):
+            return None
+        try:
+            if self.text.startswith("{", self.place):
+                document, self.place = strict_decoder().raw_decode(self.text, self.place)
+                self.match(_NOTHING)
+                return parse_architecture(document)
+            if file := self.match(_FILE):
+                if not self.files:
+                    raise ArchitectureError(f"the file {_short(file)} is not read from here.")
+                return read_architecture(file.strip('"'))
+        except (ValueError, RecursionError) as error:
+            reason = str(error) if isinstance(error, ValueError) else "it is nested too deeply"
+            raise KernelTextError(
+                f"the network at character {start + 2} is no architecture: {reason}"
+            ) from error
+        self.place = start
+        return None
 
     def options(self, name: str, kernel: type[Kernel]) -> dict[str, Any]:
         """The options behind a name, if there are any."""

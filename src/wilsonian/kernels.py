@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+
+if TYPE_CHECKING:
+    from wilsonian.interoperability import SklearnKernel
 
 Scalar = float | Float[Array, ""]
 
@@ -121,6 +124,17 @@ class Kernel(eqx.Module):
         X, Z = check_points(X, "X"), check_points(Z, "Z")
         check_widths(X, Z)
         return map_rows(lambda block: self.gram(block, Z) @ V, X, block_size)
+
+    def as_sklearn(
+        self, *, fixed: bool = False, limits: tuple[float, float] = (1e-5, 1e5)
+    ) -> SklearnKernel:
+        """This kernel as one of scikit-learn: for `GaussianProcessRegressor(kernel)`, which learns
+        its positive hyperparameters within `limits` unless they are `fixed`, and for
+        `KernelRidge(kernel=...)` and `SVR(kernel=...)`. NumPy arrays go in and come out, in
+        float64; it can be cloned, pickled, and combined with scikit-learn's own kernels."""
+        from wilsonian.interoperability import SklearnKernel
+
+        return SklearnKernel(self, fixed, limits)
 
     def __add__(self, other: Any) -> Kernel:
         return Sum(self, as_kernel(other))

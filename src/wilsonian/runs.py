@@ -244,7 +244,7 @@ class _Fit:
 
     @classmethod
     def of(cls, choices: Choices) -> _Fit:
-        parse_kernel(choices.kernel)  # before any reading
+        parse_kernel(choices.kernel, files=True)  # before any reading
         Plan.of(ReducedGPRegressor(**choices.parameters).get_params(deep=False), columns=1)
         table = open_table(choices.table)
         columns = choose_columns(
@@ -279,7 +279,7 @@ class _Fit:
         """
         choices = self.choices
         parameters = {
-            "kernel": parse_kernel(choices.kernel),
+            "kernel": parse_kernel(choices.kernel, files=True),
             "block_size": choices.block_size,
             "random_state": choices.seed,
             **choices.parameters,

@@ -40,6 +40,11 @@ def parse_json(raw: bytes) -> Any:
         raise ValueError("it is nested too deeply") from error
 
 
+def strict_decoder() -> json.JSONDecoder:
+    """Reads as :func:`parse_json`, also from the middle of a text."""
+    return json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_not_json)
+
+
 def canonical_sha256(value: Any) -> str:
     """SHA-256 of the value as JSON with sorted keys, no spaces and ASCII only."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

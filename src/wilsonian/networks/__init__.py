@@ -1,5 +1,6 @@
 """Infinite networks: an architecture's NNGP and NTK kernels, and the finite network itself."""
 
+from wilsonian.interoperability import from_neural_tangents
 from wilsonian.networks.activations import (
     Abs,
     AbstractActivation,
@@ -9,6 +10,7 @@ from wilsonian.networks.activations import (
     Sign,
     Step,
 )
+from wilsonian.networks.architecture import read_architecture, write_architecture
 from wilsonian.networks.attention import (
     GlobalSelfAttention,
     PositionEmbedding,
@@ -77,11 +79,14 @@ __all__ = [
     "Sine",
     "Step",
     "SumPool",
+    "from_neural_tangents",
     "image_embedding",
     "nngp",
     "nngp_and_ntk",
     "ntk",
     "parallel",
+    "read_architecture",
     "residual",
     "serial",
+    "write_architecture",
 ]

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from wilsonian.kernels import Scalar
 from wilsonian.networks.convolution import Conv
 from wilsonian.networks.covariances import Scope, as_matrix, from_matrix, position_identity
-from wilsonian.networks.layers import AbstractLayer, Serial
-from wilsonian.networks.signals import GAUSSIAN, Signal
+from wilsonian.networks.layers import AbstractLayer, Serial, number_field
+from wilsonian.networks.signals import GAUSSIAN, Signal, as_signal
 
 
 class GlobalSelfAttention(AbstractLayer):
@@ -41,9 +41,9 @@ class GlobalSelfAttention(AbstractLayer):
     key_width: int = eqx.field(static=True, default=64)
     value_width: int = eqx.field(static=True, default=64)
     scaling: Literal["linear", "root"] = eqx.field(static=True, default="linear")
-    query_variance: Scalar = eqx.field(kw_only=True, default=1.0)
-    value_variance: Scalar = eqx.field(kw_only=True, default=1.0)
-    output_variance: Scalar = eqx.field(kw_only=True, default=1.0)
+    query_variance: Scalar = number_field(1.0)
+    value_variance: Scalar = number_field(1.0)
+    output_variance: Scalar = number_field(1.0)
 
     def __check_init__(self):
         for label in ("width", "heads", "key_width", "value_width"):
@@ -62,7 +62,7 @@ class GlobalSelfAttention(AbstractLayer):
         return Signal((*signal.spatial, self.width), GAUSSIAN, weights=True, centered=True)
 
     def init(self, key, input_shape):
-        channels, keys = input_shape[-1], jax.random.split(key, 4)
+        channels, keys = as_signal(input_shape).channels, jax.random.split(key, 4)
         queries = jax.random.normal(keys[0], (self.heads, channels, self.key_width))
         if self.scaling == "linear":
             key_weights = queries
@@ -133,7 +133,7 @@ class PositionEmbedding(AbstractLayer):
         return signal
 
     def init(self, key, input_shape):
-        return {"embedding": jax.random.normal(key, input_shape)}
+        return {"embedding": jax.random.normal(key, as_signal(input_shape).shape)}
 
     def apply(self, params, X, *, key=None):
         return X + jnp.sqrt(self.variance) * params["embedding"]

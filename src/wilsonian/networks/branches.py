@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from wilsonian.networks.covariances import OwnPass, Scope
 from wilsonian.networks.layers import AbstractLayer, serial
 from wilsonian.networks.more_activations import Identity
-from wilsonian.networks.signals import GAUSSIAN, ArchitectureError, Signal
+from wilsonian.networks.signals import GAUSSIAN, ArchitectureError, Signal, as_signal
 
 Join = Literal["sum", "product", "concatenate"]
 JOINS = ("sum", "product", "concatenate")
@@ -105,7 +105,8 @@ class Parallel(AbstractLayer):
 
     def init(self, key, input_shape):
         keys = jax.random.split(key, len(self.branches))
-        return [branch.init(k, input_shape) for k, branch in zip(keys, self.branches, strict=True)]
+        signal = as_signal(input_shape)
+        return [branch.init(k, signal) for k, branch in zip(keys, self.branches, strict=True)]
 
     def apply(self, params, X, *, key=None):
         count = len(self.branches)

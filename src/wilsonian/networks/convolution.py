@@ -11,8 +11,8 @@ import jax.numpy as jnp
 
 from wilsonian.kernels import Scalar
 from wilsonian.networks.covariances import Scope, position_identity
-from wilsonian.networks.layers import AbstractLayer, AbstractWeights, Parameterization
-from wilsonian.networks.signals import Signal
+from wilsonian.networks.layers import AbstractLayer, AbstractWeights, Parameterization, number_field
+from wilsonian.networks.signals import Signal, as_signal
 from wilsonian.networks.windows import PADDINGS, Padding, Window, one_per_axis
 
 _LETTERS = "DHW"
@@ -102,12 +102,12 @@ class Conv(AbstractConvolution):
     window_shape: tuple[int, ...] = eqx.field(static=True, converter=tuple)
     strides: int | tuple[int, ...] = eqx.field(static=True, default=1)
     padding: Padding = eqx.field(static=True, default="SAME")
-    weight_variance: Scalar = eqx.field(kw_only=True, default=1.0)
-    bias_variance: Scalar | None = eqx.field(kw_only=True, default=0.0)
+    weight_variance: Scalar = number_field(1.0)
+    bias_variance: Scalar | None = number_field(0.0)
     parameterization: Parameterization = eqx.field(static=True, kw_only=True, default="ntk")
 
     def init(self, key, input_shape):
-        channels = input_shape[-1]
+        channels = as_signal(input_shape).channels
         shape = (*self.window_shape, channels, self.width)
         return self.draw(key, shape, (self.width,), channels, self.window.places)
 
@@ -141,12 +141,13 @@ class LocallyConnected(AbstractConvolution):
     window_shape: tuple[int, ...] = eqx.field(static=True, converter=tuple)
     strides: int | tuple[int, ...] = eqx.field(static=True, default=1)
     padding: Padding = eqx.field(static=True, default="SAME")
-    weight_variance: Scalar = eqx.field(kw_only=True, default=1.0)
-    bias_variance: Scalar | None = eqx.field(kw_only=True, default=0.0)
+    weight_variance: Scalar = number_field(1.0)
+    bias_variance: Scalar | None = number_field(0.0)
     parameterization: Parameterization = eqx.field(static=True, kw_only=True, default="ntk")
 
     def init(self, key, input_shape):
-        channels, positions = input_shape[-1], self.window.output(input_shape[:-1])
+        signal = as_signal(input_shape)
+        channels, positions = signal.channels, self.window.output(signal.spatial)
         weights = (*positions, channels * self.window.places, self.width)
         bias = (*positions, self.width)
         return self.draw(key, weights, bias, channels, self.window.places)

@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 from wilsonian.kernels import Scalar
 from wilsonian.networks.covariances import Covariances, Own, OwnPass, Scope
 from wilsonian.networks.layers import AbstractLayer
-from wilsonian.networks.signals import RAW
+from wilsonian.networks.signals import RAW, as_signal
 
 
 class AbstractMomenta(eqx.Module):
@@ -165,7 +165,7 @@ class CosineFeatures(AbstractLayer):
     def init(self, key, input_shape):
         momentum_key, phase_key = jax.random.split(key)
         return {
-            "momenta": self.momenta.draw(momentum_key, self.width, input_shape[-1]),
+            "momenta": self.momenta.draw(momentum_key, self.width, as_signal(input_shape).channels),
             "phases": jax.random.uniform(phase_key, (self.width,), maxval=2 * jnp.pi),
         }
 

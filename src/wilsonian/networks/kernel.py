@@ -99,10 +99,7 @@ class NetworkKernel(Kernel):
     def _network(self, X: Array) -> AbstractLayer:
         """The network with hyperparameters that are arrays in the precision of `X`: compiled code
         then serves all their values."""
-        return jax.tree.map(
-            lambda leaf: jnp.asarray(leaf, X.dtype) if eqx.is_inexact_array_like(leaf) else leaf,
-            self.network,
-        )
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf, X.dtype), self.network)
 
 
 def nngp(network: AbstractLayer, input_shape: tuple[int, ...] | None = None) -> NetworkKernel:

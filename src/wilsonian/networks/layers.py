@@ -14,10 +14,19 @@ from jaxtyping import Array
 
 from wilsonian.kernels import Scalar
 from wilsonian.networks.covariances import Covariances, Own, OwnPass, Scope
-from wilsonian.networks.signals import GAUSSIAN, ArchitectureError, Signal
+from wilsonian.networks.signals import GAUSSIAN, ArchitectureError, Shape, Signal, as_signal
 
 Parameterization = Literal["ntk", "standard", "mean-field"]
 PARAMETERIZATIONS = ("ntk", "standard", "mean-field")
+
+
+def number_field(default: float) -> Any:
+    """A hyperparameter, given by name. Whole numbers become floats, for learning to move them."""
+    return eqx.field(
+        kw_only=True,
+        default=default,
+        converter=lambda value: float(value) if type(value) is int else value,
+    )
 
 
 class AbstractLayer(eqx.Module):
@@ -31,7 +40,7 @@ class AbstractLayer(eqx.Module):
         """
 
     @abc.abstractmethod
-    def init(self, key: Array, input_shape: tuple[int, ...]) -> Any:
+    def init(self, key: Array, input_shape: Shape) -> Any:
         """Random parameters of the finite layer for inputs of shape `input_shape`, which is
         (features,), or (*spatial, channels) of images."""
 
@@ -173,8 +182,8 @@ class Dense(AbstractWeights):
     """
 
     width: int = eqx.field(static=True)
-    weight_variance: Scalar = eqx.field(kw_only=True, default=1.0)
-    bias_variance: Scalar | None = eqx.field(kw_only=True, default=0.0)
+    weight_variance: Scalar = number_field(1.0)
+    bias_variance: Scalar | None = number_field(0.0)
     parameterization: Parameterization = eqx.field(static=True, kw_only=True, default="ntk")
 
     def __check_init__(self):
@@ -185,7 +194,7 @@ class Dense(AbstractWeights):
         return self.made(signal, (*signal.spatial, self.width))
 
     def init(self, key, input_shape):
-        channels = input_shape[-1]
+        channels = as_signal(input_shape).channels
         return self.draw(key, (channels, self.width), (self.width,), channels, 1)
 
     def apply(self, params, X, *, key=None):
@@ -232,11 +241,9 @@ class Serial(AbstractLayer):
         return last
 
     def init(self, key, input_shape):
-        *pairs, _ = self.signals(Signal(tuple(input_shape)))
+        *pairs, _ = self.signals(as_signal(input_shape))
         keys = jax.random.split(key, max(len(pairs), 1))
-        return [
-            layer.init(k, signal.shape) for k, (layer, signal) in zip(keys, pairs, strict=False)
-        ]
+        return [layer.init(k, signal) for k, (layer, signal) in zip(keys, pairs, strict=False)]
 
     def apply(self, params, X, *, key=None):
         keys = [None] * len(self.layers) if key is None else jax.random.split(key, len(self.layers))
@@ -256,10 +263,14 @@ class Serial(AbstractLayer):
 
     def propagate(self, state, scope, own):
         scopes = self.scopes(scope, isinstance(own, OwnPass))
-        for layer, before, after in zip(self.layers, scopes, scopes[1:], strict=False):
+        for index, layer in enumerate(self.layers):
+            before, after = scopes[index], scopes[index + 1]
             if before is Scope.NOTHING:  # nor is anything after it
                 break
-            state = layer.propagate(state.scoped(before), after, own)
+            try:
+                state = layer.propagate(state.scoped(before), after, own)
+            except ArchitectureError as error:
+                raise error.within(f"layer {index + 1}") from None
         return state.scoped(scope)
 
 

@@ -50,3 +50,11 @@ class Signal:
 
     def changed(self, **changes: Any) -> Signal:
         return dataclasses.replace(self, **changes)
+
+
+Shape = tuple[int, ...] | Signal  # what `init` takes: the user a shape, layers inside others more
+
+
+def as_signal(shape: Shape) -> Signal:
+    """Raw inputs of this shape."""
+    return shape if isinstance(shape, Signal) else Signal(tuple(shape))
