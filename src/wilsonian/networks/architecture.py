@@ -244,21 +244,19 @@ def _checked(name: str, key: str, annotation: str, value: Any) -> Any:
     """A value of JSON as the option wants it; what it means is checked by the layer."""
     if isinstance(value, tuple | AbstractMomenta):  # built already
         return value
-    if isinstance(value, list):
-        wants = "tuple" in annotation
-        good = wants and all(_number(entry) for entry in value)
-        value = tuple(value)
+    if value is None:
+        good = "None" in annotation
+    elif isinstance(value, list):
+        good = "tuple" in annotation and all(_number(entry) for entry in value)
     elif annotation.startswith(("float", "Scalar")):
-        good = _number(value) or (value is None and "None" in annotation)
+        good = _number(value)
     elif annotation.startswith("int"):
         good = _whole(value)
-    elif annotation.startswith("tuple"):
-        good = value is None and "None" in annotation
     else:
-        good = isinstance(value, str)
+        good = isinstance(value, str) and not annotation.startswith("tuple")
     if not good:
         raise ArchitectureError(f"`{key}` cannot be {_short(value)}.", name)
-    return value
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _check_options(name: str, options: Document, known: list[str]) -> None:
