@@ -130,16 +130,18 @@ def main() -> None:
     print(f"{len(X)} points, {steps:,} steps of gradient descent, rate {learning_rate:.4f}")
     keys, began = jax.random.split(jax.random.key(arguments.seed), arguments.members), time.time()
     single = [np.asarray(a, np.float32) for a in (X, y, Z)]
-    runs = [
-        trained(key, *single, learning_rate, steps, width=arguments.width) for key in keys
-    ]
+    runs = [trained(key, *single, learning_rate, steps, width=arguments.width) for key in keys]
     outputs = np.array([np.asarray(output, float) for output, _ in runs])
     losses = np.array([float(loss) for _, loss in runs])
-    print(f"{len(keys)} networks of width {arguments.width:,}: {time.time() - began:.0f} s; ", end="")
+    print(
+        f"{len(keys)} networks of width {arguments.width:,}: {time.time() - began:.0f} s; ", end=""
+    )
     print(f"loss fell from {start:.3g} to at most {losses.max():.2g}\n")
     error = np.sqrt(variance / len(keys))
     ratio_error = np.sqrt(2 / (len(keys) - 1))
-    print("point  mean: infinite  finite +- error    variance: infinite  finite / infinite +- error")
+    print(
+        "point  mean: infinite  finite +- error    variance: infinite  finite / infinite +- error"
+    )
     for i in range(len(Z)):
         ratio = outputs[:, i].var(ddof=1) / variance[i]
         print(

@@ -56,7 +56,9 @@ print(f"tangent kernel of one such network: {error:.1%} from the infinite one's"
 edge = edge_of_chaos(nn.Erf(), 0.05)
 deep = criticality(nn.Erf(), 1.0, 0.05)
 print(f"\nerf networks with bias variance 0.05 are critical at weight variance {edge:.4f};")
-print(f"at 1 they are {deep.phase} and forget their inputs within {deep.correlation_depth:.1f} layers")
+print(
+    f"at 1 they are {deep.phase} and forget their inputs within {deep.correlation_depth:.1f} layers"
+)
 # For comparison, the ratio of two successive distances from the fixed point, by hand.
 q = deep.variance
 c = 0.99

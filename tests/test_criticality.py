@@ -89,6 +89,8 @@ def test_tanh_is_critical_where_the_papers_have_it():
     # Schoenholz et al. 2017, section 5: weight variance 1.76 at bias variance 0.05, to its digits.
     assert_close(edge_of_chaos(Tanh()), 1.0, rtol=1e-9)
     assert abs(edge_of_chaos(Tanh(), 0.05) - 1.76) < 0.005
+    # A plain function, by the library's quadrature instead of this file's.
+    assert_close(edge_of_chaos(jnp.tanh, 0.05), edge_of_chaos(Tanh(), 0.05), rtol=1e-7)
 
 
 def test_gelu_is_critical_from_its_half_stable_point_on():
@@ -202,8 +204,8 @@ def test_the_depth_flow_is_drawn_with_its_fixed_point():
 
 
 def test_mistakes_get_their_sentence():
-    with pytest.raises(TypeError, match=r"^expected an activation, got function; pass one"):
-        criticality(lambda x: x, 2.0)
+    with pytest.raises(TypeError, match=r"^expected an activation, got float; pass one such"):
+        criticality(1.0, 2.0)
     for bad in (-1.0, np.inf, np.nan):
         with pytest.raises(ValueError, match=r"^`weight_variance` must be finite and not neg"):
             criticality(Relu(), bad)

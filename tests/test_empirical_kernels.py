@@ -1,6 +1,7 @@
-"""Empirical kernels: three ways and an explicit Jacobian say the same, for every kind of network."""
+"""Empirical kernels: three ways and an explicit Jacobian say the same of every network."""
 
 import functools
+import itertools
 
 import equinox as eqx
 import jax
@@ -200,7 +201,9 @@ def test_leaving_the_second_points_out_means_the_first():
 def test_nngp_is_the_product_of_outputs():
     network, _, X, Z, _ = case("equinox")
     at_x, at_z = (np.asarray(jax.vmap(network)(jnp.asarray(points))) for points in (X, Z))
-    assert_close(empirical_nngp(network, X, Z, outputs="full"), np.einsum("io,jq->ijoq", at_x, at_z))
+    assert_close(
+        empirical_nngp(network, X, Z, outputs="full"), np.einsum("io,jq->ijoq", at_x, at_z)
+    )
     assert_close(empirical_nngp(network, X, Z), at_x @ at_z.T / 3)
     assert_close(empirical_nngp(network, X), at_x @ at_x.T / 3)
 
@@ -210,7 +213,7 @@ def test_nngp_is_the_product_of_outputs():
 
 def layers(widths):
     """A linear network and its parameters."""
-    weights = [np.ones((m, n)) / n for n, m in zip(widths[:-1], widths[1:], strict=True)]
+    weights = [np.ones((m, n)) / n for n, m in itertools.pairwise(widths)]
     return (lambda weights, x: functools.reduce(lambda h, w: w @ h, weights, x)), weights
 
 
@@ -221,7 +224,8 @@ def test_costs_are_those_of_the_stated_model():
     assert costs == {
         "jacobian": (n + m) * (1 + 2 * o) * F + 2 * n * m * P * o,
         "products": m * (1 + 2 * o) * F + 3 * n * m * o * F,
-        "structured": (n + m) * (1 + 2 * o) * F + 2 * n * m * ((2 * 20 + 10 + 2) + (2 * 2 + 20 + 2)),
+        "structured": (n + m) * (1 + 2 * o) * F
+        + 2 * n * m * ((2 * 20 + 10 + 2) + (2 * 2 + 20 + 2)),
     }
 
 
@@ -239,7 +243,9 @@ def test_the_cheapest_way_depends_on_the_network():
 
     many = np.ones(300)
     assert cheapest(elementwise, np.ones((20, 300)), many, "full") == "products"
-    assert cheapest(lambda p, x: jnp.sum(jnp.sin(p * x))[None], np.ones((20, 300)), many) == "jacobian"
+    assert (
+        cheapest(lambda p, x: jnp.sum(jnp.sin(p * x))[None], np.ones((20, 300)), many) == "jacobian"
+    )
     found = empirical_ntk(elementwise, np.ones((2, 300)), parameters=many, outputs="full")
     assert_close(found[0, 1], np.cos(1.0) ** 2 * np.eye(300))
 

@@ -56,7 +56,9 @@ def test_the_stated_error_of_single_precision_is_honest(tmp_path):
     many = np.random.default_rng(1).normal(size=(60, 30))
     stored = store_gram(KERNEL, many, tmp_path / "k.npy")
     assert stored.matrix.dtype == np.float32
-    full = exact(KERNEL, many.astype(np.float32).astype(float), many.astype(np.float32).astype(float))
+    full = exact(
+        KERNEL, many.astype(np.float32).astype(float), many.astype(np.float32).astype(float)
+    )
     scale = np.sqrt(np.outer(np.diagonal(full), np.diagonal(full)))
     found = np.max(np.abs(stored.matrix - full) / scale)
     # All rows are in the sample; compiled for other shapes the last bits differ.
@@ -73,27 +75,25 @@ def test_kernels_of_networks_are_stored(tmp_path):
 # Interruption.
 
 
-class Interrupted(Exception):
+class InterruptionError(Exception):
     pass
 
 
 def interrupt_after(count):
     def progress(done, of):
         if done == count:
-            raise Interrupted
+            raise InterruptionError
 
     return progress
 
 
 def test_an_interrupted_matrix_is_resumed_after_its_last_tile(tmp_path):
     path, calls = tmp_path / "k.npy", []
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptionError):
         store_gram(KERNEL, X, path, tile_size=5, progress=interrupt_after(6))
     assert not path.exists()
     assert json.loads((tmp_path / "k.npy.json").read_text())["finished"] == 6
-    stored = store_gram(
-        KERNEL, X, path, tile_size=5, progress=lambda done, of: calls.append(done)
-    )
+    stored = store_gram(KERNEL, X, path, tile_size=5, progress=lambda done, of: calls.append(done))
     assert calls == list(range(7, 16))
     whole = store_gram(KERNEL, X, tmp_path / "whole.npy", tile_size=5)
     np.testing.assert_array_equal(stored.matrix, whole.matrix)
@@ -101,7 +101,7 @@ def test_an_interrupted_matrix_is_resumed_after_its_last_tile(tmp_path):
 
 def test_what_was_finished_is_kept_and_not_computed_again(tmp_path):
     path = tmp_path / "k.npy"
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptionError):
         store_gram(KERNEL, X, path, tile_size=5, progress=interrupt_after(6))
     partial = np.lib.format.open_memmap(tmp_path / "k.npy.partial", mode="r+")
     partial[0, 0] = 7.0  # in the first tile: a mark that computing it again would remove
@@ -118,7 +118,7 @@ def test_what_was_finished_is_kept_and_not_computed_again(tmp_path):
 
 def test_another_matrix_is_refused_by_what_differs(tmp_path):
     path = tmp_path / "k.npy"
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptionError):
         store_gram(KERNEL, X, path, tile_size=5, progress=interrupt_after(2))
     changes = {
         "kernel": dict(kernel=ArcCosine(2, "ntk", 2.0, 0.2)),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF as SklearnRBF
+from sklearn.gaussian_process import kernels as sklearn_kernels
 
 from wilsonian import RBF, ArcCosine
 from wilsonian.networks.dynamics import gradient_flow, posterior
@@ -61,9 +61,7 @@ def gram(kernel, points, others):
 @functools.cache
 def flow(ridge=0.0, noise=0.0, tangent=NTK):
     with jax.enable_x64(True):
-        return gradient_flow(
-            NNGP, tangent, X, TARGETS, ridge=ridge, noise=noise, learning_rate=0.7
-        )
+        return gradient_flow(NNGP, tangent, X, TARGETS, ridge=ridge, noise=noise, learning_rate=0.7)
 
 
 # The formulas of Lee et al. 2019, written with dense exponentials and inverses.
@@ -125,7 +123,9 @@ def test_the_trained_read_out_is_the_posterior():
         assert_close(ensemble.covariance(Z), bayes.covariance(Z))
         assert_close(bayes.predict(Z).variance, np.diagonal(bayes.covariance(Z)))
     # Training all parameters is not Bayesian: the NTK's ensemble differs.
-    assert np.abs(flow().covariance(Z) - posterior(NNGP, X, TARGETS, 0.0).covariance(Z)).max() > 0.01
+    assert (
+        np.abs(flow().covariance(Z) - posterior(NNGP, X, TARGETS, 0.0).covariance(Z)).max() > 0.01
+    )
 
 
 def test_the_loss_falls_by_the_equation_of_motion():
@@ -184,7 +184,9 @@ def test_points_given_twice_stop_nothing():
 
 def test_scikit_learn_has_the_same_posterior():
     noise, both = 0.05, np.stack([TARGETS, TARGETS**2], axis=1)
-    twin = GaussianProcessRegressor(SklearnRBF(1.3), alpha=noise, optimizer=None).fit(X, both)
+    twin = GaussianProcessRegressor(sklearn_kernels.RBF(1.3), alpha=noise, optimizer=None).fit(
+        X, both
+    )
     ours = posterior(RBF(1.3), X, both, noise)
     mean, covariance = twin.predict(Z, return_cov=True)
     assert_close(ours.predict(Z).mean, mean)
@@ -205,9 +207,9 @@ def finite():
         return {
             (of_read_out, steps): np.array(
                 [
-                    wide.trained(
-                        *(key, *single, 0.04, steps), width=192, of_read_out=of_read_out
-                    )[0]
+                    wide.trained(*(key, *single, 0.04, steps), width=192, of_read_out=of_read_out)[
+                        0
+                    ]
                     for key in keys
                 ],
                 float,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import equinox as eqx
@@ -12,10 +13,14 @@ import scipy.optimize
 from jaxtyping import Array, Float
 
 from wilsonian.networks.activations import AbstractActivation
+from wilsonian.networks.layers import AbstractLayer
+from wilsonian.networks.quadrature import GaussHermite
 
+Activation = AbstractActivation | Callable[[Any], Any]
 Phase = Literal["ordered", "critical", "chaotic", "divergent"]
 
 SMALLEST, LARGEST = 1e-12, 1e12  # variances beyond these count as zero and infinite
+NODES = 100  # of the quadrature for functions without closed form
 CRITICAL = 1e-6  # a slope this close to one is one: a depth scale of a million layers
 
 
@@ -40,7 +45,7 @@ class DepthFlow(eqx.Module):
 
 
 def criticality(
-    activation: AbstractActivation, weight_variance: float, bias_variance: float = 0.0
+    activation: Activation, weight_variance: float, bias_variance: float = 0.0
 ) -> Criticality:
     r"""Phase and depth scales of a deep fully connected network (Poole et al. 2016; Schoenholz et
     al. 2017), from the maps of one layer,
@@ -58,15 +63,19 @@ def criticality(
     scales are infinite. Deviations decay as :math:`e^{-l / \xi}` with
     :math:`\xi_q = -1 / \log |V'(q^*)|` and :math:`\xi_c = -1 / \log |C'(c^*)|`.
 
+    `activation` is one of the network's, or any function of arrays, whose expectations are then
+    taken by Gauss-Hermite quadrature with 100 nodes: to rounding if it is smooth, to a few digits
+    if it has kinks.
+
     Raises TypeError for what is no activation, ValueError for negative or infinite variances.
     """
-    activation = _checked(activation)
+    activation = checked_activation(activation)
     weight = _variance(weight_variance, "weight_variance")
     bias = _variance(bias_variance, "bias_variance")
     with jax.enable_x64(True):
         variance = _fixed_variance(activation, weight, bias)
         at = min(max(variance, SMALLEST), LARGEST)
-        _, variance_slope, chi_1 = (float(a) for a in _variance_map(activation, weight, bias, at))
+        _, variance_slope, chi_1 = (float(a) for a in variance_map(activation, weight, bias, at))
         correlation, slope = 1.0, chi_1
         if variance > LARGEST:
             phase: Phase = "divergent"
@@ -78,13 +87,16 @@ def criticality(
             phase = "chaotic"
             correlation = _fixed_correlation(activation, weight, bias, at)
             slope = float(_correlation_map(activation, weight, bias, at, correlation)[1])
-    scales = [
-        np.inf if phase == "divergent" else _depth_scale(s) for s in (variance_slope, slope)
-    ]
-    return Criticality(weight, bias, variance, correlation, chi_1, *scales, phase)
+    endless = phase == "divergent"
+    return Criticality(
+        *(weight, bias, variance, correlation, chi_1),
+        variance_depth=np.inf if endless else _depth_scale(variance_slope),
+        correlation_depth=np.inf if endless else _depth_scale(slope),
+        phase=phase,
+    )
 
 
-def edge_of_chaos(activation: AbstractActivation, bias_variance: float = 0.0) -> float:
+def edge_of_chaos(activation: Activation, bias_variance: float = 0.0) -> float:
     r"""Weight variance at which :math:`\chi_1 = 1` for a given bias variance.
 
     Both follow from :math:`q^*`: :math:`v_w = 1 / E[\phi'^2]` and :math:`v_b = q^* - v_w
@@ -94,7 +106,7 @@ def edge_of_chaos(activation: AbstractActivation, bias_variance: float = 0.0) ->
     Raises TypeError for what is no activation, ValueError where there is no such point: ReLU is
     critical without bias only, at weight variance two; GELU from bias variance 0.173 on.
     """
-    activation, bias = _checked(activation), _variance(bias_variance, "bias_variance")
+    activation, bias = checked_activation(activation), _variance(bias_variance, "bias_variance")
     grid = np.geomspace(SMALLEST, LARGEST, 400)
 
     def excess(variance):
@@ -116,14 +128,15 @@ def edge_of_chaos(activation: AbstractActivation, bias_variance: float = 0.0) ->
             weight = float(_edge(activation, np.array(variance))[0])
         if criticality(activation, weight, bias).phase == "critical":
             return weight
+    name = getattr(activation, "name", type(activation).__name__)
     raise ValueError(
-        f"{type(activation).__name__} has no edge of chaos at bias variance {bias:g} that layers "
-        "reach from variance one; try another bias variance, larger for GELU, zero for ReLU."
+        f"{name} has no edge of chaos at bias variance {bias:g} that layers reach "
+        "from variance one; try another bias variance, larger for GELU, zero for ReLU."
     )
 
 
 def depth_flow(
-    activation: AbstractActivation,
+    activation: Activation,
     weight_variance: float,
     bias_variance: float = 0.0,
     *,
@@ -137,7 +150,7 @@ def depth_flow(
     Raises TypeError for what is no activation, ValueError for variances that are negative or
     infinite, and a correlation outside [-1, 1].
     """
-    activation = _checked(activation)
+    activation = checked_activation(activation)
     weight = _variance(weight_variance, "weight_variance")
     bias = _variance(bias_variance, "bias_variance")
     variance = _variance(variance, "variance")
@@ -145,7 +158,8 @@ def depth_flow(
         raise ValueError(f"`correlation` must lie between -1 and 1, got {correlation}.")
     with jax.enable_x64(True):
         start = jnp.asarray(variance), jnp.asarray(correlation * variance)
-        variances, covariances = _layers(activation, weight, bias, start, depth)
+        both = np.asarray(weight), np.asarray(bias)
+        variances, covariances = _layers(activation, *both, start, depth)
     variances, covariances = np.asarray(variances), np.asarray(covariances)
     safe = np.where(variances > 0, variances, 1.0)
     return DepthFlow(variances, np.clip(covariances / safe, -1.0, 1.0))
@@ -166,30 +180,37 @@ def _layers(activation, weight, bias, start, depth):
     return jax.tree.map(lambda first, rest: jnp.append(first, rest), start, flow)
 
 
-@eqx.filter_jit
-def _variance_map(
+def variance_map(
     activation: AbstractActivation, weight: Any, bias: Any, variance: Any
 ) -> tuple[Array, Array, Array]:
     """V(q), V'(q) and chi_1 at an array of variances."""
-    variance, weight = jnp.asarray(variance, float), jnp.asarray(weight, float)
-    one = jnp.ones_like(variance)
-    second, slope = jax.jvp(activation.second_moment, (variance,), (one,))
-    return weight * second + bias, weight * slope, weight * activation.slope_moment(variance)
+    # As arrays: compiled code would be specific to Python's numbers.
+    return _variance_map(activation, *map(np.asarray, (weight, bias, variance)))
 
 
 @eqx.filter_jit
+def _variance_map(activation, weight, bias, variance):
+    second, slope = jax.jvp(activation.second_moment, (variance,), (jnp.ones_like(variance),))
+    return weight * second + bias, weight * slope, weight * activation.slope_moment(variance)
+
+
 def _correlation_map(
     activation: AbstractActivation, weight: Any, bias: Any, variance: Any, correlation: Any
 ) -> tuple[Array, Array]:
     """C(c) and its slope at an array of correlations."""
-    variance = jnp.broadcast_to(jnp.asarray(variance, float), jnp.shape(correlation))
+    variance = np.broadcast_to(variance, np.shape(correlation))
+    return _compiled_map(activation, *map(np.asarray, (weight, bias, variance, correlation)))
+
+
+@eqx.filter_jit
+def _compiled_map(activation, weight, bias, variance, correlation):
     moment, slope = activation.moments(variance, variance, correlation * variance)
     return (weight * moment + bias) / variance, weight * slope
 
 
 def _edge(activation: AbstractActivation, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Weight and bias variance that are critical at the fixed points `variance`."""
-    second, _, slope = (np.asarray(a) for a in _variance_map(activation, 1.0, 0.0, variance))
+    second, _, slope = (np.asarray(a) for a in variance_map(activation, 1.0, 0.0, variance))
     with np.errstate(divide="ignore", invalid="ignore"):
         weight = 1 / slope
         return weight, np.asarray(variance) - weight * second
@@ -200,7 +221,7 @@ def _fixed_variance(activation: AbstractActivation, weight: float, bias: float) 
     there is none before SMALLEST and LARGEST."""
 
     def excess(variance):
-        return np.asarray(_variance_map(activation, weight, bias, variance)[0]) - variance
+        return np.asarray(variance_map(activation, weight, bias, variance)[0]) - variance
 
     first = float(excess(1.0))
     if abs(first) <= 1e-13:
@@ -245,12 +266,16 @@ def _depth_scale(slope: float) -> float:
     return float(-1 / np.log(slope)) if slope > 0 else 0.0
 
 
-def _checked(activation: Any) -> AbstractActivation:
-    if not isinstance(activation, AbstractActivation):
-        raise TypeError(
-            f"expected an activation, got {type(activation).__name__}; pass one such as Erf()."
-        )
-    return activation
+def checked_activation(activation: Any) -> AbstractActivation:
+    """`activation` with its expectations; TypeError for what is none."""
+    if isinstance(activation, AbstractActivation):
+        return activation
+    if callable(activation) and not isinstance(activation, AbstractLayer | type):
+        return GaussHermite(activation, NODES)
+    raise TypeError(
+        f"expected an activation, got {type(activation).__name__}; pass one such as Erf(), or a "
+        "function of arrays such as jnp.tanh."
+    )
 
 
 def _variance(value: Any, name: str) -> float:

@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from wilsonian.networks.structured import WeightSites, find_sites
 
@@ -55,7 +55,7 @@ def empirical_ntk(
     _check_choice("method", method, ("auto", "jacobian", "products", "structured"))
     if method == "auto":
         costs = _costs(function, parameters, X, X if Z is None else Z, outputs)
-        method = min(costs, key=lambda name: costs[name])  # type: ignore[assignment]
+        method = min(costs, key=lambda name: costs[name])
     return _ntk(parameters, X, Z, function, outputs, method, block_size)
 
 
@@ -92,7 +92,7 @@ def empirical_ntk_costs(
     parameters: Any = None,
     batched: bool = False,
     outputs: Outputs = "mean",
-) -> dict[str, float]:
+) -> dict[Method, float]:
     r"""Multiplications and additions that each way of :func:`empirical_ntk` takes, estimated.
 
     With n and m points, o outputs, P parameters and a forward pass of F operations per point (by
@@ -115,7 +115,7 @@ def empirical_ntk_costs(
 
 def _costs(
     function: Function, parameters: Any, X: Array, Z: Array, outputs: Outputs
-) -> dict[str, float]:
+) -> dict[Method, float]:
     n, m = len(X), len(Z)
     o = jax.eval_shape(lambda p, x: function(p, x), parameters, X[0]).size
     pairs = o if outputs == "mean" else o**2
@@ -163,9 +163,7 @@ def _blocks(X: Array, block_size: int) -> Array:
     """Consecutive blocks of rows; the last is filled up with copies of the last row."""
     size = min(block_size, len(X))
     blocks = -(-len(X) // size)
-    filled = jnp.pad(
-        X, ((0, blocks * size - len(X)), *((0, 0) for _ in X.shape[1:])), mode="edge"
-    )
+    filled = jnp.pad(X, ((0, blocks * size - len(X)), *((0, 0) for _ in X.shape[1:])), mode="edge")
     return filled.reshape(blocks, size, *X.shape[1:])
 
 
@@ -187,7 +185,10 @@ def _by_jacobians(
     at_x = jacobians(X)
     at_z = at_x if Z is X else jacobians(Z)
     # Leaf by leaf: putting them side by side would copy the Jacobian.
-    return sum(_contract(left, right, outputs) for left, right in zip(at_x, at_z, strict=True))
+    total = jnp.zeros(())
+    for left, right in zip(at_x, at_z, strict=True):
+        total = total + _contract(left, right, outputs)
+    return total
 
 
 def _by_products(
@@ -221,13 +222,13 @@ def _by_structure(
 
     factors_x, rest_x = pieces(X)
     factors_z, rest_z = (factors_x, rest_x) if Z is X else pieces(Z)
-    total = sum(
-        _contract(
-            left.reshape(*left.shape[:2], -1), right.reshape(*right.shape[:2], -1), outputs
-        )
-        for left, right in zip(rest_x, rest_z, strict=True)
-    )
-    for (into_x, back_x, scale_x), (into_z, back_z, scale_z) in zip(factors_x, factors_z, strict=True):
+    total = jnp.zeros(())
+    for left, right in zip(rest_x, rest_z, strict=True):
+        left, right = (slope.reshape(*slope.shape[:2], -1) for slope in (left, right))
+        total = total + _contract(left, right, outputs)
+    for (into_x, back_x, scale_x), (into_z, back_z, scale_z) in zip(
+        factors_x, factors_z, strict=True
+    ):
         # into (n, places, d), back (n, o, places, h): inner products of outer products.
         inputs = jnp.einsum("isd,jtd->ijst", into_x, into_z, precision="highest")
         if outputs == "mean":
@@ -257,7 +258,9 @@ class _OfOnePoint(eqx.Module):
 
 
 def _function_of(network: Callable, parameters: Any, batched: bool) -> tuple[Function, Any]:
-    moved, fixed = eqx.partition(network if parameters is None else parameters, eqx.is_inexact_array)
+    moved, fixed = eqx.partition(
+        network if parameters is None else parameters, eqx.is_inexact_array
+    )
     if not jax.tree.leaves(moved):
         raise TypeError(
             "the network has no floating-point arrays to differentiate; pass an Equinox module, or "

@@ -245,7 +245,9 @@ def _fill(
             arrays, x, z = on_device[count % len(devices)]
             whole = eqx.combine(arrays, rest)
             diagonal = tiles.symmetric and row == column
-            place = np.array([row, column], np.int32)  # Python's numbers would be compiled into the code
+            place = np.array(
+                [row, column], np.int32
+            )  # Python's numbers would be compiled into the code
             running.append((row, column, _tile(whole, x, z, place, size, diagonal)))
             # Work for every device while the oldest tile is being written.
             if len(running) > len(devices):
@@ -274,6 +276,6 @@ def _error(kernel: Kernel, X: np.ndarray, Z: np.ndarray, precision: str) -> floa
     gram, own = eqx.filter_jit(kernel.gram), eqx.filter_jit(kernel.diagonal)
     found = np.asarray(gram(jnp.asarray(x), jnp.asarray(z)), float)
     with jax.enable_x64(True):
-        x, z = jnp.asarray(x, float), jnp.asarray(z, float)
-        exact, scale = np.asarray(gram(x, z)), np.sqrt(np.outer(own(x), own(z)))
+        wide = jnp.asarray(x, float), jnp.asarray(z, float)
+        exact, scale = np.asarray(gram(*wide)), np.sqrt(np.outer(own(wide[0]), own(wide[1])))
     return float(np.max(np.abs(found - exact) / np.where(scale > 0, scale, 1.0)))

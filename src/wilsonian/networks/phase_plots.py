@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
-from wilsonian.networks.activations import AbstractActivation
-from wilsonian.networks.criticality import _checked, _variance_map, criticality, depth_flow
+from wilsonian.networks.criticality import (
+    Activation,
+    checked_activation,
+    criticality,
+    depth_flow,
+    variance_map,
+)
 from wilsonian.number_text import format_number
 from wilsonian.plot_axes import ELIMINATED, FAINT, KEPT, REFERENCE, add_legend, format_ticks
 
@@ -21,7 +26,7 @@ STARTS = (0.99, 0.8, 0.5, 0.2, 0.0)
 
 def plot_phase_diagram(
     ax: Axes,
-    activation: AbstractActivation,
+    activation: Activation,
     *,
     largest_weight_variance: float = 4.0,
     largest_bias_variance: float = 0.5,
@@ -32,10 +37,10 @@ def plot_phase_diagram(
     A fixed point :math:`q^*` of slope :math:`\chi_1` lies at :math:`v_w = \chi_1 / E[\phi'^2]`,
     :math:`v_b = q^* - v_w E[\phi^2]`; drawn where it is stable, :math:`|V'(q^*)| \le 1`.
     """
-    activation = _checked(activation)
+    activation = checked_activation(activation)
     variance = np.geomspace(1e-8, 1e4, 2000)
     with jax.enable_x64(True):
-        found = _variance_map(activation, 1.0, 0.0, variance)
+        found = variance_map(activation, 1.0, 0.0, variance)
     second, change, slope = (np.asarray(a) for a in found)
     for chi in sorted((*slopes, 1.0)):
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -49,7 +54,9 @@ def plot_phase_diagram(
             continue
         weight, bias = np.where(within, weight, np.nan), np.where(within, bias, np.nan)
         if chi == 1:
-            marker = {"marker": "o", "clip_on": False} if np.nanmax(bias) == 0 else {}  # ReLU: a point
+            marker: dict[str, Any] = (
+                {"marker": "o", "clip_on": False} if np.nanmax(bias) == 0 else {}
+            )  # ReLU: a point
             ax.plot(weight, bias, color="black", linewidth=2, label="edge of chaos", **marker)
             continue
         ax.plot(weight, bias, color=KEPT if chi < 1 else ELIMINATED, linewidth=1)
@@ -77,7 +84,7 @@ def plot_phase_diagram(
 
 def plot_depth_flow(
     ax: Axes,
-    activation: AbstractActivation,
+    activation: Activation,
     weight_variance: float,
     bias_variance: float = 0.0,
     *,
@@ -97,7 +104,7 @@ def plot_depth_flow(
             variance=start,
             correlation=correlation,
         )
-        style = {"color": FAINT if correlation != correlations[-1] else KEPT}
+        style: dict[str, Any] = {"color": FAINT if correlation != correlations[-1] else KEPT}
         ax.plot(layers, flow.correlation, marker="o", markersize=3, linewidth=1.2, **style)
     ax.plot([], [], color=FAINT, marker="o", markersize=3, linewidth=1.2, label="correlation")
     label = f"fixed point {format_number(found.correlation)} ({found.phase})"
@@ -111,7 +118,12 @@ def plot_depth_flow(
         shown = np.abs(values) <= 1
         label = f"depth scale {format_number(found.correlation_depth)} layers"
         ax.plot(
-            layers[shown], values[shown], color=ELIMINATED, linestyle=":", linewidth=1.8, label=label
+            layers[shown],
+            values[shown],
+            color=ELIMINATED,
+            linestyle=":",
+            linewidth=1.8,
+            label=label,
         )
     ax.set_ylim(min(-0.03, ax.get_ylim()[0]), 1.03)
     format_ticks(ax.xaxis)

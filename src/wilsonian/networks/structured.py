@@ -78,15 +78,17 @@ class WeightSites:
         """Of every site what goes in, (places, d), what comes back, (o, places, h), and its scale;
         and the Jacobians (o, *shape) of all other leaves."""
         leaves, structure = jax.tree.flatten(parameters)
-        closed = jax.make_jaxpr(lambda leaves, x: self.function(structure.unflatten(leaves), x))(
-            leaves, x
-        )
+        closed = jax.make_jaxpr(
+            lambda leaves, x: self.function(jax.tree.unflatten(structure, leaves), x)
+        )(leaves, x)
         others = [i for i in range(len(leaves)) if i not in self.found]
 
         def shifted(shifts, moved):
             whole = [moved.get(i, leaf) for i, leaf in enumerate(leaves)]
             trace = _Trace(shifts)
-            (result,) = _evaluate(closed, [*map(_Weight, whole, range(len(whole)), _ones(whole)), x], trace)
+            (result,) = _evaluate(
+                closed, [*map(_Weight, whole, range(len(whole)), _ones(whole)), x], trace
+            )
             return _plain(result, trace), trace.inputs
 
         shifts = {i: jnp.zeros(site.shape, leaves[i].dtype) for i, site in self.found.items()}
@@ -103,7 +105,9 @@ class WeightSites:
 def find_sites(function: Callable[[Any, Array], Array], parameters: Any, x: Array) -> WeightSites:
     """The weight matrices of `function(parameters, x)` that enter one matrix product each."""
     leaves, structure = jax.tree.flatten(parameters)
-    closed = jax.make_jaxpr(lambda leaves, x: function(structure.unflatten(leaves), x))(leaves, x)
+    closed = jax.make_jaxpr(lambda leaves, x: function(jax.tree.unflatten(structure, leaves), x))(
+        leaves, x
+    )
     trace = _Trace()
 
     def run(leaves, x):
