@@ -185,7 +185,7 @@ def _by_jacobians(
     at_x = jacobians(X)
     at_z = at_x if Z is X else jacobians(Z)
     # Leaf by leaf: putting them side by side would copy the Jacobian.
-    total = jnp.zeros(())
+    total: Any = 0.0  # keeps the precision of what is added
     for left, right in zip(at_x, at_z, strict=True):
         total = total + _contract(left, right, outputs)
     return total
@@ -222,7 +222,7 @@ def _by_structure(
 
     factors_x, rest_x = pieces(X)
     factors_z, rest_z = (factors_x, rest_x) if Z is X else pieces(Z)
-    total = jnp.zeros(())
+    total: Any = 0.0  # keeps the precision of what is added
     for left, right in zip(rest_x, rest_z, strict=True):
         left, right = (slope.reshape(*slope.shape[:2], -1) for slope in (left, right))
         total = total + _contract(left, right, outputs)
