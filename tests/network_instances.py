@@ -206,11 +206,11 @@ NETWORKS = {
         IMAGES,
         ("nngp",),
     ),
-    "attention_root": (
+    "attention_root": (  # sums of squares over positions are biased by positions / width
         images(
-            conv,
+            lambda n: nn.image_embedding(8 * n, (2, 2), position_variance=0.3),
             lambda n: nn.GlobalSelfAttention(
-                n, 4 * n, 16, 8, "root", query_variance=0.3, output_variance=0.1
+                n, 4 * n, 16, 8, "root", query_variance=0.5, output_variance=0.2
             ),
             E,
             nn.Flatten(),

@@ -25,7 +25,7 @@ def double_precision():
 
 
 quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-LAWFUL = ("relu", "gelu", "sine", "hermite_expansion", "residual", "product", "conv_residual_pool")
+LAWFUL = ("relu", "gelu", "hermite_expansion", "conv_residual_pool")
 each = pytest.mark.parametrize("name", LAWFUL)
 
 
@@ -126,7 +126,7 @@ def test_fully_connected_kernels_have_one_source():
             np.testing.assert_allclose(nn.NetworkKernel(network, kind)(X), expected, rtol=1e-13)
 
 
-@pytest.mark.parametrize("name", ["erf", "dropout", "conv_residual_pool"])
+@pytest.mark.parametrize("name", ["dropout", "conv_residual_pool"])
 def test_blocks_change_nothing(name, monkeypatch):
     build, shape, _ = NETWORKS[name]
     network, X = build(8), many(shape, 7)
@@ -206,10 +206,12 @@ def test_shells_of_momenta_add_up():
 
 def test_learning_moves_the_variances():
     random = np.random.default_rng(0)
-    X = random.normal(size=(150, 3))
-    y = np.sin(2 * X[:, 0]) + 0.1 * random.normal(size=150)
+    X = random.normal(size=(60, 3))
+    y = np.sin(2 * X[:, 0]) + 0.1 * random.normal(size=60)
     network = nn.serial(dense(8), nn.Erf(), dense(1))
-    model = ReducedGPRegressor(nn.nngp(network), rank=50, random_state=0, n_restarts=0).fit(X, y)
+    model = ReducedGPRegressor(
+        nn.nngp(network), rank=20, random_state=0, n_restarts=0, max_iterations=15
+    ).fit(X, y)
     learned = jax.tree.leaves(model.kernel_)
     assert len(learned) == 4
     assert not np.allclose(learned, jax.tree.leaves(network), rtol=1e-2)
@@ -372,7 +374,7 @@ def test_the_command_line_takes_an_architecture_file(tmp_path):
     network = nn.serial(dense(8), nn.Gelu(), dense(1))
     nn.write_architecture(network, path)
     arguments = ["fit", "iris", "--kernel", f"nngp:{path}", "--out", str(tmp_path / "model")]
-    done = CliRunner().invoke(app, [*arguments, "--rank", "20", "--quiet"])
+    done = CliRunner().invoke(app, [*arguments, "--rank", "10", "--quiet"])
     assert done.exit_code == 0, done.output
     path.unlink()  # the model carries it
     assert CliRunner().invoke(app, ["info", str(tmp_path / "model")]).exit_code == 0

@@ -62,7 +62,7 @@ def infinite_kernels(network, X, kinds):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_wide_networks_have_these_kernels_on_average(name):
     build, shape, kinds = NETWORKS[name]
-    width, draws = (128, 80) if len(shape) == 1 else (32, 40)
+    width, draws = (128, 80) if len(shape) == 1 else (24, 24)
     network, X = build(width), inputs(shape)
     finite, exact = finite_kernels(network, X, draws, kinds), infinite_kernels(network, X, kinds)
     for kind in kinds:
@@ -73,7 +73,7 @@ def test_wide_networks_have_these_kernels_on_average(name):
         # fall of this error is measured by benchmarks/network_widths.py.
         scale = np.abs(exact[kind]).max()
         assert np.all(error < 4 * standard_error + 1e-12 * scale), (kind, error / standard_error)
-        assert np.all(standard_error < 0.06 * scale)  # sharp enough to fail
+        assert np.all(standard_error < 0.08 * scale)  # sharp enough to fail
 
 
 def test_the_comparison_can_fail():
@@ -88,7 +88,7 @@ def test_the_comparison_can_fail():
 def test_the_error_falls_as_one_over_the_width():
     # With kernels of width n off by b / n, (n K_n - m K_m) / (n - m) is off by order n^-2 only.
     build, shape, kinds = NETWORKS["gelu"]
-    X, draws = inputs(shape), {8: 3000, 32: 800}
+    X, draws = inputs(shape), {8: 2000, 32: 500}
     exact = infinite_kernels(build(8), X, kinds)
     for kind in kinds:
         found = {n: finite_kernels(build(n), X, d, kinds, n)[kind] for n, d in draws.items()}
@@ -189,6 +189,7 @@ CONSTRUCTED = {
     "no number": (lambda: nn.Conv(4, (3, 3), bias_variance=np.nan), r"^Conv\(4, .*`bias_variance`"),
     "width": (lambda: nn.Dense(0), "^Dense: `width` must be a whole number of at least 1, got 0"),
     "window": (lambda: nn.Conv(4, (0, 3)), "`window_shape` must be"),
+    "no window": (lambda: nn.AvgPool(2), r"^AvgPool\(2\): its window must have one to three axes"),
     "axes": (lambda: nn.Conv(4, (3, 3), (1, 1, 1)), "its window .* and its strides .* differ"),
     "padding": (lambda: nn.AvgPool((2, 2), padding="same"), "`padding` must be one of SAME, VALID"),
     "join": (lambda: nn.parallel(D, join="add"), "`join` must be one of sum, product, concatenate"),

@@ -40,7 +40,7 @@ from wilsonian.networks.architecture import (
     parse_architecture,
     read_architecture,
 )
-from wilsonian.networks.kernel import NetworkKernel
+from wilsonian.networks.kernel import NetworkKernel, nngp, ntk
 from wilsonian.networks.layers import Serial
 from wilsonian.networks.signals import ArchitectureError
 from wilsonian.strict_json import strict_decoder
@@ -383,12 +383,12 @@ class _Reader:
         if architecture := self.architecture():
             network, shape = architecture
             try:
-                return NetworkKernel(network, name, shape)
+                return nngp(network, shape) if name == "nngp" else ntk(network, shape)
             except ArchitectureError as error:
                 raise KernelTextError(f"the network of {name} does not fit: {error}") from error
         options = self.options(name, ArcCosine)  # the networks have the same options
-        network = _NETWORKS[options.pop("activation", "relu")]
-        return network(kind=name, **options)
+        fully_connected = _NETWORKS[options.pop("activation", "relu")]
+        return fully_connected(kind=name, **options)
 
     def architecture(self) -> Network | None:
         """A network behind the colon, if there is one rather than options."""

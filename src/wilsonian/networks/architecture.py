@@ -128,7 +128,7 @@ def architecture_document(
 
 
 def _written(layer: Any) -> Document:
-    names = _MOMENTA if isinstance(layer, AbstractMomenta) else _LAYERS
+    names: dict[str, type] = _MOMENTA if isinstance(layer, AbstractMomenta) else _LAYERS
     name = type(layer).__name__
     if names.get(name) is not type(layer):
         raise ArchitectureError(
@@ -136,9 +136,8 @@ def _written(layer: Any) -> Document:
             getattr(layer, "name", name),
         )
     document: Document = {"layer": name}
-    for field in dataclasses.fields(layer):
-        document[field.name] = _plain(getattr(layer, field.name))
-    return document
+    names_of_fields = (field.name for field in dataclasses.fields(names[name]))
+    return document | {field: _plain(getattr(layer, field)) for field in names_of_fields}
 
 
 def _plain(value: Any) -> Any:

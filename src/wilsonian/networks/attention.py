@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from wilsonian.kernels import Scalar
 from wilsonian.networks.convolution import Conv
 from wilsonian.networks.covariances import Scope, as_matrix, from_matrix, position_identity
-from wilsonian.networks.layers import AbstractLayer, Serial, number_field
+from wilsonian.networks.layers import AbstractLayer, Serial, as_number
 from wilsonian.networks.signals import GAUSSIAN, Signal, as_signal
 
 
@@ -41,9 +41,9 @@ class GlobalSelfAttention(AbstractLayer):
     key_width: int = eqx.field(static=True, default=64)
     value_width: int = eqx.field(static=True, default=64)
     scaling: Literal["linear", "root"] = eqx.field(static=True, default="linear")
-    query_variance: Scalar = number_field(1.0)
-    value_variance: Scalar = number_field(1.0)
-    output_variance: Scalar = number_field(1.0)
+    query_variance: Scalar = eqx.field(kw_only=True, default=1.0, converter=as_number)
+    value_variance: Scalar = eqx.field(kw_only=True, default=1.0, converter=as_number)
+    output_variance: Scalar = eqx.field(kw_only=True, default=1.0, converter=as_number)
 
     def __check_init__(self):
         for label in ("width", "heads", "key_width", "value_width"):

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 
 from wilsonian.kernels import Scalar
 from wilsonian.networks.covariances import Scope, position_identity
-from wilsonian.networks.layers import AbstractLayer, AbstractWeights, Parameterization, number_field
+from wilsonian.networks.layers import AbstractLayer, AbstractWeights, Parameterization, as_number
 from wilsonian.networks.signals import Signal, as_signal
-from wilsonian.networks.windows import PADDINGS, Padding, Window, one_per_axis
+from wilsonian.networks.windows import PADDINGS, Padding, Window, as_tuple, one_per_axis
 
 _LETTERS = "DHW"
 
@@ -76,7 +76,7 @@ def check_window(
     layer: AbstractLayer, shape: tuple[int, ...], strides: int | Sequence[int], padding: str
 ) -> None:
     """Raise ArchitectureError for a window that is none."""
-    if not 1 <= len(shape) <= 3:
+    if not isinstance(shape, tuple) or not 1 <= len(shape) <= 3:
         raise layer.error(f"its window must have one to three axes, such as (3, 3), got {shape!r}.")
     for size in shape:
         layer.check_count("window_shape", size)
@@ -99,11 +99,11 @@ class Conv(AbstractConvolution):
     """
 
     width: int = eqx.field(static=True)
-    window_shape: tuple[int, ...] = eqx.field(static=True, converter=tuple)
-    strides: int | tuple[int, ...] = eqx.field(static=True, default=1)
+    window_shape: tuple[int, ...] = eqx.field(static=True, converter=as_tuple)
+    strides: int | tuple[int, ...] = eqx.field(static=True, default=1, converter=as_tuple)
     padding: Padding = eqx.field(static=True, default="SAME")
-    weight_variance: Scalar = number_field(1.0)
-    bias_variance: Scalar | None = number_field(0.0)
+    weight_variance: Scalar = eqx.field(kw_only=True, default=1.0, converter=as_number)
+    bias_variance: Scalar | None = eqx.field(kw_only=True, default=0.0, converter=as_number)
     parameterization: Parameterization = eqx.field(static=True, kw_only=True, default="ntk")
 
     def init(self, key, input_shape):
@@ -138,11 +138,11 @@ class LocallyConnected(AbstractConvolution):
     :math:`K'_{s s'} = 0` for :math:`s \neq s'` (Novak et al. 2019, section 5.1)."""
 
     width: int = eqx.field(static=True)
-    window_shape: tuple[int, ...] = eqx.field(static=True, converter=tuple)
-    strides: int | tuple[int, ...] = eqx.field(static=True, default=1)
+    window_shape: tuple[int, ...] = eqx.field(static=True, converter=as_tuple)
+    strides: int | tuple[int, ...] = eqx.field(static=True, default=1, converter=as_tuple)
     padding: Padding = eqx.field(static=True, default="SAME")
-    weight_variance: Scalar = number_field(1.0)
-    bias_variance: Scalar | None = number_field(0.0)
+    weight_variance: Scalar = eqx.field(kw_only=True, default=1.0, converter=as_number)
+    bias_variance: Scalar | None = eqx.field(kw_only=True, default=0.0, converter=as_number)
     parameterization: Parameterization = eqx.field(static=True, kw_only=True, default="ntk")
 
     def init(self, key, input_shape):

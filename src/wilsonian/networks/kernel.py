@@ -63,9 +63,9 @@ class NetworkKernel(Kernel):
         Raises ValueError for other shapes.
         """
         kernel, X = self._rows(X, "X")
-        Z = X if Z is None else kernel._rows(Z, "Z")[1]
-        check_widths(X, Z)
-        return kernel.gram(X, Z)
+        right = X if Z is None else kernel._rows(Z, "Z")[1]
+        check_widths(X, right)
+        return kernel.gram(X, right)
 
     def product(self, X, Z, V, block_size=4096):
         kernel, X = self._rows(X, "X")
@@ -125,9 +125,10 @@ def nngp_and_ntk(network: AbstractLayer, X: Any, Z: Any = None) -> tuple[Array, 
     `X` holds rows (n, features) or images (n, *positions, channels). Raises as :func:`nngp`.
     """
     kernel, X = NetworkKernel(network, "ntk")._rows(X, "X")
-    Z = X if Z is None else kernel._rows(Z, "Z")[1]
-    check_widths(X, Z)
-    grams = _grams(kernel._network(X), kernel._images(X), kernel._images(Z), Z is X, "both")
+    right = X if Z is None else kernel._rows(Z, "Z")[1]
+    check_widths(X, right)
+    both = kernel._images(X), kernel._images(right)
+    grams = _grams(kernel._network(X), *both, right is X, "both")
     return grams["nngp"], grams["ntk"]
 
 
@@ -143,8 +144,8 @@ def _results(state: Covariances, kind: str) -> dict[str, Array]:
     if kind in ("nngp", "both"):
         found["nngp"] = state.covariance
     if kind in ("ntk", "both"):
-        none = state.tangent is None
-        found["ntk"] = jnp.zeros_like(state.covariance) if none else state.tangent
+        zero = jnp.zeros_like(state.covariance)
+        found["ntk"] = zero if state.tangent is None else state.tangent
     return found
 
 

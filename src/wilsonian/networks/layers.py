@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -20,13 +21,9 @@ Parameterization = Literal["ntk", "standard", "mean-field"]
 PARAMETERIZATIONS = ("ntk", "standard", "mean-field")
 
 
-def number_field(default: float) -> Any:
-    """A hyperparameter, given by name. Whole numbers become floats, for learning to move them."""
-    return eqx.field(
-        kw_only=True,
-        default=default,
-        converter=lambda value: float(value) if type(value) is int else value,
-    )
+def as_number(value: Any) -> Any:
+    """A hyperparameter as given, but whole numbers as floats, for learning to move them."""
+    return float(value) if type(value) is int else value
 
 
 class AbstractLayer(eqx.Module):
@@ -66,18 +63,17 @@ class AbstractLayer(eqx.Module):
     def error(self, problem: str) -> ArchitectureError:
         return ArchitectureError(problem, self.name)
 
-    def check_number(self, label: str, value: Any, *, positive: bool = False) -> None:
+    def check_number(self, label: str, value: Any) -> None:
         """Raise ArchitectureError for a number that is no variance (tracers are let through)."""
         if isinstance(value, jax.core.Tracer) or not isinstance(
             value, int | float | np.ndarray | np.generic | jax.Array
         ):
             return  # optimizers and tree maps put anything into leaves
-        good = (
-            np.ndim(value) == 0 and np.isfinite(value) and (value > 0 if positive else value >= 0)
-        )
-        if not good:
-            meaning = "positive" if positive else "zero or positive"
-            raise self.error(f"`{label}` must be one finite number, {meaning}, got {value!r}.")
+        number = float(value) if np.ndim(value) == 0 else math.nan
+        if not 0 <= number < math.inf:
+            raise self.error(
+                f"`{label}` must be one finite number, zero or positive, got {value!r}."
+            )
 
     def check_count(self, label: str, value: Any) -> None:
         """Raise ArchitectureError for what is not a count of channels or positions."""
@@ -182,8 +178,8 @@ class Dense(AbstractWeights):
     """
 
     width: int = eqx.field(static=True)
-    weight_variance: Scalar = number_field(1.0)
-    bias_variance: Scalar | None = number_field(0.0)
+    weight_variance: Scalar = eqx.field(kw_only=True, default=1.0, converter=as_number)
+    bias_variance: Scalar | None = eqx.field(kw_only=True, default=0.0, converter=as_number)
     parameterization: Parameterization = eqx.field(static=True, kw_only=True, default="ntk")
 
     def __check_init__(self):

@@ -11,7 +11,7 @@ from wilsonian.networks.convolution import check_window, window_signal
 from wilsonian.networks.covariances import Scope
 from wilsonian.networks.layers import AbstractParameterFree
 from wilsonian.networks.signals import RAW
-from wilsonian.networks.windows import Padding, Window, one_per_axis
+from wilsonian.networks.windows import Padding, Window, as_tuple, one_per_axis
 
 
 class AbstractPool(AbstractParameterFree):
@@ -22,7 +22,8 @@ class AbstractPool(AbstractParameterFree):
     padding: eqx.AbstractVar[Padding]
 
     def __check_init__(self):
-        check_window(self, self.window_shape, self.window.strides, self.padding)
+        strides = self.window_shape if self.strides is None else self.strides
+        check_window(self, self.window_shape, strides, self.padding)
 
     @property
     def name(self):
@@ -61,8 +62,8 @@ class SumPool(AbstractPool):
     r"""Sum over a window, :math:`K'_{I I'} = \sum_{s \in I, s' \in I'} K_{s s'}`; zeros outside
     the image with padding "SAME"."""
 
-    window_shape: tuple[int, ...] = eqx.field(static=True, converter=tuple)
-    strides: int | tuple[int, ...] | None = eqx.field(static=True, default=None)
+    window_shape: tuple[int, ...] = eqx.field(static=True, converter=as_tuple)
+    strides: int | tuple[int, ...] | None = eqx.field(static=True, default=None, converter=as_tuple)
     padding: Padding = eqx.field(static=True, default="VALID")
 
 
@@ -70,8 +71,8 @@ class AvgPool(AbstractPool):
     r"""Mean over a window: :class:`SumPool` divided by the places of the window (all of them, also
     where it looks at padding)."""
 
-    window_shape: tuple[int, ...] = eqx.field(static=True, converter=tuple)
-    strides: int | tuple[int, ...] | None = eqx.field(static=True, default=None)
+    window_shape: tuple[int, ...] = eqx.field(static=True, converter=as_tuple)
+    strides: int | tuple[int, ...] | None = eqx.field(static=True, default=None, converter=as_tuple)
     padding: Padding = eqx.field(static=True, default="VALID")
 
     @property

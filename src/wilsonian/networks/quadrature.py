@@ -50,8 +50,8 @@ class HermiteExpansion(AbstractActivation):
 
     (Mehler's formula; Daniely et al. 2016), and the same for :math:`\phi'`, the derivative that
     JAX finds. The :math:`a_j` are found per input and not per pair, by quadrature, so that a Gram
-    matrix costs `terms` multiplications and additions per entry. :meth:`error` states the error,
-    which falls exponentially for smooth functions and as a power of `terms` across a kink.
+    matrix costs `terms` multiplications and additions per entry. :meth:`error_bounds` states the
+    error, which falls exponentially for smooth functions and as a power of `terms` at a kink.
 
     `function` maps arrays element by element, and is traceable. Raises ArchitectureError for
     counts below one.
@@ -107,7 +107,7 @@ class HermiteExpansion(AbstractActivation):
         # By the same sum as for pairs: an input would otherwise not be itself.
         return jnp.sum(self._coefficients(function, jnp.asarray(variance)) ** 2, axis=0)
 
-    def error(self, variance: Numbers) -> tuple[Numbers, Numbers]:
+    def error_bounds(self, variance: Numbers) -> tuple[Numbers, Numbers]:
         r"""Bounds of the errors of both moments for inputs of this variance: what the terms left
         out have of :math:`E[\phi^2]`, :math:`\sum_{j \geq J} a_j^2`, which at correlation
         :math:`\rho` is less by :math:`|\rho|^J`. (For two variances, the geometric mean.) It is

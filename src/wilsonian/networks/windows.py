@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -94,3 +94,8 @@ def one_per_axis(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
     if isinstance(value, Sequence):
         return tuple(value)
     return tuple(itertools.repeat(value, axes))
+
+
+def as_tuple(value: Any) -> Any:
+    """A list as a tuple, which compiled code can be looked up by."""
+    return tuple(value) if isinstance(value, list) else value
