@@ -129,7 +129,9 @@ def power_laws(n: np.ndarray, error: np.ndarray, to: np.ndarray) -> tuple[np.nda
     return np.exp(level + slope * np.log(to)), floored
 
 
-def run(name: str, kernel_name: str, folder: Path, labels: int, seed: int) -> list[Case]:
+def run(
+    name: str, kernel_name: str, folder: Path, labels: int, seed: int, factors: list[int]
+) -> list[Case]:
     X, y, X_test, y_test, classes = data(name, folder)
     random = np.random.default_rng(seed)
     order = random.permutation(len(X))[: max(LARGEST, 10_000)]
@@ -137,7 +139,7 @@ def run(name: str, kernel_name: str, folder: Path, labels: int, seed: int) -> li
     tested = random.permutation(len(X_test))[:TESTED]
     X_test, y_test = X_test[tested], y_test[tested]
     kernel = kernels(X.shape[1])[kernel_name]
-    sizes = np.unique(np.minimum([4 * labels, 16 * labels], [len(X), min(len(X), LARGEST)]))
+    sizes = np.unique(np.minimum([labels * factor for factor in factors], min(len(X), LARGEST)))
     started = time.perf_counter()
     found = forecast(
         X[:labels],
@@ -198,7 +200,8 @@ def summary(cases: list[Case]) -> str:
     lines = []
     last = {(case.set, case.kernel): case for case in cases}
     groups = {"largest n": list(last.values())}
-    groups["4 x pilot"] = [case for case in cases if case.n == 4 * case.labels]
+    for factor in sorted({case.n // case.labels for case in cases}):
+        groups[f"{factor} x pilot"] = [c for c in cases if c.n == factor * c.labels]
     for label, group in groups.items():
         errors = np.abs([case.errors() for case in group])
         medians = np.median(errors, axis=0)
@@ -227,14 +230,18 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--sets", type=split, default=list(SETS))
     parser.add_argument("--kernels", type=split, default=list(kernels(1)))
     parser.add_argument("--labels", type=int, default=500)
+    parser.add_argument("--factors", type=split, default=["16"], help="times the pilot")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="also write the cases as JSON")
     arguments = parser.parse_args(argv)
     cases: list[Case] = []
     print(HEADER, flush=True)
-    for name in arguments.sets:
-        for kernel in arguments.kernels:
-            new = run(name, kernel, arguments.data, arguments.labels, arguments.seed)
+    for kernel in arguments.kernels:
+        for name in arguments.sets:
+            factors = [int(factor) for factor in arguments.factors]
+            new = run(
+                name, kernel, arguments.data, arguments.labels, arguments.seed, factors
+            )
             print("\n".join(map(row, new)), flush=True)
             cases += new
             if arguments.out:

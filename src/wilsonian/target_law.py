@@ -19,7 +19,8 @@ KNOT_DISTANCE = 1.5  # in the logarithm of the eigenvalue
 # Chosen on UCI and image sets other than those of benchmarks/forecast.py.
 SLOPE, SLOPE_SPREAD, BEND = 0.7, 0.2, 0.2
 NOISE_POWER = 0.5  # prior of the noise u: u^(NOISE_POWER - 1), flat in its standard deviation
-LABEL_WEIGHT = 0.2  # of the labels' likelihood: real features are not Gaussian
+# Independent labels that the likelihood counts as: real features are not Gaussian.
+LABELS_WORTH = 50.0
 SHARED_ERROR, OWN_ERROR = 0.05, 0.1  # relative, of the theory: at all sizes alike, and at each
 POWER_SPREAD = 0.15  # of the logarithm of the power that modes and noise add up to
 PROPOSAL_FREEDOM = 5  # of the Student law that the posterior is sampled from
@@ -52,7 +53,8 @@ def fit_target_law(
     With :math:`\log v^2` piecewise linear in :math:`\log \lambda`, two things are weighed:
 
     - the likelihood of the labels of the n points as Gaussians, :math:`y \sim N(0, \sum_k
-      v^2(\lambda_k) \phi_k \phi_k^T + \sigma_\varepsilon^2)`, to the power of `LABEL_WEIGHT`;
+      v^2(\lambda_k) \phi_k \phi_k^T + \sigma_\varepsilon^2)`, to the power that makes it worth 50 labels (real features are
+      not Gaussian, and more would drown what follows);
     - the errors `measured` by subsamples of the pilot, against those of the deterministic
       equivalent, :math:`E = [\sum_k (1 - L_k)^2 v_k^2 + \sigma_\varepsilon^2] / (1 - \gamma)`.
 
@@ -119,9 +121,6 @@ class _Posterior:
         bends, steps = (np.diff(np.eye(number), order, axis=0) for order in (2, 1))
         precision = bends.T @ bends / (BEND * distance) ** 2
         precision += steps.T @ steps / (number - 1) / (SLOPE_SPREAD * distance) ** 2
-        # Outputs that depend on each other, such as indicators of classes, count as fewer.
-        second = targets.T @ targets
-        independent = np.trace(second) ** 2 / np.sum(second**2)
         return cls(
             grams,
             _interpolation(centres, knots),
@@ -131,7 +130,7 @@ class _Posterior:
             SLOPE * knots,
             precision,
             targets,
-            LABEL_WEIGHT * independent / targets.shape[1],
+            min(LABELS_WORTH / targets.size, 1.0),
             *_measured_errors(population, measured),
         )
 
