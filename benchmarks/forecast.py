@@ -171,7 +171,10 @@ def run(
                 labels,
                 int(n),
                 truth,
-                *(float(getattr(table.error, part)[place]) for part in ("median", "lower", "upper")),
+                *(
+                    float(getattr(table.error, part)[place])
+                    for part in ("median", "lower", "upper")
+                ),
                 float(laws[0][place]),
                 float(laws[1][place]),
                 wrong,
@@ -187,7 +190,9 @@ def row(case: Case) -> str:
     errors = " | ".join(f"{100 * error:+.0f} %" for error in case.errors())
     rate = ""
     if np.isfinite(case.rate):
-        rate = f"{case.rate:.3f} ({case.rate_lower:.3f}-{case.rate_upper:.3f}) / {case.true_rate:.3f}"
+        rate = (
+            f"{case.rate:.3f} ({case.rate_lower:.3f}-{case.rate_upper:.3f}) / {case.true_rate:.3f}"
+        )
     return (
         f"| {case.set} | {case.kernel} | {case.n:,} | {case.truth:.4g} | {case.forecast:.4g} "
         f"| {case.lower:.4g}-{case.upper:.4g} | {'yes' if case.covered() else 'NO'} | {errors} "
@@ -239,9 +244,7 @@ def main(argv: list[str] | None = None) -> int:
     for kernel in arguments.kernels:
         for name in arguments.sets:
             factors = [int(factor) for factor in arguments.factors]
-            new = run(
-                name, kernel, arguments.data, arguments.labels, arguments.seed, factors
-            )
+            new = run(name, kernel, arguments.data, arguments.labels, arguments.seed, factors)
             print("\n".join(map(row, new)), flush=True)
             cases += new
             if arguments.out:

@@ -273,13 +273,16 @@ def forecast(
     kernel: Annotated[str, typer.Option(help="As in `wilsonian fit`.")] = "matern52",
     labels: Annotated[
         int | None,
-        typer.Option(help="Labelled rows to use [default: all, at most 1,000]; others lend inputs."),
+        typer.Option(
+            help="Labelled rows to use [default: all, at most 1,000]; others lend inputs."
+        ),
     ] = None,
     to: Annotated[
         str, typer.Option(help="Sample sizes, with commas [default: 2, 4, 8, 16 times the labels].")
     ] = "",
     ridge: Annotated[
-        float | None, typer.Option(help="Added to the kernel matrix [default: the best for each n].")
+        float | None,
+        typer.Option(help="Added to the kernel matrix [default: the best for each n]."),
     ] = None,
     learn: Annotated[
         bool, typer.Option(help="Learn the kernel's parameters from the pilot.")

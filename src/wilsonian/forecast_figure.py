@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -27,11 +27,14 @@ if TYPE_CHECKING:
     from wilsonian.forecasting import Forecast
 
 
+Quantity = Literal["error", "error_rate"]
+
+
 def plot_forecast(
     ax: Axes,
     forecast: Forecast,
     *,
-    quantity: Literal["error", "error_rate"] = "error",
+    quantity: Quantity = "error",
     unit: str = "",
     scale: Scale = "log",
 ) -> Axes:
@@ -50,14 +53,14 @@ def plot_forecast(
         curve.n, line.lower, line.upper, color=KEPT, alpha=0.18, linewidth=0, label="90% band"
     )
     ax.plot(curve.n, line.median, color=KEPT, linewidth=1.4, label="forecast")
-    dots = {"linestyle": "none", "marker": "o", "markersize": 4.5}
+    dots: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 4.5}
     ax.plot(measured.n, seen, color=MEASURED, label="measured in the pilot", **dots)
     ax.plot(table.n, points.median, color=ELIMINATED, label="sizes asked for", **dots)
     if quantity == "error" and scale == "linear":
         ax.axhline(
             forecast.floor.median, color=REFERENCE, linewidth=1, linestyle=":", label="noise"
         )
-    style = {"color": REFERENCE, "linewidth": 1, "linestyle": "--"}
+    style: dict[str, Any] = {"color": REFERENCE, "linewidth": 1, "linestyle": "--"}
     ax.axvline(forecast.labels, label=f"pilot: {format_count(forecast.labels, 'label')}", **style)
     if scale == "log":
         ax.set_xscale("log")

@@ -130,6 +130,12 @@ def forecast(
         )
     targets, classes = _targets(y, task)
     sizes = _sizes(to, len(X))
+    if ridge is not None:
+        ridge = np.asarray(ridge, float)
+        if ridge.shape not in ((), sizes.shape) or not np.all(np.isfinite(ridge) & (ridge >= 0)):
+            raise ValueError(
+                f"`ridge` must be at least zero and finite, one or one for each size, got {ridge}."
+            )
     random = np.random.default_rng(random_state)
     labels, inputs = len(X), len(X) + (0 if unlabelled is None else len(unlabelled))
     order = random.permutation(len(X))
@@ -159,9 +165,7 @@ def forecast(
     )
     spectrum = population.spectrum
     # Errors are linear in power and noise, so that the mean's are the expected ones.
-    expected = BinnedSpectrum(
-        spectrum.eigenvalues, spectrum.multiplicity, law.power.mean(axis=0)
-    )
+    expected = BinnedSpectrum(spectrum.eigenvalues, spectrum.multiplicity, law.power.mean(axis=0))
     theory = LearningCurve(expected, noise=float(law.noise.mean()))
     errors = _Errors.of(population, law, theory, measured, classes, random)
     fine = np.unique(
@@ -169,7 +173,7 @@ def forecast(
     )
     result = Forecast(
         table=errors.predict(sizes, ridge),
-        curve=errors.predict(fine, None if np.ndim(ridge) else ridge),
+        curve=errors.predict(fine, ridge if np.ndim(ridge) == 0 else None),
         measured=measured,
         floor=Band.of(law.noise * errors.scale),
         doubts=(),

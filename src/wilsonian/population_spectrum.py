@@ -81,9 +81,7 @@ def population_spectrum(gram_eigenvalues: Any) -> PopulationSpectrum:
     eigenvalues = np.concatenate([grid[shown][::-1], tail[::-1]])
     multiplicity = np.concatenate([counts[shown][::-1], tail_counts[::-1]])
     spectrum = BinnedSpectrum(eigenvalues, multiplicity, np.zeros_like(eigenvalues))
-    return PopulationSpectrum(
-        spectrum, float(kappa[0]), points, 1 / slope, left / trace, misfit
-    )
+    return PopulationSpectrum(spectrum, float(kappa[0]), points, 1 / slope, left / trace, misfit)
 
 
 def _degrees_of_freedom(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

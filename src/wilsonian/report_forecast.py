@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from wilsonian.files import atomic_write
-from wilsonian.forecast_figure import plot_forecast
+from wilsonian.forecast_figure import Quantity, plot_forecast
 from wilsonian.forecast_runs import ForecastRun
 from wilsonian.forecast_text import RIDGE_NOTE, forecast_rows, forecast_sentences
 from wilsonian.number_text import format_count, format_number, format_percent
 from wilsonian.report_page import document, section, table_of
-from wilsonian.report_svg import Describe, Drawing
+from wilsonian.report_svg import Describe, Draw, Drawing
 
 
-def forecast_section(run: ForecastRun) -> str:
-    """Sentences, doubts, figures and table of a forecast."""
+def forecast_section(run: ForecastRun, sentences: Sequence[str] | None = None) -> str:
+    """Sentences (all of them when left out), doubts, figures and table of a forecast."""
     escape = html.escape
     names, rows = forecast_rows(run)
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
@@ -27,17 +27,16 @@ def forecast_section(run: ForecastRun) -> str:
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
     doubts = "".join(f"<li>{escape(doubt)}</li>\n" for doubt in run.forecast.doubts)
-    judged = (
-        f"<h3>Why to be careful</h3>\n<ul>\n{doubts}</ul>\n"
-        if doubts
-        else "<p>Nothing in the pilot speaks against this forecast.</p>\n"
+    judged = "<p>Nothing in the pilot speaks against this forecast.</p>\n"
+    if doubts:
+        judged = f"<h3>Why to be careful</h3>\n<ul>\n{doubts}</ul>\n"
+    sentences = forecast_sentences(run) if sentences is None else sentences
+    said = "".join(f"<p>{escape(sentence)}</p>\n" for sentence in sentences)
+    table = (
+        f"<h3>The forecast by number of labels</h3>\n<p>{escape(RIDGE_NOTE)}</p>\n"
+        f"<table>\n<tr>{head}</tr>\n{body}\n</table>\n"
     )
-    sentences = "\n".join(f"<p>{escape(sentence)}</p>" for sentence in forecast_sentences(run))
-    inside = (
-        f"{sentences}\n{judged}<table>\n<tr>{head}</tr>\n{body}\n</table>\n"
-        f"<p>{escape(RIDGE_NOTE)}</p>"
-    )
-    return section("What would more labels buy?", forecast_figures(run), inside)
+    return section("What would more labels buy?", forecast_figures(run), said + judged, table)
 
 
 def forecast_figures(run: ForecastRun) -> list[Drawing]:
@@ -46,11 +45,11 @@ def forecast_figures(run: ForecastRun) -> list[Drawing]:
         "The green points are measured inside the pilot, the line and its band are forecast; where "
         "both are known they should agree."
     )
-    quantities = {"error": "Mean squared error"}
+    quantities: dict[Quantity, str] = {"error": "Mean squared error"}
     if run.forecast.task == "classification":
         quantities = {"error_rate": "Error rate"} | quantities
 
-    def draw(quantity: str):
+    def draw(quantity: Quantity) -> Draw:
         return lambda ax, scale: plot_forecast(ax, run.forecast, quantity=quantity, scale=scale)
 
     return [
@@ -101,7 +100,7 @@ def write_forecast_report(run: ForecastRun, path: str | os.PathLike[str]) -> Pat
 def _parts(run: ForecastRun) -> Iterator[str]:
     escape, found = html.escape, run.forecast
     facts = [format_count(found.labels, "label"), format_count(found.inputs, "input")]
-    first, *_ = forecast_sentences(run)
+    first, *others = forecast_sentences(run)
     yield (
         "<header>\n"
         f'<p class="kind">Forecast of the {found.task} of <b>{escape(run.target)}</b></p>\n'
@@ -109,7 +108,7 @@ def _parts(run: ForecastRun) -> Iterator[str]:
         f'<p class="facts">{" · ".join(facts)}</p>\n'
         f'<p class="learned">{escape(first)}</p>\n</header>'
     )
-    yield forecast_section(run)
+    yield forecast_section(run, others)
     notes = "\n".join(f"<li>{escape(note)}</li>" for note in run.notes)
     rows = [("Kernel", run.kernel), ("Random seed", str(run.seed))]
     yield (

@@ -97,13 +97,14 @@ def _numbers(numbers: list[Headline]) -> str:
     return f'<dl class="numbers">\n{cards}\n</dl>'
 
 
-def section(title: str, drawings: list[Drawing], text: str = "") -> str:
-    """Figures under a heading, and the HTML `text` below them; nothing without figures."""
+def section(title: str, drawings: list[Drawing], before: str = "", after: str = "") -> str:
+    """Figures under a heading, with HTML before and after them; nothing without figures."""
     if not drawings:
         return ""
     figures = "\n".join(_figure(drawing) for drawing in drawings)
     return (
-        f'<section>\n<h2>{title}</h2>\n<div class="figures">\n{figures}\n</div>\n{text}</section>'
+        f"<section>\n<h2>{title}</h2>\n{before}"
+        f'<div class="figures">\n{figures}\n</div>\n{after}</section>'
     )
 
 

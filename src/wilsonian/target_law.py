@@ -167,7 +167,11 @@ class _Posterior:
         errors = self.unlearned @ power + self.inflation * noise
         missed = np.log(errors) - self.seen
         loss += 0.5 * missed @ self.certainty @ missed
-        loss += 0.5 * (excess / POWER_SPREAD) ** 2 + 0.5 * (over / 0.1) ** 2 - NOISE_POWER * parameters[-1]
+        loss += (
+            0.5 * (excess / POWER_SPREAD) ** 2
+            + 0.5 * (over / 0.1) ** 2
+            - NOISE_POWER * parameters[-1]
+        )
         if not slope:
             return float(loss), nothing
         inverse = scipy.linalg.cho_solve((lower, True), np.eye(len(y)), check_finite=False)
