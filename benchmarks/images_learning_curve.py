@@ -1,4 +1,4 @@
-"""Predicted and measured learning curves of images with ReLU NNGP kernels, and the paper's experiment.
+"""Learning curves of images with ReLU NNGP kernels, predicted and measured; the paper's experiment.
 
     python benchmarks/images_learning_curve.py --plot docs/learning_curve_images.png
     python benchmarks/images_learning_curve.py --pool 4000 --sets mnist     # smaller and faster
@@ -126,8 +126,8 @@ def paper_rows(alpha: float, ridge: float, threshold: float, draws: int) -> list
     curve = LearningCurve(eigenvalues, eigenvalues)
     crossing = float(curve.crossover(ridge))
     print(
-        f"\nalpha {alpha}, ridge {ridge}, T {threshold}: crossover at n = {crossing:.0f}; exponents "
-        f"{alpha:.3f} below, {alpha / (1 + alpha):.3f} above (asymptotically)\n"
+        f"\nalpha {alpha}, ridge {ridge}, T {threshold}: crossover at n = {crossing:.0f}; "
+        f"exponents {alpha:.3f} below, {alpha / (1 + alpha):.3f} above (asymptotically)\n"
     )
     print("| n | n / crossover | simulated | DE | RG, T | RG / simulated | -d log E / d log n |")
     print("|---" * 7 + "|")

@@ -58,7 +58,7 @@ def found(problem):
 
 def test_the_population_spectrum_has_no_bias():
     """Degrees of freedom of 250 points against the sums over the 2,000 modes they come from; the
-    eigenvalues of the matrix over their number are off by several times as much."""
+    eigenvalues of the matrix over their number are off by four times as much and more."""
     eigenvalues = np.arange(1.0, 2001) ** -1.5
     random = np.random.default_rng(1)
     ours, plain = [], []
@@ -73,15 +73,15 @@ def test_the_population_spectrum_has_no_bias():
         learned = [spectrum.eigenvalues / (spectrum.eigenvalues + k) for k in kappas]
         ours.append([share**2 @ spectrum.multiplicity for share in learned])
         plain.append([np.sum((values / 250 / (values / 250 + k)) ** 2) for k in kappas])
-        assert 1.3 < found.tail_exponent < 1.7
+        assert 1.4 < found.tail_exponent < 1.75
     # Four draws of 250 points: their degrees of freedom spread by 1 to 2 %.
-    np.testing.assert_allclose(np.mean(ours, axis=0), exact, rtol=0.05)
-    assert np.max(np.abs(np.mean(plain, axis=0) / exact - 1)) > 0.2
+    np.testing.assert_allclose(np.mean(ours, axis=0), exact, rtol=0.02)
+    assert np.max(np.abs(np.mean(plain, axis=0) / exact - 1)) > 0.05
 
 
 def test_eigenvalues_at_their_ranks():
     X = draw(400, np.random.default_rng(2))
-    found = population_spectrum(np.linalg.eigvalsh(X @ X.T)[::-1])
+    found = population_spectrum(np.maximum(np.linalg.eigvalsh(X @ X.T)[::-1], 0.0))
     ranks = np.array([3, 10, 30, 100])
     # A mode's place among 160 bins, and sqrt(2 / 400) of sampling.
     np.testing.assert_allclose(found.eigenvalue_at(ranks), ranks**-1.5, rtol=0.3)

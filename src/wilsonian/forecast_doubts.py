@@ -71,8 +71,8 @@ def doubts(forecast: Forecast, population: PopulationSpectrum, law: TargetLaw) -
     if upper > WIDE * lower:
         found.append(
             f"At {farthest:,.0f} samples the band spans a factor of "
-            f"{format_number(upper / lower, 2)}: these labels do not tell noise from what more data "
-            "would still teach."
+            f"{format_number(upper / lower, 2)}: these labels do not tell noise from what more "
+            "data would still teach."
         )
     at_pilot = float(forecast.theory.label_error(labels, measured.ridge[measured.best()[-1]]))
     ratio = at_pilot / least

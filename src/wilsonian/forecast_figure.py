@@ -58,7 +58,7 @@ def plot_forecast(
     ax.plot(table.n, points.median, color=ELIMINATED, label="sizes asked for", **dots)
     if quantity == "error" and scale == "linear":
         ax.axhline(
-            forecast.floor.median, color=REFERENCE, linewidth=1, linestyle=":", label="noise"
+            float(forecast.floor.median), color=REFERENCE, linewidth=1, linestyle=":", label="noise"
         )
     style: dict[str, Any] = {"color": REFERENCE, "linewidth": 1, "linestyle": "--"}
     ax.axvline(forecast.labels, label=f"pilot: {format_count(forecast.labels, 'label')}", **style)

@@ -307,8 +307,8 @@ def _targets(y: np.ndarray, task: str) -> tuple[np.ndarray, bool]:
         )
     if np.any(np.ptp(targets, axis=0) <= 1e-12 * np.max(np.abs(targets), axis=0)):
         raise ValueError(
-            f"the target is constant over the {len(y)} labels; there is nothing to forecast: choose "
-            "another target."
+            f"the target is constant over the {len(y)} labels; there is nothing to forecast: "
+            "choose another target."
         )
     return targets, False
 

@@ -47,7 +47,7 @@ def forecast_figures(run: ForecastRun) -> list[Drawing]:
     )
     quantities: dict[Quantity, str] = {"error": "Mean squared error"}
     if run.forecast.task == "classification":
-        quantities = {"error_rate": "Error rate"} | quantities
+        quantities = {"error_rate": "Error rate", **quantities}
 
     def draw(quantity: Quantity) -> Draw:
         return lambda ax, scale: plot_forecast(ax, run.forecast, quantity=quantity, scale=scale)

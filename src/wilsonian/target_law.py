@@ -53,8 +53,8 @@ def fit_target_law(
     With :math:`\log v^2` piecewise linear in :math:`\log \lambda`, two things are weighed:
 
     - the likelihood of the labels of the n points as Gaussians, :math:`y \sim N(0, \sum_k
-      v^2(\lambda_k) \phi_k \phi_k^T + \sigma_\varepsilon^2)`, to the power that makes it worth 50 labels (real features are
-      not Gaussian, and more would drown what follows);
+      v^2(\lambda_k) \phi_k \phi_k^T + \sigma_\varepsilon^2)`, to the power that makes it
+      worth 50 labels (real features are not Gaussian, and more would drown what follows);
     - the errors `measured` by subsamples of the pilot, against those of the deterministic
       equivalent, :math:`E = [\sum_k (1 - L_k)^2 v_k^2 + \sigma_\varepsilon^2] / (1 - \gamma)`.
 
@@ -106,7 +106,7 @@ class _Posterior:
         targets: np.ndarray,
         measured: MeasuredErrors,
     ) -> _Posterior:
-        points, count = modes.shape
+        count = modes.shape[1]
         logs = np.log(population.eigenvalue_at(np.arange(1, count + 1)))
         edges = np.linspace(logs[-1], logs[0], BINS + 1)
         index = np.clip(np.searchsorted(edges, logs, side="right") - 1, 0, BINS - 1)
@@ -125,7 +125,7 @@ class _Posterior:
             grams,
             _interpolation(centres, knots),
             _interpolation(nodes, knots),
-            population.spectrum.multiplicity,
+            np.asarray(population.spectrum.multiplicity),
             nodes < logs[-1],
             SLOPE * knots,
             precision,
