@@ -100,6 +100,17 @@ def test_the_kernel_is_learned_on_the_pilot_and_progress_is_shown(house):
     ]
 
 
+def test_the_page_of_a_fit_gains_the_forecast(house, tmp_path, capsys):
+    report = tmp_path / "fit.html"
+    options = ["--target", "price", "--kernel", "matern52:length_scale=2", "--learn", "none"]
+    assert run("fit", house, *options, "--report", report, "--forecast", "--quiet") == 0
+    page = report.read_text()
+    assert "What would more labels buy?" in page
+    assert "How good are the predictions?" in page
+    assert run("fit", house, *options, "--forecast") == 2
+    assert "--forecast needs --report" in capsys.readouterr().err
+
+
 BAD = {
     "few labels": (["--labels", 3], "--labels must be at least 20, got 3"),
     "too many labels": (["--labels", 200], "asks for 200 and .* has 150 rows"),

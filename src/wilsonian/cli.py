@@ -100,6 +100,9 @@ def fit(
     ] = "matern52",
     out: Annotated[Path | None, typer.Option(help="Folder to store the model in.")] = None,
     report: Annotated[Path | None, typer.Option(help="HTML page to write.")] = None,
+    with_forecast: Annotated[
+        bool, typer.Option("--forecast", help="Add to --report what more labelled rows would buy.")
+    ] = False,
     include: Annotated[
         str, typer.Option(help="Columns to learn from, with commas (default: all but the target).")
     ] = "",
@@ -155,6 +158,8 @@ def fit(
 
     if resume and out is None:
         raise ValueError("--resume needs --out: the state of a fit lies beside its model.")
+    if with_forecast and report is None:
+        raise ValueError("--forecast needs --report: it is a section of that page.")
     if seed < 0:
         raise ValueError(f"--seed must not be negative, got {seed}.")
     if report is not None:
@@ -186,8 +191,9 @@ def fit(
     console = Console(quiet=quiet or as_json)
     with console.progress() as progress:
         run = fit_table(choices, out, resume=resume, progress=progress)
+        further = [_forecast_section(choices, learn, progress)] if with_forecast else []
     if report is not None:
-        write_report(run.record, report)
+        write_report(run.record, report, further)
     if as_json:
         _echo_json({"record": _short(run.record), "out": out and str(out)})
     console.print(run_summary(run.record))
@@ -393,6 +399,18 @@ def _interrupt(signum: int, frame: Any) -> None:
 def _fail(sentence: str, code: int) -> None:
     sys.stderr.write(f"\n{sentence}\n" if code == INTERRUPTED else f"Error: {sentence}\n")
     sys.exit(code)
+
+
+def _forecast_section(choices: Any, learn: Learn, progress: Any) -> str:
+    """The forecast of a fit's table and kernel, as HTML."""
+    from wilsonian.forecast_runs import ForecastChoices, forecast_table
+    from wilsonian.report_forecast import forecast_section
+
+    shared = ("table", "target", "include", "exclude", "categorical", "task", "kernel", "seed")
+    values = {name: getattr(choices, name) for name in shared}
+    return forecast_section(
+        forecast_table(ForecastChoices(**values, learn=learn is Learn.all), progress)
+    )
 
 
 def _names(text: str) -> tuple[str, ...]:

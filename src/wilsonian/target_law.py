@@ -23,6 +23,7 @@ NOISE_POWER = 0.5  # prior of the noise u: u^(NOISE_POWER - 1), flat in its stan
 LABELS_WORTH = 50.0
 SHARED_ERROR, OWN_ERROR = 0.05, 0.1  # relative, of the theory: at all sizes alike, and at each
 POWER_SPREAD = 0.15  # of the logarithm of the power that modes and noise add up to
+FARTHEST = 200.0  # logarithm of a power that overflows in no product
 PROPOSAL_FREEDOM = 5  # of the Student law that the posterior is sampled from
 
 Progress = Callable[[int, int], None]
@@ -213,9 +214,9 @@ class _Posterior:
 
     def _powers(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         """Power of one mode in each bin, of all modes of each node, and the noise."""
-        logs = np.clip(parameters, -700, 700)
-        power = self.counts * np.exp(np.minimum(self.at_nodes @ logs[:-1], 700))
-        per_mode = np.exp(np.minimum(self.at_bins @ logs[:-1], 700))
+        logs = np.clip(parameters, -FARTHEST, FARTHEST)
+        power = self.counts * np.exp(np.minimum(self.at_nodes @ logs[:-1], FARTHEST))
+        per_mode = np.exp(np.minimum(self.at_bins @ logs[:-1], FARTHEST))
         return per_mode, power, self.variance * float(np.exp(logs[-1]))
 
     def _covariance(self, per_mode: np.ndarray, power: np.ndarray, noise: float) -> np.ndarray:
@@ -284,7 +285,8 @@ def _sample(
         scale = np.sqrt(PROPOSAL_FREEDOM / random.chisquare(PROPOSAL_FREEDOM, (draws, 1)))
         new = centre + scale * random.standard_normal((draws, size)) @ lower.T
         for done, parameters in enumerate(new):
-            losses = np.append(losses, posterior.loss(parameters))
+            loss = posterior.loss(parameters)
+            losses = np.append(losses, loss if np.isfinite(loss) else 1e10)
             progress(turn * draws + done + 1, rounds * draws)
         drawn = np.vstack([drawn, new])
         logs = -losses - np.logaddexp.reduce([_log_student(drawn, *p) for p in proposals])
