@@ -36,7 +36,7 @@ def problem():
         X = draw(rows, random)
         return X, X @ weights + np.sqrt(NOISE) * random.standard_normal(rows)
 
-    def truth(n, ridge, repeats=4):
+    def truth(n, ridge, repeats=2):
         errors = []
         for _ in range(repeats):
             X, y = labelled(n)
@@ -51,9 +51,9 @@ def problem():
 @pytest.fixture(scope="module")
 def found(problem):
     labelled, _ = problem
-    X, y = labelled(160)
+    X, y = labelled(400)
     unlabelled, _ = labelled(500)
-    return X, y, unlabelled, forecast(X, y, Linear(), to=[160, 320, 1280], unlabelled=unlabelled)
+    return X, y, unlabelled, forecast(X, y, Linear(), to=[400, 800, 3200], unlabelled=unlabelled)
 
 
 def test_the_population_spectrum_has_no_bias():
@@ -153,7 +153,7 @@ def test_the_posterior_has_the_gradient_of_its_differences(posterior):
 
 
 def test_the_law_finds_power_and_noise(posterior):
-    """The mean of the draws against the truth; total power by itself is known to sqrt(2 / 160)."""
+    """The mean of the draws against the truth; total power by itself is known to sqrt(2 / 400)."""
     population, modes, targets, measured, _ = posterior
     law = fit_target_law(population, modes, targets, measured, np.random.default_rng(0))
     assert law.effective_draws > 30
@@ -178,7 +178,7 @@ def test_the_forecast_holds_at_eight_times_the_pilot(problem, found):
 
 def test_the_gain_is_that_of_the_table(found):
     *_, result = found
-    table = result.table  # at 160 and 320
+    table = result.table  # at 400 and 800
     expected = 1 - table.error.median[1] / table.error.median[0]
     assert table.gain.median[0] == pytest.approx(expected, abs=0.02)
 
