@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 import wilsonian
-from wilsonian.console import Console, flow_csv, flow_rows, run_summary
+from wilsonian.console import Console, flow_csv, flow_rows, forecast_summary, run_summary
 from wilsonian.files import FileError, atomic_path, atomic_write, check_writable
 from wilsonian.model_files import ModelFileError
 from wilsonian.records import to_json
@@ -100,6 +100,9 @@ def fit(
     ] = "matern52",
     out: Annotated[Path | None, typer.Option(help="Folder to store the model in.")] = None,
     report: Annotated[Path | None, typer.Option(help="HTML page to write.")] = None,
+    with_forecast: Annotated[
+        bool, typer.Option("--forecast", help="Add to --report what more labelled rows would buy.")
+    ] = False,
     include: Annotated[
         str, typer.Option(help="Columns to learn from, with commas (default: all but the target).")
     ] = "",
@@ -155,6 +158,8 @@ def fit(
 
     if resume and out is None:
         raise ValueError("--resume needs --out: the state of a fit lies beside its model.")
+    if with_forecast and report is None:
+        raise ValueError("--forecast needs --report: it is a section of that page.")
     if seed < 0:
         raise ValueError(f"--seed must not be negative, got {seed}.")
     if report is not None:
@@ -186,8 +191,9 @@ def fit(
     console = Console(quiet=quiet or as_json)
     with console.progress() as progress:
         run = fit_table(choices, out, resume=resume, progress=progress)
+        further = [_forecast_section(choices, learn, progress)] if with_forecast else []
     if report is not None:
-        write_report(run.record, report)
+        write_report(run.record, report, further)
     if as_json:
         _echo_json({"record": _short(run.record), "out": out and str(out)})
     console.print(run_summary(run.record))
@@ -265,6 +271,91 @@ def flow(
 
 
 @app.command()
+def forecast(
+    table: Annotated[
+        str, typer.Argument(help="Table of the pilot; rows without a target lend their inputs.")
+    ],
+    target: Annotated[str | None, typer.Option(help="Column to predict.")] = None,
+    kernel: Annotated[str, typer.Option(help="As in `wilsonian fit`.")] = "matern52",
+    labels: Annotated[
+        int | None,
+        typer.Option(
+            help="Labelled rows to use [default: all, at most 1,000]; others lend inputs."
+        ),
+    ] = None,
+    to: Annotated[
+        str, typer.Option(help="Sample sizes, with commas [default: 2, 4, 8, 16 times the labels].")
+    ] = "",
+    ridge: Annotated[
+        float | None,
+        typer.Option(help="Added to the kernel matrix [default: the best for each n]."),
+    ] = None,
+    learn: Annotated[
+        bool, typer.Option(help="Learn the kernel's parameters from the pilot.")
+    ] = True,
+    include: Annotated[str, typer.Option(help="Columns to learn from, with commas.")] = "",
+    drop: Annotated[str, typer.Option(help="Columns to leave out, with commas.")] = "",
+    categorical: Annotated[
+        str, typer.Option(help="Columns whose values are categories, with commas.")
+    ] = "",
+    task: Annotated[
+        Task, typer.Option(help="auto classifies a text target and regresses a numeric one.")
+    ] = Task.auto,
+    seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
+    plot: Annotated[Path | None, typer.Option(help="Picture to write (PNG, PDF or SVG).")] = None,
+    csv: Annotated[Path | None, typer.Option(help="CSV file to write, all sizes.")] = None,
+    report: Annotated[Path | None, typer.Option(help="HTML page to write.")] = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Error at more labelled rows than there are, which ridge, and what one more doubling buys."""
+    from wilsonian.flow_figure import check_picture
+    from wilsonian.forecast_figure import write_forecast_figure
+    from wilsonian.forecast_runs import ForecastChoices, forecast_table
+    from wilsonian.forecast_text import forecast_csv, forecast_rows
+    from wilsonian.report_forecast import write_forecast_report
+
+    if seed < 0:
+        raise ValueError(f"--seed must not be negative, got {seed}.")
+    if plot is not None:
+        check_picture(plot)
+    for path in (plot, csv, report):
+        if path is not None:
+            check_writable(path)
+    choices = ForecastChoices(
+        table=table,
+        target=target,
+        include=_names(include),
+        exclude=_names(drop),
+        categorical=_names(categorical),
+        task=task.value,
+        kernel=kernel,
+        learn=learn,
+        labels=labels,
+        to=tuple(float(_number_or(text, "--to", ())) for text in _names(to)),
+        ridge=ridge,
+        seed=seed,
+    )
+    console = Console(quiet=quiet or as_json)
+    with console.progress() as progress:
+        run = forecast_table(choices, progress)
+    if plot is not None:
+        write_forecast_figure(run.forecast, plot)
+    if csv is not None:
+        atomic_write(csv, forecast_csv(run))
+    if report is not None:
+        write_forecast_report(run, report)
+    if as_json:
+        _echo_json(run.record())
+    console.table(*forecast_rows(run))
+    console.print("")
+    console.print(forecast_summary(run))
+    for path in (plot, csv, report):
+        if path is not None:
+            console.print(f"Written to {path}")
+
+
+@app.command()
 def info(model: ModelArgument, as_json: JsonOption = False) -> None:
     """What a model is, where it came from and how well it did."""
     from wilsonian.runs import load_run
@@ -310,6 +401,18 @@ def _fail(sentence: str, code: int) -> None:
     sys.exit(code)
 
 
+def _forecast_section(choices: Any, learn: Learn, progress: Any) -> str:
+    """The forecast of a fit's table and kernel, as HTML."""
+    from wilsonian.forecast_runs import ForecastChoices, forecast_table
+    from wilsonian.report_forecast import forecast_section
+
+    shared = ("table", "target", "include", "exclude", "categorical", "task", "kernel", "seed")
+    values = {name: getattr(choices, name) for name in shared}
+    return forecast_section(
+        forecast_table(ForecastChoices(**values, learn=learn is Learn.all), progress)
+    )
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
@@ -323,7 +426,8 @@ def _number_or(text: str, option: str, words: tuple[str, ...]) -> Any:
             return number(text)
         except ValueError:
             pass
-    raise ValueError(f"{option} must be {', '.join(words)} or a number, got {text!r}.")
+    allowed = ", ".join(words) + " or " if words else ""
+    raise ValueError(f"{option} must be {allowed}a number, got {text!r}.")
 
 
 def _short(record: Any) -> dict[str, Any]:

@@ -8,15 +8,20 @@ import io
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import rich.console
 import rich.progress
 import rich.table
 
+from wilsonian.forecast_text import RIDGE_NOTE, forecast_sentences
 from wilsonian.number_text import format_number, format_percent
 from wilsonian.records import FlowRecord, RunRecord
 from wilsonian.report_text import cutoff_sentence, headlines, learned_sentence, quality_sentence
+
+if TYPE_CHECKING:
+    from wilsonian.forecast_runs import ForecastRun
 
 SHOWN_AFTER = 2.0  # seconds
 STAGES = {
@@ -27,6 +32,9 @@ STAGES = {
     "integrating": "Integrating rows",
     "testing": "Testing on held-out rows",
     "predicting": "Predicting",
+    "decomposing the kernel": "Decomposing the kernel",
+    "measuring subsamples": "Measuring subsamples",
+    "fitting the target": "Fitting the target",
 }
 ROWS = {"reading", "sampling", "integrating", "testing", "predicting"}
 
@@ -106,6 +114,22 @@ def run_summary(record: RunRecord, details: bool = False) -> str:
             f"{record.columns:,} columns after encoding, seed {record.seed}",
             *record.notes,
         ]
+    return "\n".join(lines)
+
+
+def forecast_summary(run: ForecastRun) -> str:
+    """A forecast in a few lines of plain language, without its table."""
+    found = run.forecast
+    lines = [
+        f"{run.name}: {found.task} of {run.target}, a pilot of {found.labels:,} labels and "
+        f"{found.inputs:,} inputs",
+        "",
+        *forecast_sentences(run),
+        *(f"Careful: {doubt}" for doubt in found.doubts),
+        "",
+        f"Kernel: {run.kernel}",
+        RIDGE_NOTE,
+    ]
     return "\n".join(lines)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from wilsonian.files import atomic_write
@@ -10,16 +11,19 @@ from wilsonian.records import RunRecord
 from wilsonian.report_page import page
 
 
-def report_html(record: RunRecord) -> str:
-    """The run as one self-contained HTML page; equal records give equal pages."""
-    return page(record)
+def report_html(record: RunRecord, further: Iterable[str] = ()) -> str:
+    """The run as one self-contained HTML page; equal records give equal pages. `further` is the
+    HTML of sections to add, such as :func:`wilsonian.report_forecast.forecast_section`."""
+    return page(record, further)
 
 
-def write_report(record: RunRecord, path: str | os.PathLike[str]) -> Path:
+def write_report(
+    record: RunRecord, path: str | os.PathLike[str], further: Iterable[str] = ()
+) -> Path:
     """Write the page to `path`, whole or not at all, and return where it is.
 
     Raises FileError, with what to try, when the folder is missing or cannot be written to.
     """
     path = Path(path)
-    atomic_write(path, report_html(record))
+    atomic_write(path, report_html(record, further))
     return path

@@ -35,13 +35,18 @@ LISTED_VALUES = 8
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
 
-def page(record: RunRecord) -> str:
-    """The whole page."""
-    title = html.escape(f"{record.name}: {record.target}")
+def page(record: RunRecord, further: Iterable[str] = ()) -> str:
+    """The whole page; `further` sections stand behind those of the run."""
+    return document(f"{record.name}: {record.target}", _parts(record, further))
+
+
+def document(title: str, parts: Iterable[str]) -> str:
+    """A page of its own from a title, which is escaped, and the HTML of its parts."""
+    title = html.escape(title)
     files = resources.files("wilsonian")
     style = (files / "report.css").read_text(encoding="utf-8")
     script = (files / "report.js").read_text(encoding="utf-8")
-    body = "\n".join(part for part in _parts(record) if part)
+    body = "\n".join(part for part in parts if part)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -52,13 +57,14 @@ def page(record: RunRecord) -> str:
     )
 
 
-def _parts(record: RunRecord) -> Iterable[str]:
+def _parts(record: RunRecord, further: Iterable[str]) -> Iterable[str]:
     yield _header(record)
     yield _numbers(headlines(record))
-    yield _section("How good are the predictions?", quality_figures(record))
+    yield section("How good are the predictions?", quality_figures(record))
     theory = [*spectrum_figures(record), *flow_figures(record)]
-    yield _section("What was learned, and where is the cutoff?", theory)
+    yield section("What was learned, and where is the cutoff?", theory)
     yield _modes(record)
+    yield from further
     yield _details(record)
     yield _glossary()
 
@@ -91,11 +97,15 @@ def _numbers(numbers: list[Headline]) -> str:
     return f'<dl class="numbers">\n{cards}\n</dl>'
 
 
-def _section(title: str, drawings: list[Drawing]) -> str:
+def section(title: str, drawings: list[Drawing], before: str = "", after: str = "") -> str:
+    """Figures under a heading, with HTML before and after them; nothing without figures."""
     if not drawings:
         return ""
     figures = "\n".join(_figure(drawing) for drawing in drawings)
-    return f'<section>\n<h2>{title}</h2>\n<div class="figures">\n{figures}\n</div>\n</section>'
+    return (
+        f"<section>\n<h2>{title}</h2>\n{before}"
+        f'<div class="figures">\n{figures}\n</div>\n{after}</section>'
+    )
 
 
 def _figure(drawing: Drawing) -> str:
@@ -169,12 +179,13 @@ def _details(record: RunRecord) -> str:
     table = f"<h3>What was done to the table</h3>\n<ul>\n{notes}\n</ul>\n" if notes else ""
     return (
         "<section>\n<h2>How it was fitted</h2>\n"
-        f"{_table('Kernel and hyperparameters, as learned', rows, code=True)}\n"
-        f"{_table('The run', run)}\n{table}</section>"
+        f"{table_of('Kernel and hyperparameters, as learned', rows, code=True)}\n"
+        f"{table_of('The run', run)}\n{table}</section>"
     )
 
 
-def _table(title: str, rows: list[tuple[str, str]], code: bool = False) -> str:
+def table_of(title: str, rows: list[tuple[str, str]], code: bool = False) -> str:
+    """A titled table of names and values, escaped."""
     opening, closing = ("<code>", "</code>") if code else ("", "")
     lines = "\n".join(
         f'<tr><th scope="row">{html.escape(name)}</th>'

@@ -1,0 +1,292 @@
+"""The forecast against problems of known spectrum and noise, and its parts against twins."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from sklearn.kernel_ridge import KernelRidge
+
+from wilsonian import RBF, Linear
+from wilsonian.binned_spectrum import BinnedSpectrum
+from wilsonian.forecasting import forecast
+from wilsonian.learning_curves import LearningCurve
+from wilsonian.population_spectrum import population_spectrum
+from wilsonian.subsamples import is_wrong, measure_subsamples
+from wilsonian.target_law import _Posterior, fit_target_law
+
+MODES, NOISE = 300, 0.1
+EIGENVALUES = np.arange(1.0, MODES + 1) ** -1.5
+
+
+def draw(rows, random, eigenvalues=EIGENVALUES):
+    """Inputs whose linear kernel has these eigenvalues in the population."""
+    return random.standard_normal((rows, len(eigenvalues))) * np.sqrt(eigenvalues)
+
+
+@pytest.fixture(scope="module")
+def problem():
+    """Inputs, labels of a matched target with noise, and a function that measures a ridge."""
+    random = np.random.default_rng(0)
+    weights = random.choice([-1.0, 1.0], MODES)  # v_k^2 = lambda_k exactly
+
+    def labelled(rows):
+        X = draw(rows, random)
+        return X, X @ weights + np.sqrt(NOISE) * random.standard_normal(rows)
+
+    def truth(n, ridge, repeats=2):
+        errors = []
+        for _ in range(repeats):
+            X, y = labelled(n)
+            X_test, y_test = labelled(2000)
+            model = KernelRidge(alpha=ridge, kernel="linear").fit(X, y - y.mean())
+            errors.append(np.mean((model.predict(X_test) + y.mean() - y_test) ** 2))
+        return np.mean(errors)
+
+    return labelled, truth
+
+
+@pytest.fixture(scope="module")
+def found(problem):
+    labelled, _ = problem
+    X, y = labelled(400)
+    unlabelled, _ = labelled(500)
+    return X, y, unlabelled, forecast(X, y, Linear(), to=[400, 800, 3200], unlabelled=unlabelled)
+
+
+def test_the_population_spectrum_has_no_bias():
+    """Degrees of freedom of 250 points against the sums over the 2,000 modes they come from; the
+    eigenvalues of the matrix over their number are off by four times as much and more."""
+    eigenvalues = np.arange(1.0, 2001) ** -1.5
+    random = np.random.default_rng(1)
+    ours, plain = [], []
+    kappas = np.geomspace(8e-4, 1e-2, 5)  # down to where 250 points show the spectrum
+    exact = [np.sum((eigenvalues / (eigenvalues + k)) ** 2) for k in kappas]
+    for _ in range(4):
+        X = draw(250, random, eigenvalues)
+        values = np.linalg.eigvalsh(X @ X.T)[::-1]
+        found = population_spectrum(values)
+        spectrum = found.spectrum
+        np.testing.assert_allclose(spectrum.trace(), values.sum() / 250, rtol=1e-3)
+        learned = [spectrum.eigenvalues / (spectrum.eigenvalues + k) for k in kappas]
+        ours.append([share**2 @ spectrum.multiplicity for share in learned])
+        plain.append([np.sum((values / 250 / (values / 250 + k)) ** 2) for k in kappas])
+        assert 1.4 < found.tail_exponent < 1.75
+    # Four draws of 250 points: their degrees of freedom spread by 1 to 2 %.
+    np.testing.assert_allclose(np.mean(ours, axis=0), exact, rtol=0.02)
+    assert np.max(np.abs(np.mean(plain, axis=0) / exact - 1)) > 0.05
+
+
+def test_eigenvalues_at_their_ranks():
+    X = draw(400, np.random.default_rng(2))
+    found = population_spectrum(np.maximum(np.linalg.eigvalsh(X @ X.T)[::-1], 0.0))
+    ranks = np.array([3, 10, 30, 100])
+    # A mode's place among 160 bins, and sqrt(2 / 400) of sampling.
+    np.testing.assert_allclose(found.eigenvalue_at(ranks), ranks**-1.5, rtol=0.3)
+
+
+def test_too_few_modes_are_refused():
+    with pytest.raises(ValueError, match="has rank 3"):
+        population_spectrum(np.array([3.0, 2.0, 1.0, *np.zeros(50)]))
+
+
+def test_subsamples_and_left_out_rows_against_explicit_fits():
+    random = np.random.default_rng(3)
+    X, y = random.standard_normal((30, 3)), random.standard_normal((30, 2))
+    with jax.enable_x64(True):
+        gram = np.asarray(RBF(2.0)(X))
+    measured = measure_subsamples(gram, y, np.random.default_rng(0))
+    assert measured.n.tolist() == [8, 10, 13, 18, 24, 30]
+    ridge = measured.ridge[measured.best()[-1]]
+    for row in (0, 17):
+        kept = np.arange(30) != row
+        model = KernelRidge(alpha=ridge, kernel="precomputed").fit(
+            gram[np.ix_(kept, kept)], (y - y.mean(axis=0))[kept]
+        )
+        residual = (y - y.mean(axis=0))[row] - model.predict(gram[row, kept][None])[0]
+        np.testing.assert_allclose(measured.residuals[row], residual, rtol=1e-9)
+    # The first subsample of the first size, again.
+    order = np.random.default_rng(0).permutation(30)
+    errors = []
+    again = np.random.default_rng(0)
+    for _ in range(6):
+        order = again.permutation(30)
+        rows, others = order[:8], order[8:]
+        model = KernelRidge(alpha=measured.ridge[2], kernel="precomputed")
+        model.fit(gram[np.ix_(rows, rows)], y[rows] - y[rows].mean(axis=0))
+        scores = model.predict(gram[np.ix_(others, rows)]) + y[rows].mean(axis=0)
+        errors.append(np.mean((scores - y[others]) ** 2))
+    np.testing.assert_allclose(measured.error[0, 2], np.mean(errors), rtol=1e-9)
+
+
+def test_classes_are_read_by_sign_or_by_the_greatest_score():
+    assert is_wrong(np.array([[0.2], [-0.1]]), np.array([[1.0], [1.0]])).tolist() == [False, True]
+    scores = np.array([[0.1, 0.3, 0.2], [0.5, 0.1, 0.4]])
+    assert is_wrong(scores, np.eye(3)[[1, 2]]).tolist() == [False, True]
+
+
+@pytest.fixture(scope="module")
+def posterior(found):
+    X, y, unlabelled, _ = found
+    everything = np.vstack([X, unlabelled])
+    values, vectors = np.linalg.eigh(everything @ everything.T)
+    values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+    population = population_spectrum(values)
+    targets = (y - y.mean())[:, None]
+    measured = measure_subsamples(X @ X.T, targets, np.random.default_rng(0))
+    modes = np.sqrt(len(values)) * vectors[: len(X)]
+    return population, modes, targets, measured, _Posterior.of(population, modes, targets, measured)
+
+
+def test_the_posterior_has_the_gradient_of_its_differences(posterior):
+    *_, theory = posterior
+    random = np.random.default_rng(4)
+    place = theory.start() + 0.1 * random.standard_normal(len(theory.start()))
+    loss, slope = theory.loss_and_slope(place)
+    assert loss == pytest.approx(theory.loss(place))
+    steps = 1e-5 * np.eye(len(place))
+    numeric = [(theory.loss(place + s) - theory.loss(place - s)) / 2e-5 for s in steps]
+    np.testing.assert_allclose(slope, numeric, atol=1e-6 * np.max(np.abs(slope)))
+    assert np.min(np.linalg.eigvalsh(theory.information(place))) > 0
+
+
+def test_the_law_finds_power_and_noise(posterior):
+    """The mean of the draws against the truth; total power by itself is known to sqrt(2 / 400)."""
+    population, modes, targets, measured, _ = posterior
+    law = fit_target_law(population, modes, targets, measured, np.random.default_rng(0))
+    assert law.effective_draws > 30
+    power = law.power.sum(axis=1)
+    assert np.quantile(power, 0.02) < np.sum(EIGENVALUES) < np.quantile(power, 0.98)
+    assert np.quantile(law.noise, 0.02) < NOISE < np.quantile(law.noise, 0.98)
+
+
+def test_the_forecast_holds_at_eight_times_the_pilot(problem, found):
+    _, truth = problem
+    *_, result = found
+    table = result.table
+    for place, n in enumerate(table.n):
+        error = truth(int(n), table.ridge[place])
+        assert table.error.lower[place] < error < table.error.upper[place]
+        assert table.error.median[place] == pytest.approx(error, rel=0.25)
+    assert np.all(np.diff(table.error.median) < 0)
+    assert result.floor.lower < NOISE < result.floor.upper
+    # And the band says something: it does not reach the error of knowing nothing.
+    assert table.error.upper[-1] < 0.3 * result.variance
+
+
+def test_the_gain_is_that_of_the_table(found):
+    *_, result = found
+    table = result.table  # at 400 and 800
+    expected = 1 - table.error.median[1] / table.error.median[0]
+    assert table.gain.median[0] == pytest.approx(expected, abs=0.02)
+
+
+def test_the_ridge_is_the_best_in_expectation(found):
+    *_, result = found
+    n = result.table.n
+    best = result.theory.label_error(n, result.table.ridge)
+    for factor in (0.7, 1.4):
+        assert np.all(result.theory.label_error(n, factor * result.table.ridge) > best)
+
+
+def test_units_and_seeds(found):
+    """Errors scale as the target's square; a constant added to it changes nothing; equal seeds
+    give equal forecasts. At a ridge of the user's own."""
+    X, y, unlabelled = found[0][:100], found[1][:100], found[2][:100]
+    options = {"to": 640, "unlabelled": unlabelled, "ridge": 0.3, "random_state": 5}
+    first = forecast(X, y, Linear(), **options)
+    again = forecast(X, 10 * y - 3, Linear(), **options)
+    np.testing.assert_allclose(again.table.error.median, 100 * first.table.error.median, rtol=0.03)
+    # Not closer: rounding moves a few of the resampled draws.
+    assert first.table.ridge == [0.3]
+    assert forecast(X, y, Linear(), **options).table.error.upper == first.table.error.upper
+
+
+def test_draws_of_the_error_are_the_learning_curve(found):
+    """Independent sums: the median draw's error against LearningCurve for a law of one draw."""
+    *_, result = found
+    nodes = result.theory.nodes
+    curve = LearningCurve(
+        BinnedSpectrum(nodes.eigenvalues[:-1], nodes.multiplicity[:-1], nodes.target_power[:-1]),
+        noise=result.theory.noise,
+    )
+    error = curve.label_error(result.table.n, result.table.ridge)
+    # The mean law's error lies near the median of the draws, by far less than the band.
+    np.testing.assert_allclose(result.table.error.median, error, rtol=0.1)
+
+
+def test_noise_is_doubted():
+    random = np.random.default_rng(6)
+    X, y = draw(120, random), random.standard_normal(120)
+    result = forecast(X, y, Linear(), to=[240])
+    assert any("next to nothing" in doubt for doubt in result.doubts)
+    assert result.table.error.lower[0] < 1.0 < result.table.error.upper[0]
+    small = forecast(X[:40], y[:40], Linear(), to=[4000])
+    assert any("pilot is small" in doubt for doubt in small.doubts)
+    assert any("100 times the pilot" in doubt for doubt in small.doubts)
+
+
+def test_a_clean_problem_is_not_doubted(found):
+    *_, result = found
+    assert result.doubts == ()
+
+
+def test_classes_have_an_error_rate():
+    random = np.random.default_rng(7)
+    X = draw(150, random)
+    labels = np.where(X[:, 0] + 0.3 * X[:, 1] > 0, "yes", "no")
+    result = forecast(X, labels, Linear(), to=[150, 600])
+    rate = result.table.error_rate
+    assert result.task == "classification"
+    measured = result.measured.least_wrong()
+    assert rate.lower[0] <= measured[-1] <= rate.upper[0]
+    assert rate.median[1] <= rate.median[0] < 0.5
+    assert np.all(rate.lower <= rate.median)
+    assert np.all(rate.median <= rate.upper)
+
+
+def test_plots(found):
+    from matplotlib.figure import Figure
+
+    *_, result = found
+    for scale in ("log", "linear"):
+        ax = result.plot(Figure().add_subplot(), scale=scale)
+        assert ax.get_xlabel() == "labelled rows"
+    with pytest.raises(ValueError, match="no error rate"):
+        result.plot(Figure().add_subplot(), quantity="error_rate")
+
+
+X_SMALL, Y_SMALL = np.random.default_rng(8).standard_normal((2, 60, 4))
+GOOD = {"X": X_SMALL, "y": Y_SMALL[:, 0], "to": [100]}
+BAD = {
+    "three points": ({"X": X_SMALL[:3], "y": Y_SMALL[:3, 0]}, "3 labels; a forecast needs"),
+    "constant": ({"y": np.ones(60)}, "target is constant over the 60 labels"),
+    "one class": ({"y": np.array(["a"] * 60)}, "one class only"),
+    "every row a class": ({"y": np.arange(60).astype(str)}, "60 classes in 60 labels"),
+    "smaller than the pilot": ({"to": [30]}, "asks for 30 samples and the pilot has 60"),
+    "absurd size": ({"to": [1e12]}, "at most 1,000,000,000, got 1e"),
+    "NaN size": ({"to": [np.nan]}, "got nan"),
+    "no size": ({"to": []}, "got shape"),
+    "lengths": ({"y": Y_SMALL[:50, 0]}, "60 rows and `y` 50"),
+    "NaN target": ({"y": np.full(60, np.nan)}, "pass rows without a label as `unlabelled`"),
+    "NaN input": ({"X": np.full((60, 4), np.nan)}, "`X` holds NaN"),
+    "flat input": ({"X": X_SMALL[:, 0]}, r"must have shape \(points, columns\)"),
+    "columns": ({"unlabelled": X_SMALL[:, :2]}, "`unlabelled` has 2 columns and `X` 4"),
+    "task": ({"task": "guess"}, "auto, regression or classification"),
+    "ridge": ({"ridge": -1.0}, "`ridge` must be at least zero"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_gets_one_sentence(name):
+    change, sentence = BAD[name]
+    with pytest.raises(ValueError, match=sentence):
+        forecast(**(GOOD | {"kernel": RBF(2.0)} | change))
+
+
+def test_the_record_is_frozen(found):
+    *_, result = found
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        result.labels = 3
