@@ -24,6 +24,22 @@ from wilsonian.networks.cosine_network import (
     FreeField,
     GaussianMomenta,
 )
+from wilsonian.networks.criticality import (
+    Criticality,
+    DepthFlow,
+    criticality,
+    depth_flow,
+    edge_of_chaos,
+)
+from wilsonian.networks.dynamics import (
+    GradientFlow,
+    Posterior,
+    Prediction,
+    gradient_flow,
+    posterior,
+)
+from wilsonian.networks.empirical import empirical_nngp, empirical_ntk, empirical_ntk_costs
+from wilsonian.networks.gram_store import StoredGram, store_gram
 from wilsonian.networks.kernel import NetworkKernel, nngp, nngp_and_ntk, ntk
 from wilsonian.networks.layers import AbstractLayer, Dense, Serial, serial
 from wilsonian.networks.more_activations import (
@@ -37,6 +53,7 @@ from wilsonian.networks.more_activations import (
     Sine,
 )
 from wilsonian.networks.normalization import Dropout, LayerNorm
+from wilsonian.networks.phase_plots import plot_depth_flow, plot_phase_diagram
 from wilsonian.networks.pooling import AvgPool, Flatten, GlobalAvgPool, SumPool
 from wilsonian.networks.quadrature import GaussHermite, HermiteExpansion
 from wilsonian.networks.signals import ArchitectureError
@@ -52,7 +69,9 @@ __all__ = [
     "Conv",
     "Cosine",
     "CosineFeatures",
+    "Criticality",
     "Dense",
+    "DepthFlow",
     "Dropout",
     "Erf",
     "Exponential",
@@ -63,6 +82,7 @@ __all__ = [
     "Gelu",
     "GlobalAvgPool",
     "GlobalSelfAttention",
+    "GradientFlow",
     "Hermite",
     "HermiteExpansion",
     "Identity",
@@ -73,20 +93,34 @@ __all__ = [
     "Parallel",
     "Polynomial",
     "PositionEmbedding",
+    "Posterior",
+    "Prediction",
     "Relu",
     "Serial",
     "Sign",
     "Sine",
     "Step",
+    "StoredGram",
     "SumPool",
+    "criticality",
+    "depth_flow",
+    "edge_of_chaos",
+    "empirical_nngp",
+    "empirical_ntk",
+    "empirical_ntk_costs",
     "from_neural_tangents",
+    "gradient_flow",
     "image_embedding",
     "nngp",
     "nngp_and_ntk",
     "ntk",
     "parallel",
+    "plot_depth_flow",
+    "plot_phase_diagram",
+    "posterior",
     "read_architecture",
     "residual",
     "serial",
+    "store_gram",
     "write_architecture",
 ]

@@ -261,12 +261,12 @@ def _stacked(array: Array, blocks: int, side: int) -> Array:
 
 def _mirrored(blocks: Array, rows: int, side: int) -> Array:
     """A symmetric matrix from its blocks on and above the diagonal, row by row."""
-    place = np.zeros((rows, rows), int)
-    upper = np.triu_indices(rows)
-    place[upper] = np.arange(len(upper[0]))
-    place = np.maximum(place, place.T)
 
-    def piece(i, j):
-        return blocks[place[i, j]] if i <= j else blocks[place[i, j]].T
+    def put(whole, part):
+        i, j, block = part
+        whole = jax.lax.dynamic_update_slice(whole, block.T, (j * side, i * side))
+        return jax.lax.dynamic_update_slice(whole, block, (i * side, j * side)), None
 
-    return jnp.block([[piece(i, j) for j in range(rows)] for i in range(rows)])
+    first, second = map(jnp.asarray, np.triu_indices(rows))
+    empty = jnp.zeros((rows * side, rows * side), blocks.dtype)
+    return jax.lax.scan(put, empty, (first, second, blocks))[0]
