@@ -24,6 +24,7 @@ from wilsonian.flow import (
 )
 from wilsonian.forecasting import forecast
 from wilsonian.free_probability import renormalized_ridge
+from wilsonian.gram_store import store_gram
 from wilsonian.input_dependent import (
     ReweightedTheory,
     RidgeField,
@@ -139,4 +140,5 @@ __all__ = [
     "save_model",
     "self_consistent_ridge",
     "simulate",
+    "store_gram",
 ]

@@ -275,12 +275,12 @@ def _sample(
     progress: Progress,
 ) -> tuple[np.ndarray, float]:
     """Parameters resampled by their weights, and how many independent draws they are worth."""
-    laplace = np.linalg.inv(posterior.information(centre))
+    laplace = _definite_inverse(posterior.information(centre))
     covariance, size = laplace, len(centre)
     proposals: list[tuple[np.ndarray, np.ndarray]] = []
     drawn, losses = np.zeros((0, size)), np.zeros(0)
     for turn in range(rounds):
-        lower = np.linalg.cholesky(covariance + 1e-9 * np.eye(size))
+        lower = _root(covariance)
         proposals.append((centre, lower))
         scale = np.sqrt(PROPOSAL_FREEDOM / random.chisquare(PROPOSAL_FREEDOM, (draws, 1)))
         new = centre + scale * random.standard_normal((draws, size)) @ lower.T
@@ -301,6 +301,21 @@ def _sample(
         covariance = 0.8 * (flat[:, None] * away).T @ away + 0.2 * laplace
     chosen = random.choice(len(drawn), draws, p=weights)
     return drawn[chosen], float(1 / np.sum(weights**2))
+
+
+def _definite_inverse(matrix: np.ndarray) -> np.ndarray:
+    """Inverse of a positive definite matrix whose least eigenvalues may be rounding."""
+    values, vectors = scipy.linalg.eigh(matrix)
+    floor = np.finfo(float).eps * len(values) * values[-1]
+    return (vectors / np.maximum(values, floor)) @ vectors.T
+
+
+def _root(covariance: np.ndarray) -> np.ndarray:
+    """Lower factor of a covariance that rounding may have left indefinite."""
+    values, vectors = scipy.linalg.eigh(covariance)
+    values = np.maximum(values, max(1e-9, 1e-12 * values[-1]))
+    lower = np.linalg.qr((vectors * np.sqrt(values)).T, mode="r").T
+    return lower * np.where(np.diagonal(lower) < 0, -1.0, 1.0)
 
 
 def _log_student(points: np.ndarray, centre: np.ndarray, lower: np.ndarray) -> np.ndarray:

@@ -39,7 +39,6 @@ from wilsonian.networks.dynamics import (
     posterior,
 )
 from wilsonian.networks.empirical import empirical_nngp, empirical_ntk, empirical_ntk_costs
-from wilsonian.networks.gram_store import StoredGram, store_gram
 from wilsonian.networks.kernel import NetworkKernel, nngp, nngp_and_ntk, ntk
 from wilsonian.networks.layers import AbstractLayer, Dense, Serial, serial
 from wilsonian.networks.more_activations import (
@@ -100,7 +99,6 @@ __all__ = [
     "Sign",
     "Sine",
     "Step",
-    "StoredGram",
     "SumPool",
     "criticality",
     "depth_flow",
@@ -121,6 +119,5 @@ __all__ = [
     "read_architecture",
     "residual",
     "serial",
-    "store_gram",
     "write_architecture",
 ]
