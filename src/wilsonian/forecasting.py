@@ -17,6 +17,7 @@ from wilsonian.learning import Sample, learn
 from wilsonian.learning_curves import LearningCurve
 from wilsonian.population_spectrum import PopulationSpectrum, population_spectrum
 from wilsonian.spectrum import check_finite_gram, check_semidefinite
+from wilsonian.streaming import with_precision
 from wilsonian.subsamples import MeasuredErrors, measure_subsamples
 from wilsonian.target_law import TargetLaw, fit_target_law
 
@@ -347,7 +348,7 @@ def _learned(
         max_iterations=100,
         random=random,
     )
-    return found.kernel
+    return with_precision(found.kernel, float)
 
 
 def _decomposed(
