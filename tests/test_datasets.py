@@ -73,7 +73,7 @@ def test_the_check_of_standardization_can_fail():
         (StudentT(3.0), scipy.stats.t(3, scale=(1 / 3) ** 0.5)),
         (StudentT(5.0), scipy.stats.t(5, scale=(3 / 5) ** 0.5)),
     ],
-    ids=repr,
+    ids=["normal", "Laplace", "t3", "t5"],
 )
 def test_independent_laws_are_those_of_scipy(law, twin):
     assert scipy.stats.kstest(draw(law, points=20_000, modes=2)[:, 1], twin.cdf).pvalue > 0.01
