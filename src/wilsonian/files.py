@@ -56,6 +56,13 @@ def _explained(path: Path, folder: Path, error: OSError) -> FileError:
     return refusal(path, error.strerror or str(error), "choose another folder")
 
 
+def _is_working_folder(status: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(status, os.stat("."))
+    except OSError:  # removed, or not ours to look at: then nobody can be working there through us
+        return False
+
+
 def _place(path: Path, *, folder: bool = False) -> tuple[Path, int | None]:
     """Where `path` leads, and the permissions of what is there, which must be replaceable."""
     target = path
@@ -72,7 +79,7 @@ def _place(path: Path, *, folder: bool = False) -> tuple[Path, int | None]:
         raise refusal(path, *_EXPLANATIONS[errno.EISDIR])
     if folder and not stat.S_ISDIR(status.st_mode):
         raise refusal(path, "a file has that name", "choose another name, or move the file away")
-    if folder and os.path.samefile(target, "."):
+    if folder and _is_working_folder(status):
         raise refusal(path, "you are working in that folder", "choose a name inside it")
     if not folder and not stat.S_ISREG(status.st_mode):
         # A rename would turn /dev/null into a file.
