@@ -43,7 +43,8 @@ def main() -> None:
     parser.add_argument("--modes", type=int, nargs="+", default=[30, 60, 125, 250, 500])
     arguments = parser.parse_args()
     data = load(arguments.set, arguments.data)
-    gp = ReducedGPRegressor(Matern52(), rank=arguments.rank, random_state=0)
+    # Landmarks that move let the learned noise shrink to nothing, and truncation look absurd.
+    gp = ReducedGPRegressor(Matern52(), rank=arguments.rank, move_landmarks=False, random_state=0)
     gp.fit(data.X, data.y)
     print(f"{arguments.set}: {len(data.X):,} rows, rank {gp.rank_}, test NLPD in nats")
     print("modes  renormalized  truncated  difference  truncated, noise fitted anew")
