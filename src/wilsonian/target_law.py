@@ -314,8 +314,8 @@ def _root(covariance: np.ndarray) -> np.ndarray:
     """Lower factor of a covariance that rounding may have left indefinite."""
     values, vectors = scipy.linalg.eigh(covariance)
     values = np.maximum(values, max(1e-9, 1e-12 * values[-1]))
-    lower = np.linalg.qr((vectors * np.sqrt(values)).T, mode="r").T
-    return lower * np.where(np.diagonal(lower) < 0, -1.0, 1.0)
+    (upper,) = scipy.linalg.qr((vectors * np.sqrt(values)).T, mode="r")
+    return upper.T * np.where(np.diagonal(upper) < 0, -1.0, 1.0)
 
 
 def _log_student(points: np.ndarray, centre: np.ndarray, lower: np.ndarray) -> np.ndarray:
