@@ -93,7 +93,7 @@ def forecast_table(
     started = time.monotonic()
     kernel = choices.kernel
     if not isinstance(kernel, Kernel):
-        kernel = parse_kernel(kernel)
+        kernel = parse_kernel(kernel, files=True)
     if choices.labels is not None and choices.labels < LEAST_LABELS:
         raise ValueError(
             f"--labels must be at least {LEAST_LABELS}, got {choices.labels}; a forecast says "

@@ -259,7 +259,7 @@ class ReducedProcess:
         return self._features(X) @ (self.modes.rotation / np.sqrt(self.modes.eigenvalues))
 
     def means_along_flow(self, X: np.ndarray) -> Iterator[np.ndarray]:
-        """For each output, the posterior means (rows, cutoffs) of the theories of :meth:`flow`, in
+        """For each output, the posterior means (rows, cutoffs) of the theories of :attr:`flow`, in
         the target's units."""
         modes, summary = self.modes, self.flow
         basis = self.basis(X)
