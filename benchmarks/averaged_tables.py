@@ -19,9 +19,14 @@ import jax
 import numpy as np
 
 from wilsonian import AveragedTheory
-from wilsonian.averaged_theories import RidgeFlow, TheoryComparison, compare_theories, ridge_flow
-from wilsonian.deterministic_equivalent import DeterministicEquivalent
 from wilsonian.learning_curves import LearningCurve
+from wilsonian.learning_curves.averaged_theories import (
+    RidgeFlow,
+    TheoryComparison,
+    compare_theories,
+    ridge_flow,
+)
+from wilsonian.learning_curves.deterministic_equivalent import DeterministicEquivalent
 from wilsonian.simulate import Estimate, Simulation, simulate
 
 POINTS, MODES, DRAWS = 200, 2000, 200  # of table 2

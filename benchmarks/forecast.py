@@ -26,7 +26,7 @@ import scipy.optimize
 from datasets import load
 
 from wilsonian import RBF, ArcCosine, Matern52
-from wilsonian.forecasting import forecast
+from wilsonian.forecasts import forecast
 from wilsonian.kernels import Kernel
 
 DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

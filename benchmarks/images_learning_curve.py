@@ -158,7 +158,14 @@ def draw_figure(rows: list[tuple], paper: list[tuple], pools: dict[str, int], pa
     """Images left and middle, the paper's experiment right."""
     from matplotlib.figure import Figure
 
-    from wilsonian.plot_axes import ELIMINATED, KEPT, MEASURED, REFERENCE, add_legend, tidy_log_axis
+    from wilsonian.plots.axes import (
+        ELIMINATED,
+        KEPT,
+        MEASURED,
+        REFERENCE,
+        add_legend,
+        tidy_log_axis,
+    )
 
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     axes = figure.subplots(1, 3)

@@ -41,9 +41,13 @@ from wilsonian.datasets import (
     matched_target,
     power_law,
 )
-from wilsonian.feature_diagnostics import diagnose_features
-from wilsonian.loss_flow import renormalized_loss
-from wilsonian.self_consistent import FeatureMoments, error_field, self_consistent_ridge
+from wilsonian.non_gaussian.diagnostics import diagnose_features
+from wilsonian.non_gaussian.loss_flow import renormalized_loss
+from wilsonian.non_gaussian.self_consistent import (
+    FeatureMoments,
+    error_field,
+    self_consistent_ridge,
+)
 
 DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 ALPHA, RIDGE, MODES, KEPT = 0.5, 0.001, 2000, 50

@@ -5,8 +5,12 @@ import jax.numpy as jnp
 
 from wilsonian import AveragedTheory, PointTheory, Spectrum, UniformRidge
 from wilsonian.datasets import Laplace, VarianceCorrelated, matched_target, power_law
-from wilsonian.feature_diagnostics import diagnose_features
-from wilsonian.self_consistent import FeatureMoments, error_field, self_consistent_ridge
+from wilsonian.non_gaussian.diagnostics import diagnose_features
+from wilsonian.non_gaussian.self_consistent import (
+    FeatureMoments,
+    error_field,
+    self_consistent_ridge,
+)
 
 MODES, KEPT, POINTS, RIDGE, DRAWS = 500, 20, 200, 0.01, 60
 eigenvalues = power_law(MODES, 0.5)

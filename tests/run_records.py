@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from wilsonian.records import FlowRecord, PredictionRecord, RunRecord, SpectrumRecord
-from wilsonian.report import report_html
+from wilsonian.reports import report_html
 
 
 def make_spectrum(modes: int = 60, kept: int = 20, tail: float = 0.01) -> SpectrumRecord:

@@ -12,7 +12,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from wilsonian import AveragedTheory, LearnabilityCutoff, coarse_grain, effective_ridge
-from wilsonian.averaged_theories import compare_theories, ridge_flow
+from wilsonian.learning_curves.averaged_theories import compare_theories, ridge_flow
 from wilsonian.simulate import simulate
 
 

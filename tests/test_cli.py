@@ -15,8 +15,8 @@ import pyarrow.parquet
 import pytest
 
 from wilsonian import cli, load_model
-from wilsonian.checkpoints import checkpoint_folder
-from wilsonian.runs import Choices, fit_table, load_run
+from wilsonian.runs.fit import Choices, fit_table, load_run
+from wilsonian.storage.checkpoints import checkpoint_folder
 from wilsonian.tables import open_table
 
 FAST = ["--learn", "none", "--kernel", "matern52:length_scale=3", "--noise", "0.1"]

@@ -8,14 +8,14 @@ import scipy.stats
 
 from wilsonian import RankCutoff, SmoothCutoff, Spectrum, coarse_grain, flow
 from wilsonian.datasets import Gaussian, Laplace, Sign, StudentT, VarianceCorrelated, power_law
-from wilsonian.feature_cumulants import (
+from wilsonian.non_gaussian.cumulants import (
     conditional_expectation,
     conditional_moments,
     hermite_basis,
     joint_cumulant,
 )
-from wilsonian.feature_diagnostics import diagnose_features, error_shift
-from wilsonian.input_dependent import (
+from wilsonian.non_gaussian.diagnostics import diagnose_features, error_shift
+from wilsonian.non_gaussian.input_dependent import (
     ReweightedTheory,
     RidgeField,
     conditional_ridge,

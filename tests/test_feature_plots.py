@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from wilsonian.feature_plots import (
+from wilsonian.non_gaussian.plots import (
     plot_conditional_ridge,
     plot_feature,
     plot_feature_pair,

@@ -16,8 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from wilsonian import files
-from wilsonian.files import FileError, atomic_folder, atomic_path, atomic_write, check_writable
+from wilsonian.storage import files
+from wilsonian.storage.files import (
+    FileError,
+    atomic_folder,
+    atomic_path,
+    atomic_write,
+    check_writable,
+)
 
 CONTENT = {"file": b"new" * 5000}
 

@@ -13,7 +13,7 @@ import pyarrow.csv
 import pytest
 
 from wilsonian import cli
-from wilsonian.forecast_runs import ForecastChoices, forecast_table
+from wilsonian.runs.forecast import ForecastChoices, forecast_table
 
 FIXED = ["--kernel", "matern52:length_scale=5", "--no-learn"]
 

@@ -10,12 +10,12 @@ import pytest
 from sklearn.kernel_ridge import KernelRidge
 
 from wilsonian import RBF, Linear
-from wilsonian.binned_spectrum import BinnedSpectrum
-from wilsonian.forecasting import forecast
+from wilsonian.forecasts import forecast
+from wilsonian.forecasts.population_spectrum import population_spectrum
+from wilsonian.forecasts.subsamples import is_wrong, measure_subsamples
+from wilsonian.forecasts.target_law import _Posterior, fit_target_law
 from wilsonian.learning_curves import LearningCurve
-from wilsonian.population_spectrum import population_spectrum
-from wilsonian.subsamples import is_wrong, measure_subsamples
-from wilsonian.target_law import _Posterior, fit_target_law
+from wilsonian.learning_curves.binned_spectrum import BinnedSpectrum
 
 MODES, NOISE = 300, 0.1
 EIGENVALUES = np.arange(1.0, MODES + 1) ** -1.5

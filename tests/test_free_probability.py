@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wilsonian import effective_ridge
-from wilsonian.free_convolution import moments, spectral_density
 from wilsonian.free_probability import (
     Deterministic,
     Identity,
@@ -21,6 +20,7 @@ from wilsonian.free_probability import (
     WhiteWishart,
     renormalized_ridge,
 )
+from wilsonian.free_probability.convolution import moments, spectral_density
 
 SPECTRUM = np.arange(1.0, 41) ** -1.3
 # One of each kind; the projection keeps more than t runs over below.

@@ -25,7 +25,8 @@ from wilsonian import (
     RationalQuadratic,
     Rescaled,
 )
-from wilsonian.kernel_text import (
+from wilsonian.kernels import Product, Scaled, Sum
+from wilsonian.kernels.text import (
     DEEPEST,
     LONGEST,
     MOST_PARTS,
@@ -34,7 +35,6 @@ from wilsonian.kernel_text import (
     format_kernel,
     parse_kernel,
 )
-from wilsonian.kernels import Product, Scaled, Sum
 
 
 def same(left, right):

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from wilsonian import learning_curve_plots as plots
-from wilsonian.learning_curves import LearningCurve
+from wilsonian.learning_curves import LearningCurve, plots
 from wilsonian.simulate import Estimate
 
 EIGENVALUES = np.arange(1.0, 61) ** -1.5

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from wilsonian import ArcCosine, ErfNetwork, ReducedGPRegressor, load_model, save_model
 from wilsonian import networks as nn
 from wilsonian.cli import app
-from wilsonian.kernel_text import KernelTextError, describe_kernel, format_kernel, parse_kernel
+from wilsonian.kernels.text import KernelTextError, describe_kernel, format_kernel, parse_kernel
 from wilsonian.networks import kernel as kernel_module
 
 

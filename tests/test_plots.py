@@ -25,16 +25,16 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix as reference_confusion_matrix
 
 from wilsonian import plots
-from wilsonian.calibration import (
+from wilsonian.number_text import format_count, format_number, format_percent
+from wilsonian.plots.axes import sample_rows, spread, spread_evenly
+from wilsonian.records import PredictionRecord
+from wilsonian.runs.calibration import (
     class_indices,
     confusion_matrix,
     interval_coverage,
     reliability_bins,
     wilson_interval,
 )
-from wilsonian.number_text import format_count, format_number, format_percent
-from wilsonian.plot_axes import sample_rows, spread, spread_evenly
-from wilsonian.records import PredictionRecord
 
 FIGURES = {
     "spectrum": lambda ax, run: plots.plot_spectrum(ax, run.spectrum),
@@ -74,7 +74,7 @@ import sys
 from matplotlib import rcParams
 before = rcParams.copy()  # dict() would resolve the backend, which imports pyplot
 from test_plots import FIGURES, RUNS, empty_axes
-from wilsonian.report import report_html
+from wilsonian.reports import report_html
 for draw in FIGURES.values():
     draw(empty_axes(), RUNS["regression"])
 report_html(RUNS["classification"])

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from wilsonian import AveragedTheory, SharpCutoff, coarse_grain
-from wilsonian.random_feature_models import (
+from wilsonian.random_features import Population
+from wilsonian.random_features.models import (
     AnisotropicRandomFeatures,
     DeepRandomFeatures,
     LinearRandomFeatures,
@@ -27,10 +28,9 @@ from wilsonian.random_feature_models import (
     ProjectedRandomFeatures,
     activation_coefficients,
 )
-from wilsonian.random_feature_plots import plot_error_parts, plot_phase_diagram
-from wilsonian.random_feature_simulation import random_feature_simulation
-from wilsonian.random_features import Population
-from wilsonian.scaling_regimes import REGIMES, scaling_exponent, scaling_regimes
+from wilsonian.random_features.plots import plot_error_parts, plot_phase_diagram
+from wilsonian.random_features.scaling_regimes import REGIMES, scaling_exponent, scaling_regimes
+from wilsonian.random_features.simulation import random_feature_simulation
 
 
 def load_benchmark():

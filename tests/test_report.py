@@ -14,10 +14,10 @@ import pytest
 from run_records import HOSTILE, RUNS, make_classification, make_regression, page_of
 
 from wilsonian.plots import DRAWN_ROWS
-from wilsonian.report import report_html, write_report
-from wilsonian.report_page import describe_value, flatten
-from wilsonian.report_svg import Drawing, render
-from wilsonian.report_text import headlines
+from wilsonian.reports import report_html, write_report
+from wilsonian.reports.page import describe_value, flatten
+from wilsonian.reports.svg import Drawing, render
+from wilsonian.reports.text import headlines
 
 
 class Outline(HTMLParser):

@@ -15,7 +15,11 @@ from wilsonian.datasets import (
     matched_target,
     power_law,
 )
-from wilsonian.self_consistent import FeatureMoments, error_field, self_consistent_ridge
+from wilsonian.non_gaussian.self_consistent import (
+    FeatureMoments,
+    error_field,
+    self_consistent_ridge,
+)
 
 # One set of shapes for all: `_solve_ridge` and `_solve_error` compile once per shape.
 MODES, KEPT, POINTS, RIDGE = 400, 12, 150, 0.01

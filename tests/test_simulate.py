@@ -9,9 +9,9 @@ from sklearn.kernel_ridge import KernelRidge
 from threadpoolctl import threadpool_limits
 
 from wilsonian import Matern52
-from wilsonian.cross_validation import gcv
 from wilsonian.datasets import Sign, VarianceCorrelated, regression_problem
 from wilsonian.learning_curves import LearningCurve
+from wilsonian.learning_curves.cross_validation import gcv
 from wilsonian.simulate import Estimate, simulate
 
 POINTS = 100

@@ -2,17 +2,7 @@
 
 __version__ = "0.1.0"  # ahead of the imports: model files carry it
 
-from wilsonian.averaged_theories import compare_theories, ridge_flow
-from wilsonian.binned_spectrum import BinnedSpectrum
 from wilsonian.classifier import ReducedGPClassifier
-from wilsonian.cross_validation import gcv
-from wilsonian.deterministic_equivalent import SelfConsistentCutoff
-from wilsonian.feature_cumulants import (
-    conditional_expectation,
-    conditional_moments,
-    joint_cumulant,
-)
-from wilsonian.feature_diagnostics import diagnose_features, error_shift
 from wilsonian.flow import (
     LearnabilityCutoff,
     RankCutoff,
@@ -22,15 +12,8 @@ from wilsonian.flow import (
     flow,
     learnability,
 )
-from wilsonian.forecasting import forecast
+from wilsonian.forecasts import forecast
 from wilsonian.free_probability import renormalized_ridge
-from wilsonian.gram_store import store_gram
-from wilsonian.input_dependent import (
-    ReweightedTheory,
-    RidgeField,
-    conditional_ridge,
-    effective_target,
-)
 from wilsonian.kernels import (
     RBF,
     Constant,
@@ -44,18 +27,40 @@ from wilsonian.kernels import (
     RationalQuadratic,
     Rescaled,
 )
+from wilsonian.kernels.fully_connected import ArcCosine, ErfNetwork
 from wilsonian.learning_curves import LearningCurve
-from wilsonian.loss_flow import renormalized_loss
-from wilsonian.network_kernels import ArcCosine, ErfNetwork
-from wilsonian.random_feature_models import (
+from wilsonian.learning_curves.averaged_theories import compare_theories, ridge_flow
+from wilsonian.learning_curves.binned_spectrum import BinnedSpectrum
+from wilsonian.learning_curves.cross_validation import gcv
+from wilsonian.learning_curves.deterministic_equivalent import SelfConsistentCutoff
+from wilsonian.learning_curves.scaling_law import ScalingLaw
+from wilsonian.non_gaussian.cumulants import (
+    conditional_expectation,
+    conditional_moments,
+    joint_cumulant,
+)
+from wilsonian.non_gaussian.diagnostics import diagnose_features, error_shift
+from wilsonian.non_gaussian.input_dependent import (
+    ReweightedTheory,
+    RidgeField,
+    conditional_ridge,
+    effective_target,
+)
+from wilsonian.non_gaussian.loss_flow import renormalized_loss
+from wilsonian.non_gaussian.self_consistent import (
+    FeatureMoments,
+    error_field,
+    self_consistent_ridge,
+)
+from wilsonian.random_features import Population
+from wilsonian.random_features.models import (
     AnisotropicRandomFeatures,
     DeepRandomFeatures,
     LinearRandomFeatures,
     NonlinearRandomFeatures,
     ProjectedRandomFeatures,
 )
-from wilsonian.random_feature_simulation import random_feature_simulation
-from wilsonian.random_features import Population
+from wilsonian.random_features.simulation import random_feature_simulation
 from wilsonian.regressor import ReducedGPRegressor
 from wilsonian.ridges import (
     BareRidge,
@@ -65,11 +70,10 @@ from wilsonian.ridges import (
     UniformRidge,
     effective_ridge,
 )
-from wilsonian.saving import load_model, save_model
-from wilsonian.scaling_law import ScalingLaw
-from wilsonian.self_consistent import FeatureMoments, error_field, self_consistent_ridge
 from wilsonian.simulate import simulate
 from wilsonian.spectrum import Eigenfunctions, Spectrum, as_population, dense_spectrum
+from wilsonian.storage.gram_store import store_gram
+from wilsonian.storage.saving import load_model, save_model
 from wilsonian.wilson import AveragedTheory, ModeTheory, PointTheory
 
 __all__ = [

@@ -10,8 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from wilsonian.binned_spectrum import check_eigenvalues
-from wilsonian.cross_validation import from_eigenvalues, resolved
 from wilsonian.datasets import (
     AbstractFeatureLaw,
     Gaussian,
@@ -19,6 +17,8 @@ from wilsonian.datasets import (
     matched_target,
     regression_problem,
 )
+from wilsonian.learning_curves.binned_spectrum import check_eigenvalues
+from wilsonian.learning_curves.cross_validation import from_eigenvalues, resolved
 
 
 class Estimate(eqx.Module):

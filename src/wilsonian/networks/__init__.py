@@ -1,6 +1,6 @@
 """Infinite networks: an architecture's NNGP and NTK kernels, and the finite network itself."""
 
-from wilsonian.interoperability import from_neural_tangents
+from wilsonian.kernels.interoperability import from_neural_tangents
 from wilsonian.networks.activations import (
     Abs,
     AbstractActivation,

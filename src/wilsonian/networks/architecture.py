@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 
-from wilsonian.files import atomic_write
 from wilsonian.networks import activations, attention, convolution, more_activations, pooling
 from wilsonian.networks.branches import Parallel, residual
 from wilsonian.networks.cosine_network import (
@@ -36,7 +35,8 @@ from wilsonian.networks.cosine_network import (
 from wilsonian.networks.layers import AbstractLayer, Dense, Serial
 from wilsonian.networks.normalization import Dropout, LayerNorm
 from wilsonian.networks.signals import ArchitectureError
-from wilsonian.strict_json import parse_json
+from wilsonian.storage.files import atomic_write
+from wilsonian.storage.strict_json import parse_json
 
 LARGEST = 2**20  # bytes of a file
 MOST_LAYERS = 1000

@@ -16,7 +16,7 @@ from wilsonian.networks.criticality import (
     variance_map,
 )
 from wilsonian.number_text import format_number
-from wilsonian.plot_axes import ELIMINATED, FAINT, KEPT, REFERENCE, add_legend, format_ticks
+from wilsonian.plots.axes import ELIMINATED, FAINT, KEPT, REFERENCE, add_legend, format_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

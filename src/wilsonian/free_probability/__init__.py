@@ -1,0 +1,41 @@
+"""Free probability: spectra of large random matrices, their products and sums, and ridges."""
+
+from wilsonian.free_probability.ensembles import (
+    AbstractEnsemble,
+    Deterministic,
+    FreeProduct,
+    FreeSum,
+    Identity,
+    Inverse,
+    OrthogonalProjection,
+    Scaled,
+    Shifted,
+    WhiteWishart,
+    check_number,
+    check_spectrum,
+    elementwise,
+    parameter,
+    r_from_t,
+    renormalized_ridge,
+    t_from_r,
+)
+
+__all__ = [
+    "AbstractEnsemble",
+    "Deterministic",
+    "FreeProduct",
+    "FreeSum",
+    "Identity",
+    "Inverse",
+    "OrthogonalProjection",
+    "Scaled",
+    "Shifted",
+    "WhiteWishart",
+    "check_number",
+    "check_spectrum",
+    "elementwise",
+    "parameter",
+    "r_from_t",
+    "renormalized_ridge",
+    "t_from_r",
+]

@@ -1,0 +1,426 @@
+r"""Free probability: transforms of large random matrices, their products and sums, and ridges.
+
+Source: Atanasov, Zavatone-Veth and Pehlevan, arXiv:2405.00592, sections II and III; Mingo and
+Speicher, *Free Probability and Random Matrices*, 2017. With :math:`\mathrm{tr}` the normalised
+trace, a matrix :math:`A \ge 0` is described by :math:`\kappa \mapsto t = -\mathrm{tr}\,
+A (A + \kappa)^{-1}`, its negative degrees of freedom, and :math:`g = -\mathrm{tr} (A +
+\kappa)^{-1}`; then
+
+.. math:: T(t) = 1 / S(t) = \frac{-t \kappa}{1 + t} = R(g), \qquad g = t\,S(t).
+
+:math:`T` multiplies and :math:`R` adds for matrices in free position. The reciprocal :math:`T` of
+the S-transform (Dykema 2007) is the primitive here: where a matrix runs out of rank it is zero,
+not infinite.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from wilsonian.free_probability.convolution import product_stieltjes, sum_stieltjes
+from wilsonian.free_probability.roots import WIDE, increasing_root, root_or_zero
+from wilsonian.kernels import Scalar, is_number
+
+
+class AbstractEnsemble(eqx.Module):
+    """Spectral law of a large symmetric random matrix in free position to all others.
+
+    `a * b` is the free product, `a + b` the free sum; numbers scale and shift. Transforms take
+    arrays and are elementwise.
+    """
+
+    @abc.abstractmethod
+    def t_transform(self, t: Any) -> Float[Array, "..."]:
+        r"""Reciprocal S-transform :math:`T(t) = 1 / S(t)` for :math:`-1 < t \le 0`, of a matrix
+        with no negative eigenvalue."""
+
+    @abc.abstractmethod
+    def r_transform(self, g: Any) -> Float[Array, "..."]:
+        r"""R-transform :math:`R(g) = \zeta(g) - 1 / g` for :math:`g \le 0`, :math:`\zeta` the
+        inverse of :math:`\mathrm{tr} (z - A)^{-1}` left of the spectrum."""
+
+    @abc.abstractmethod
+    def stieltjes(self, z: Any) -> Array:
+        r""":math:`\mathrm{tr} (z - A)^{-1}` for complex :math:`z` off the spectrum."""
+
+    @abc.abstractmethod
+    def bound(self) -> Float[Array, ""]:
+        """A number no eigenvalue exceeds in size."""
+
+    def s_transform(self, t: Any) -> Float[Array, "..."]:
+        r"""S-transform :math:`S(t) = \frac{1 + t}{t} \chi(t)`, :math:`\chi` the inverse of
+        :math:`\psi(z) = \sum_k m_k z^k`; infinite where the matrix runs out of rank."""
+        return 1 / self.t_transform(t)
+
+    def __mul__(self, other: Any) -> AbstractEnsemble:
+        if is_number(other):
+            return Scaled(self, other)
+        return FreeProduct(self, other) if isinstance(other, AbstractEnsemble) else NotImplemented
+
+    __rmul__ = __mul__
+
+    def __add__(self, other: Any) -> AbstractEnsemble:
+        if is_number(other):
+            return Shifted(self, other)
+        return FreeSum(self, other) if isinstance(other, AbstractEnsemble) else NotImplemented
+
+    __radd__ = __add__
+
+
+def parameter(value: Any) -> Any:
+    """Numbers as a NumPy array in double precision: a Python number would be a constant to the
+    compiler, and each new value a new compilation. JAX arrays, traced ones too, stay."""
+    return value if isinstance(value, jax.Array) else np.asarray(value, float)
+
+
+class WhiteWishart(AbstractEnsemble):
+    r""":math:`X^T X / n` with n rows of D independent standard entries, :math:`q = D / n`:
+    :math:`S(t) = 1 / (1 + q t)`, :math:`R(g) = 1 / (1 - q g)` (Marchenko and Pastur 1967).
+
+    Raises ValueError unless `aspect` :math:`q` is positive.
+    """
+
+    aspect: Scalar = eqx.field(converter=parameter)
+
+    def __check_init__(self):
+        check_number(self.aspect > 0, "aspect", self.aspect, "is D / n, columns over rows; try 0.5")
+
+    def t_transform(self, t):
+        return 1 + self.aspect * jnp.asarray(t)
+
+    def r_transform(self, g):
+        return 1 / (1 - self.aspect * jnp.asarray(g))
+
+    def stieltjes(self, z):
+        z, q = jnp.asarray(z), self.aspect
+        left, right = (1 - jnp.sqrt(q)) ** 2, (1 + jnp.sqrt(q)) ** 2
+        root = _complex_sqrt(z - left) * _complex_sqrt(z - right)
+        # Rationalized: the two terms of z - (1 - q) - root cancel at large z.
+        return 2 / (z - (1 - q) + root)
+
+    def bound(self):
+        return (1 + jnp.sqrt(self.aspect)) ** 2
+
+
+class OrthogonalProjection(AbstractEnsemble):
+    r"""A projection onto a random subspace of dimension :math:`\alpha D`: :math:`S(t) = (1 + t) /
+    (\alpha + t)`. Its eigenvalues are zero and one; `(1 / alpha) * OrthogonalProjection(alpha)`
+    has mean one and the S-transform of the science notes.
+
+    Raises ValueError unless `fraction` :math:`\alpha` lies between 0 (excluded) and 1.
+    """
+
+    fraction: Scalar = eqx.field(converter=parameter)
+
+    def __check_init__(self):
+        inside = (self.fraction > 0) & (self.fraction <= 1)
+        check_number(inside, "fraction", self.fraction, "is rank / D, above 0 and at most 1")
+
+    def t_transform(self, t):
+        t = jnp.asarray(t)
+        return (self.fraction + t) / (1 + t)
+
+    def r_transform(self, g):
+        g = jnp.asarray(g)
+        return 2 * self.fraction / (1 - g + jnp.sqrt((1 - g) ** 2 + 4 * self.fraction * g))
+
+    def stieltjes(self, z):
+        z = jnp.asarray(z)
+        return self.fraction / (z - 1) + (1 - self.fraction) / z
+
+    def bound(self):
+        return jnp.ones(())
+
+
+class Identity(AbstractEnsemble):
+    r"""The identity, :math:`S = R = 1`: `0.3 * Identity()` scales it, `ensemble + 0.3` adds it."""
+
+    def t_transform(self, t):
+        return jnp.ones_like(jnp.asarray(t, float))
+
+    def r_transform(self, g):
+        return jnp.ones_like(jnp.asarray(g, float))
+
+    def stieltjes(self, z):
+        return 1 / (jnp.asarray(z) - 1)
+
+    def bound(self):
+        return jnp.ones(())
+
+
+class Deterministic(AbstractEnsemble):
+    r"""A given spectrum: :math:`T(t) = R(g) = \mathrm{tr} A (A + \kappa)^{-1} / \mathrm{tr} (A +
+    \kappa)^{-1}` at the :math:`\kappa` of that :math:`t` or :math:`g`, found numerically.
+
+    Raises ValueError unless the eigenvalues are one list of finite nonnegative numbers, not all
+    zero (shift a matrix of negative eigenvalues: `Deterministic(values + c) + (-c)`).
+    """
+
+    eigenvalues: Float[Array, " modes"] = eqx.field(converter=parameter)
+
+    def __check_init__(self):
+        check_spectrum(self.eigenvalues)
+
+    def _resolvent(self, ridge: Scalar) -> tuple[Array, Array]:
+        """Normalised traces of :math:`A (A + \\kappa)^{-1}` and :math:`(A + \\kappa)^{-1}`."""
+        inverse = 1 / (jnp.asarray(self.eigenvalues) + ridge)
+        return jnp.mean(self.eigenvalues * inverse), jnp.mean(inverse)
+
+    def _at(self, function: Callable, target: Array) -> Array:
+        scale = jnp.max(jnp.asarray(self.eigenvalues))
+        ridge = increasing_root(function, target, scale / WIDE, scale * WIDE)
+        freedom, inverse = self._resolvent(ridge)
+        return freedom / inverse
+
+    @eqx.filter_jit
+    def t_transform(self, t):
+        def one(t):
+            return self._at(lambda ridge: ridge * self._resolvent(ridge)[1], 1 + t)
+
+        return elementwise(one, t)
+
+    @eqx.filter_jit
+    def r_transform(self, g):
+        def one(g):
+            target = 1 / jnp.maximum(-g, jnp.finfo(g.dtype).tiny)
+            return self._at(lambda ridge: 1 / self._resolvent(ridge)[1], target)
+
+        return elementwise(one, g)
+
+    def stieltjes(self, z):
+        eigenvalues = jnp.asarray(self.eigenvalues)
+        return jnp.vectorize(lambda z: jnp.mean(1 / (z - eigenvalues)))(jnp.asarray(z))
+
+    def bound(self):
+        return jnp.max(jnp.asarray(self.eigenvalues))
+
+
+class Scaled(AbstractEnsemble):
+    r""":math:`c A`: :math:`T \to c T`, :math:`R(g) \to c R(c g)`. Raises ValueError unless
+    `factor` :math:`c` is positive."""
+
+    ensemble: AbstractEnsemble
+    factor: Scalar = eqx.field(converter=parameter)
+
+    def __check_init__(self):
+        check_number(self.factor > 0, "factor", self.factor, "must be positive")
+
+    def t_transform(self, t):
+        return self.factor * self.ensemble.t_transform(t)
+
+    def r_transform(self, g):
+        return self.factor * self.ensemble.r_transform(self.factor * jnp.asarray(g))
+
+    def stieltjes(self, z):
+        return self.ensemble.stieltjes(jnp.asarray(z) / self.factor) / self.factor
+
+    def bound(self):
+        return self.factor * self.ensemble.bound()
+
+
+class Shifted(AbstractEnsemble):
+    r""":math:`A + c`: :math:`R \to R + c`. A T-transform it has if no eigenvalue is negative."""
+
+    ensemble: AbstractEnsemble
+    shift: Scalar = eqx.field(converter=parameter)
+
+    def t_transform(self, t):
+        return t_from_r(self, t)
+
+    def r_transform(self, g):
+        return self.ensemble.r_transform(g) + self.shift
+
+    def stieltjes(self, z):
+        return self.ensemble.stieltjes(jnp.asarray(z) - self.shift)
+
+    def bound(self):
+        return self.ensemble.bound() + jnp.abs(self.shift)
+
+
+class Inverse(AbstractEnsemble):
+    r""":math:`A^{-1}`: :math:`S_{A^{-1}}(t) = 1 / S_A(-1 - t)` (Haagerup and Schultz 2007, prop.
+    3.13). `Inverse(WhiteWishart(q))` is the inverse Wishart ensemble, :math:`S(t) = 1 - q - q t`
+    for :math:`q < 1`. `smallest` is a lower bound of the eigenvalues of :math:`A`, by default that
+    of a white Wishart matrix.
+
+    Raises ValueError unless the matrix has an inverse.
+    """
+
+    ensemble: AbstractEnsemble
+    smallest: Scalar
+
+    def __init__(self, ensemble: AbstractEnsemble, smallest: Scalar | None = None):
+        if smallest is None:
+            if not isinstance(ensemble, WhiteWishart):
+                raise ValueError(
+                    f"a lower bound of the eigenvalues of {type(ensemble).__name__} is not known; "
+                    "pass `smallest`, a positive number."
+                )
+            below_one = ensemble.aspect < 1
+            problem = "must be below 1 for an inverse: take more rows than columns"
+            check_number(below_one, "aspect", ensemble.aspect, problem)
+            smallest = (1 - ensemble.aspect**0.5) ** 2
+        check_number(smallest > 0, "smallest", smallest, "must be positive for an inverse")
+        self.ensemble, self.smallest = ensemble, parameter(smallest)
+
+    def t_transform(self, t):
+        return 1 / self.ensemble.t_transform(-1 - jnp.asarray(t))
+
+    def r_transform(self, g):
+        return r_from_t(self, g)
+
+    def stieltjes(self, z):
+        z = jnp.asarray(z)
+        return 1 / z - self.ensemble.stieltjes(1 / z) / z**2
+
+    def bound(self):
+        return 1 / jnp.asarray(self.smallest)
+
+
+class FreeProduct(AbstractEnsemble):
+    r""":math:`A^{1/2} B A^{1/2}` in free position: :math:`T = T_A T_B`. A structured Wishart
+    matrix is `Deterministic(eigenvalues) * WhiteWishart(q)`."""
+
+    left: AbstractEnsemble
+    right: AbstractEnsemble
+
+    def t_transform(self, t):
+        return self.left.t_transform(t) * self.right.t_transform(t)
+
+    def r_transform(self, g):
+        return r_from_t(self, g)
+
+    def stieltjes(self, z):
+        return product_stieltjes(self.left.stieltjes, self.right.stieltjes, z, self.bound())
+
+    def bound(self):
+        return self.left.bound() * self.right.bound()
+
+
+class FreeSum(AbstractEnsemble):
+    r""":math:`A + B` in free position: :math:`R = R_A + R_B`."""
+
+    left: AbstractEnsemble
+    right: AbstractEnsemble
+
+    def t_transform(self, t):
+        return t_from_r(self, t)
+
+    def r_transform(self, g):
+        return self.left.r_transform(g) + self.right.r_transform(g)
+
+    def stieltjes(self, z):
+        return sum_stieltjes(self.left.stieltjes, self.right.stieltjes, z, self.bound())
+
+    def bound(self):
+        return self.left.bound() + self.right.bound()
+
+
+@eqx.filter_jit
+def t_from_r(ensemble: AbstractEnsemble, t: Any) -> Float[Array, "..."]:
+    r""":math:`T(t) = R(g)` where :math:`g R(g) = t`, whose left side increases with :math:`g`."""
+
+    def one(t):
+        scale = 1 / ensemble.bound()
+        inverse = increasing_root(
+            lambda inverse: inverse * ensemble.r_transform(-inverse),
+            *(-t, scale / WIDE, scale * WIDE),
+        )
+        return ensemble.r_transform(-inverse)
+
+    return elementwise(one, t)
+
+
+@eqx.filter_jit
+def r_from_t(ensemble: AbstractEnsemble, g: Any) -> Float[Array, "..."]:
+    r""":math:`R(g) = T(t)` where :math:`t / T(t) = g`, whose left side increases with :math:`t`."""
+
+    def one(g):
+        # 1 + t runs over all magnitudes where the matrix is nearly singular, -t where g is small;
+        # the odds of the degrees of freedom, -t / (1 + t), over both.
+        def inverse(odds):
+            freedom = odds / (1 + odds)
+            # Beyond the rank of the matrix the closed forms of T turn negative.
+            factor = jnp.maximum(ensemble.t_transform(-freedom), jnp.finfo(odds.dtype).tiny)
+            return freedom / factor
+
+        odds = increasing_root(inverse, -g, 1 / WIDE, 1e12)
+        return ensemble.t_transform(-odds / (1 + odds))
+
+    return elementwise(one, g)
+
+
+def renormalized_ridge(
+    eigenvalues: Float[Array, " modes"], ridge: Scalar, *ensembles: AbstractEnsemble
+) -> Float[Array, ""]:
+    r"""The :math:`\kappa` at which a fixed :math:`\Sigma` stands for its free product :math:`A`
+    with random matrices, :math:`A (A + \lambda)^{-1} \simeq \Sigma (\Sigma + \kappa)^{-1}`:
+
+    .. math:: \kappa = \lambda \prod_j S_j(t), \qquad
+        t = -\frac1D \sum_i \frac{\lambda_i}{\lambda_i + \kappa}
+
+    (arXiv:2405.00592, section III). For `WhiteWishart(D / n)` this is
+    :func:`~wilsonian.ridges.effective_ridge` at ridge :math:`n \lambda`, divided by n. Zero when
+    `ridge` is and the random matrices leave enough rank. Differentiable.
+
+    Raises ValueError when the eigenvalues are not one list of finite nonnegative numbers, or the
+    ridge is negative.
+    """
+    check_spectrum(eigenvalues)
+    check_number(ridge >= 0, "ridge", ridge, "must be at least 0")
+    # The dtype is named: an array first seen in double precision would keep it.
+    eigenvalues = jnp.asarray(eigenvalues, jnp.result_type(float))
+    return _renormalized_ridge(eigenvalues, parameter(ridge), ensembles)
+
+
+@eqx.filter_jit
+def _renormalized_ridge(eigenvalues, ridge, ensembles):
+    def bare(value):
+        freedom = jnp.mean(eigenvalues / (eigenvalues + value))
+        factors = [ensemble.t_transform(-freedom) for ensemble in ensembles]
+        return value * jnp.prod(jnp.stack([jnp.ones_like(freedom), *factors]))
+
+    return root_or_zero(bare, ridge, jnp.max(eigenvalues))
+
+
+def elementwise(function: Callable[[Array], Array], values: Any) -> Array:
+    """`function` of every element of a floating-point array."""
+    return jnp.vectorize(function)(1.0 * jnp.asarray(values))
+
+
+def check_number(condition: Any, name: str, value: Any, meaning: str) -> None:
+    """Raise ValueError when a condition on a number fails; in a compiled function it is let be."""
+    if isinstance(condition, jax.core.Tracer):
+        return
+    if not np.all(condition) or np.ndim(value) != 0:
+        raise ValueError(f"`{name}` {meaning}, got {value}.")
+
+
+def check_spectrum(eigenvalues: Any) -> None:
+    """Raise ValueError unless eigenvalues are one list of finite nonnegative numbers, not all
+    zero; in a compiled function only the shape is looked at."""
+    if np.ndim(eigenvalues) != 1 or not np.size(eigenvalues):
+        raise ValueError(
+            f"`eigenvalues` must be one list of numbers, got shape {np.shape(eigenvalues)}."
+        )
+    if isinstance(eigenvalues, jax.core.Tracer):
+        return
+    values = np.asarray(eigenvalues)
+    if not np.all(np.isfinite(values)) or values.min() < 0 or values.max() == 0:
+        raise ValueError(
+            "`eigenvalues` must be finite, nonnegative and not all zero, got values from "
+            f"{values.min():.3g} to {values.max():.3g}; clip rounding errors to zero."
+        )
+
+
+def _complex_sqrt(z: Array) -> Array:
+    """Principal root; real arguments off the spectrum may be negative."""
+    return jnp.sqrt(z + 0j)

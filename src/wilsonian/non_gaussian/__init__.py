@@ -1,0 +1,1 @@
+"""Beyond Gaussian features: their cumulants, ridges that vary, and when it matters."""

@@ -1,0 +1,1 @@
+"""From a table to a record: fits with their honest test, and forecasts."""

@@ -1,0 +1,1 @@
+"""Everything on disk: files written whole, models, checkpoints and Gram matrices."""
