@@ -111,6 +111,27 @@ def test_the_page_of_a_fit_gains_the_forecast(house, tmp_path, capsys):
     assert "--forecast needs --report" in capsys.readouterr().err
 
 
+def test_a_refused_forecast_costs_neither_the_fit_nor_its_page(tmp_path, capsys):
+    """Fifteen labels are fewer than a forecast takes, and enough for a fit."""
+    random, table, page = np.random.default_rng(1), tmp_path / "few.csv", tmp_path / "fit.html"
+    x = random.normal(size=15)
+    pyarrow.csv.write_csv(pa.table({"x": x, "y": x + 0.1 * random.normal(size=15)}), table)
+    model = tmp_path / "model"
+    fixed = ["--target", "y", "--kernel", "matern52:length_scale=2", "--learn", "none"]
+    assert run("fit", table, *fixed, "--report", page, "--forecast", "--out", model) == 0
+    said = "No forecast was made: the pilot has 15 labels; a forecast needs at least 20"
+    printed = capsys.readouterr()
+    assert printed.out.count(said) == 1
+    assert printed.err == ""
+    assert page.read_text().count(said) == 1
+    assert "How good are the predictions?" in page.read_text()
+    assert run("info", model) == 0
+    # What no fit accepts is refused still, before the page is written.
+    page.unlink()
+    assert run("fit", table, *fixed, "--report", page, "--forecast", "--noise", "-1") == 2
+    assert not page.exists()
+
+
 BAD = {
     "few labels": (["--labels", 3], "--labels must be at least 20, got 3"),
     "too many labels": (["--labels", 200], "asks for 200 and .* has 150 rows"),

@@ -8,7 +8,7 @@ import io
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rich.console
@@ -17,7 +17,7 @@ import rich.table
 
 from wilsonian.forecasts.text import RIDGE_NOTE, forecast_sentences
 from wilsonian.number_text import format_number, format_percent
-from wilsonian.records import FlowRecord, RunRecord
+from wilsonian.records import FlowRecord, RunRecord, to_json
 from wilsonian.reports.text import cutoff_sentence, headlines, learned_sentence, quality_sentence
 
 if TYPE_CHECKING:
@@ -115,6 +115,14 @@ def run_summary(record: RunRecord, details: bool = False) -> str:
             *record.notes,
         ]
     return "\n".join(lines)
+
+
+def run_json(record: RunRecord) -> dict[str, Any]:
+    """A run's record without its long arrays."""
+    values = to_json(record)
+    for name in ("predictions", "mode_images", "spectrum", "flow"):
+        del values[name]
+    return {**values, "kept": record.spectrum.kept, "modes": len(record.spectrum.eigenvalues)}
 
 
 def forecast_summary(run: ForecastRun) -> str:

@@ -43,6 +43,11 @@ def forecast_sentences(run: ForecastRun) -> list[str]:
     ]
 
 
+def no_forecast(reason: str) -> str:
+    """That there is none, for a reason that is a sentence of the library's."""
+    return f"No forecast was made: {reason}"
+
+
 def forecast_rows(run: ForecastRun) -> tuple[list[str], list[list[str]]]:
     """Column names and text cells, one row per size."""
     table = run.forecast.table

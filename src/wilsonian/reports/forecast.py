@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from wilsonian.forecasts.figure import Quantity, plot_forecast
-from wilsonian.forecasts.text import RIDGE_NOTE, forecast_rows, forecast_sentences
+from wilsonian.forecasts.text import RIDGE_NOTE, forecast_rows, forecast_sentences, no_forecast
 from wilsonian.number_text import format_count, format_number, format_percent
 from wilsonian.reports.page import document, section, table_of
 from wilsonian.reports.svg import Describe, Draw, Drawing
 from wilsonian.runs.forecast import ForecastRun
 from wilsonian.storage.files import atomic_write
+
+TITLE = "What would more labels buy?"
 
 
 def forecast_section(run: ForecastRun, sentences: Sequence[str] | None = None) -> str:
@@ -36,7 +38,13 @@ def forecast_section(run: ForecastRun, sentences: Sequence[str] | None = None) -
         f"<h3>The forecast by number of labels</h3>\n<p>{escape(RIDGE_NOTE)}</p>\n"
         f"<table>\n<tr>{head}</tr>\n{body}\n</table>\n"
     )
-    return section("What would more labels buy?", forecast_figures(run), said + judged, table)
+    return section(TITLE, forecast_figures(run), said + judged, table)
+
+
+def refusal_section(reason: str) -> str:
+    """That section when there is no forecast, which `reason` explains in one sentence."""
+    said = f"<p>{html.escape(no_forecast(reason))}</p>\n"
+    return f"<section>\n<h2>{TITLE}</h2>\n{said}</section>"
 
 
 def forecast_figures(run: ForecastRun) -> list[Drawing]:

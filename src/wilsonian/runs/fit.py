@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,42 +15,33 @@ import numpy as np
 from wilsonian.classifier import ReducedGPClassifier, class_targets
 from wilsonian.fitting import Prepared
 from wilsonian.kernels import Scaled
-from wilsonian.kernels.text import describe_kernel, format_kernel, parse_kernel
+from wilsonian.kernels.text import describe_kernel, format_kernel
 from wilsonian.plan import Plan
 from wilsonian.records import PredictionRecord, RunRecord, to_json
 from wilsonian.regressor import ReducedGPRegressor
+from wilsonian.runs.choices import Progress, TableChoices
 from wilsonian.runs.evaluation import Evaluation, mode_images
 from wilsonian.sampling import Reservoir, held_out
 from wilsonian.storage.checkpoints import Checkpoint
 from wilsonian.storage.model_files import ModelFileError, check_folder, read_folder, write_folder
 from wilsonian.storage.saving import Estimator, estimator_state, restore_estimator, understood
 from wilsonian.streaming import Statistics, accumulate
-from wilsonian.tables import Columns, choose_columns, open_table
+from wilsonian.tables import Columns
 from wilsonian.tables.blocks import Block, Table, TableError
 from wilsonian.tables.encoding import Encoding
 from wilsonian.tables.encoding_builder import EncodingBuilder
-
-Progress = Callable[[str, int, int], None]  # stage, done, of how many (0: unknown)
 
 TEST_FRACTION, LARGEST_TEST = 0.2, 50_000
 SAMPLE_ROWS, SAMPLE_VALUES = 100_000, 2**25  # rows and numbers of the sample learned from
 
 
 @dataclasses.dataclass(frozen=True)
-class Choices:
+class Choices(TableChoices):
     """What `wilsonian fit` is asked for; `parameters` are those of the estimator."""
 
-    table: str
-    target: str | None = None
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    categorical: tuple[str, ...] = ()
-    task: Literal["auto", "regression", "classification"] = "auto"
-    kernel: str = "matern52"
+    kernel: str = "matern52"  # text: an interrupted fit must be told from another
     parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
     test_fraction: float | None = None  # None: a fifth, but at most LARGEST_TEST rows
-    seed: int = 0
-    block_size: int = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,16 +235,9 @@ class _Fit:
 
     @classmethod
     def of(cls, choices: Choices) -> _Fit:
-        parse_kernel(choices.kernel, files=True)  # before any reading
+        choices.parsed_kernel()  # before any reading
         Plan.of(ReducedGPRegressor(**choices.parameters).get_params(deep=False), columns=1)
-        table = open_table(choices.table)
-        columns = choose_columns(
-            table,
-            choices.target,
-            choices.include or None,
-            choices.exclude,
-            choices.categorical,
-        )
+        table, columns = choices.open()
         fraction = choices.test_fraction
         if fraction is None:
             fraction = min(TEST_FRACTION, LARGEST_TEST / table.rows)
@@ -279,7 +263,7 @@ class _Fit:
         """
         choices = self.choices
         parameters = {
-            "kernel": parse_kernel(choices.kernel, files=True),
+            "kernel": choices.parsed_kernel(),
             "block_size": choices.block_size,
             "random_state": choices.seed,
             **choices.parameters,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -17,38 +17,33 @@ from wilsonian.forecasts.forecasting import (
     Forecast,
     forecast,
 )
-from wilsonian.kernels import Kernel
-from wilsonian.kernels.text import describe_kernel, parse_kernel
+from wilsonian.kernels.text import describe_kernel
 from wilsonian.records import to_json
+from wilsonian.runs.choices import Progress, TableChoices
 from wilsonian.sampling import Reservoir
-from wilsonian.tables import Columns, choose_columns, open_table
+from wilsonian.tables import Columns
 from wilsonian.tables.blocks import Table
 from wilsonian.tables.encoding import Encoding
 from wilsonian.tables.encoding_builder import EncodingBuilder
-
-Progress = Callable[[str, int, int], None]
 
 SAMPLED = 8 * (MOST_LABELS + SPECTRUM_ROWS)  # rows drawn from the table
 DOUBLINGS = (2, 4, 8, 16)  # times the pilot, when no size is asked for
 
 
 @dataclasses.dataclass(frozen=True)
-class ForecastChoices:
+class ForecastChoices(TableChoices):
     """What `wilsonian forecast` is asked for."""
 
-    table: str
-    target: str | None = None
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    categorical: tuple[str, ...] = ()
-    task: Literal["auto", "regression", "classification"] = "auto"
-    kernel: str | Kernel = "matern52"
     learn: bool = True
     labels: int | None = None  # None: every row with a target, but at most MOST_LABELS
     to: tuple[float, ...] = ()
     ridge: float | None = None
-    seed: int = 0
-    block_size: int = 4096
+
+    @classmethod
+    def of(cls, choices: TableChoices, *, learn: bool) -> ForecastChoices:
+        """The forecast for the table and kernel of another run."""
+        shared = [field.name for field in dataclasses.fields(TableChoices)]
+        return cls(**{name: getattr(choices, name) for name in shared}, learn=learn)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,18 +92,13 @@ def forecast_table(
     Raises TableError, KernelTextError and ValueError with what was seen and what to try.
     """
     started = time.monotonic()
-    kernel = choices.kernel
-    if not isinstance(kernel, Kernel):
-        kernel = parse_kernel(kernel, files=True)
+    kernel = choices.parsed_kernel()
     if choices.labels is not None and choices.labels < LEAST_LABELS:
         raise ValueError(
             f"--labels must be at least {LEAST_LABELS}, got {choices.labels}; a forecast says "
             "little below 100."
         )
-    table = open_table(choices.table)
-    columns = choose_columns(
-        table, choices.target, choices.include or None, choices.exclude, choices.categorical
-    )
+    table, columns = choices.open()
     encoding = _encoding(table, columns, choices, progress)
     X, y = _rows(table, columns, encoding, choices, progress)
     known = y >= 0 if encoding.task == "classification" else np.isfinite(y)

@@ -1,0 +1,74 @@
+"""Options that several commands share, and how their text is read."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+class Task(enum.StrEnum):
+    """What the target is."""
+
+    auto = "auto"
+    regression = "regression"
+    classification = "classification"
+
+
+class Ridge(enum.StrEnum):
+    """What eliminated modes become."""
+
+    uniform = "uniform"
+    input_dependent = "input-dependent"
+
+
+class Learn(enum.StrEnum):
+    """What is learned by evidence."""
+
+    all = "all"
+    scale = "scale"
+    none = "none"
+
+
+class Precision(enum.StrEnum):
+    """Of the pass over the rows."""
+
+    float64 = "float64"
+    float32 = "float32"
+
+
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
+ModelArgument = Annotated[Path, typer.Argument(help="Folder written by `wilsonian fit --out`.")]
+TargetOption = Annotated[str | None, typer.Option(help="Column to predict.")]
+IncludeOption = Annotated[
+    str, typer.Option(help="Columns to learn from, with commas (default: all but the target).")
+]
+DropOption = Annotated[str, typer.Option(help="Columns to leave out, with commas.")]
+CategoricalOption = Annotated[
+    str, typer.Option(help="Columns whose values are categories, with commas.")
+]
+TaskOption = Annotated[
+    Task, typer.Option(help="auto classifies a text target and regresses a numeric one.")
+]
+SeedOption = Annotated[int, typer.Option(help="Of every random choice.")]
+ReportOption = Annotated[Path | None, typer.Option(help="HTML page to write.")]
+
+
+def names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def number_or(text: str, option: str, words: tuple[str, ...]) -> Any:
+    """`text` as one of `words` ("none" is None), a whole number or a float."""
+    if text in words:
+        return None if text == "none" else text
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            pass
+    allowed = ", ".join(words) + " or " if words else ""
+    raise ValueError(f"{option} must be {allowed}a number, got {text!r}.")
