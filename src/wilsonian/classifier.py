@@ -10,8 +10,9 @@ import scipy.optimize
 import scipy.special
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
+from wilsonian.estimator_inputs import check_weights
 from wilsonian.regressor import MERGED_ROWS, ReducedGPRegressor
 from wilsonian.sampling import merge_repeated_rows
 
@@ -93,9 +94,7 @@ ard, n_restarts, max_iterations, landmarks, block_size, dtype, random_state
         """
         X, y = validate_data(self, X, y, dtype=float, ensure_min_samples=2)
         check_classification_targets(y)
-        weights = _check_sample_weight(sample_weight, X, dtype=float, ensure_non_negative=True)
-        if not np.any(weights > 0):
-            raise ValueError("all values of `sample_weight` are zero: no row counts.")
+        weights = check_weights(sample_weight, X)
         X, y, weights = X[weights > 0], y[weights > 0], weights[weights > 0]
         classes, codes = np.unique(y, return_inverse=True)
         if len(classes) < 2:

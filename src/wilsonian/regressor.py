@@ -11,8 +11,14 @@ import jax
 import numpy as np
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
+from wilsonian.estimator_inputs import (
+    check_landmarks,
+    check_varying,
+    check_weights,
+    location_and_scale,
+)
 from wilsonian.fitting import (
     Prepared,
     measure_of,
@@ -217,8 +223,11 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         y = y.reshape(len(y), -1)
         plan = self._plan(X.shape[1])
         weights = np.ones(len(X)) if sample_weight is None else sample_weight
-        mean, scale = _location_and_scale(y, weights, self.normalize_y)
+        mean, scale = location_and_scale(y, weights, self.normalize_y)
         sample = Sample(np.asarray(X, float), (y - mean) / scale, weights)
+        landmarks = self.landmarks
+        if landmarks is not None:
+            landmarks = check_landmarks(landmarks, X.shape[1])
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         kernel = Matern52() if self.kernel is None else as_kernel(self.kernel)
         with jax.enable_x64(True):
@@ -228,7 +237,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 rows,
                 plan,
                 np.random.default_rng(seed),
-                landmarks=None if self.landmarks is None else self._given_landmarks(X.shape[1]),
+                landmarks=landmarks,
                 progress=progress,
             )
 
@@ -402,42 +411,18 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if reset:
             self.target_dimensions_ = y.ndim
         y = np.asarray(y, float).reshape(len(y), -1)
-        weights = _check_sample_weight(sample_weight, X, dtype=float, ensure_non_negative=True)
-        if not np.any(weights > 0):
-            raise ValueError("all values of `sample_weight` are zero: no row counts.")
+        weights = check_weights(sample_weight, X)
         if np.any(weights == 0):
             X, y, weights = X[weights > 0], y[weights > 0], weights[weights > 0]
         if reset:
-            for k, column in enumerate(y.T):
-                if np.ptp(column) == 0:
-                    raise ValueError(
-                        f"`y` is constant in output {k} (every value is {column[0]:g}): there is "
-                        "nothing to learn; check the target column."
-                    )
+            check_varying(y)
         return X, y, weights
 
     def _squeeze(self, values: np.ndarray) -> np.ndarray:
         return values[..., 0] if self.target_dimensions_ == 1 else values
 
-    def _given_landmarks(self, columns: int) -> np.ndarray:
-        points = np.asarray(self.landmarks, float)
-        if points.ndim != 2 or points.shape[1] != columns or not len(points):
-            raise ValueError(f"`landmarks` must have shape (rank, {columns}), got {points.shape}.")
-        if not np.all(np.isfinite(points)):
-            raise ValueError("`landmarks` must be finite, got NaN or infinity.")
-        return points
-
     def _plan(self, columns: int) -> Plan:
         return Plan.of(self.get_params(deep=False), columns)
-
-
-def _location_and_scale(
-    y: np.ndarray, weights: np.ndarray, normalize: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    if not normalize:
-        return np.zeros(y.shape[1]), np.ones(y.shape[1])
-    mean = weights @ y / weights.sum()
-    return mean, np.sqrt(weights @ (y - mean) ** 2 / weights.sum())
 
 
 def _chunks(X: np.ndarray, size: int) -> Iterator[np.ndarray]:

@@ -1,24 +1,26 @@
 """Free probability: spectra of large random matrices, their products and sums, and ridges."""
 
-from wilsonian.free_probability.ensembles import (
+from wilsonian.free_probability.ensemble import (
     AbstractEnsemble,
-    Deterministic,
     FreeProduct,
     FreeSum,
-    Identity,
-    Inverse,
-    OrthogonalProjection,
     Scaled,
     Shifted,
-    WhiteWishart,
     check_number,
     check_spectrum,
     elementwise,
     parameter,
     r_from_t,
-    renormalized_ridge,
     t_from_r,
 )
+from wilsonian.free_probability.laws import (
+    Deterministic,
+    Identity,
+    Inverse,
+    OrthogonalProjection,
+    WhiteWishart,
+)
+from wilsonian.free_probability.ridge import renormalized_ridge
 
 __all__ = [
     "AbstractEnsemble",

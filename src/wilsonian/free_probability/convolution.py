@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 if TYPE_CHECKING:
-    from wilsonian.free_probability.ensembles import AbstractEnsemble
+    from wilsonian.free_probability.ensemble import AbstractEnsemble
 
 Stieltjes = Callable[[Array], Array]
 DESCENT = 20  # steps by a factor of four from far above the axis down to it

@@ -1,18 +1,21 @@
 """Kernels: of a formula, of an infinite network, of text, and as scikit-learn has them."""
 
-from wilsonian.kernels.kernel import (
+from wilsonian.kernels.formulas import (
     RBF,
     AbstractStationary,
-    Constant,
-    FromFunction,
-    Kernel,
     Linear,
     Matern12,
     Matern32,
     Matern52,
     Polynomial,
-    Product,
     RationalQuadratic,
+    squared_distance,
+)
+from wilsonian.kernels.kernel import (
+    Constant,
+    FromFunction,
+    Kernel,
+    Product,
     Rescaled,
     Scalar,
     Scaled,
@@ -28,7 +31,6 @@ from wilsonian.kernels.kernel import (
     is_number,
     map_rows,
     safe_sqrt,
-    squared_distance,
 )
 
 __all__ = [

@@ -1,0 +1,47 @@
+"""What the estimators accept: rows that count, targets that vary, landmarks of the right shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import _check_sample_weight
+
+
+def check_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
+    """Sample weights (rows,), one each if None. Raises ValueError when they are negative, not
+    finite, not one per row, or all zero."""
+    weights = _check_sample_weight(sample_weight, X, dtype=float, ensure_non_negative=True)
+    if not np.any(weights > 0):
+        raise ValueError("all values of `sample_weight` are zero: no row counts.")
+    return weights
+
+
+def check_varying(y: np.ndarray) -> None:
+    """Raise ValueError when an output of the targets (rows, outputs) is the same in all rows."""
+    for k, column in enumerate(y.T):
+        if np.ptp(column) == 0:
+            raise ValueError(
+                f"`y` is constant in output {k} (every value is {column[0]:g}): there is "
+                "nothing to learn; check the target column."
+            )
+
+
+def check_landmarks(landmarks: Any, columns: int) -> np.ndarray:
+    """Landmarks given by the user. Raises ValueError unless they are (rank, columns) and finite."""
+    points = np.asarray(landmarks, float)
+    if points.ndim != 2 or points.shape[1] != columns or not len(points):
+        raise ValueError(f"`landmarks` must have shape (rank, {columns}), got {points.shape}.")
+    if not np.all(np.isfinite(points)):
+        raise ValueError("`landmarks` must be finite, got NaN or infinity.")
+    return points
+
+
+def location_and_scale(
+    y: np.ndarray, weights: np.ndarray, normalize: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted mean and standard deviation of every output; zero and one unless `normalize`."""
+    if not normalize:
+        return np.zeros(y.shape[1]), np.ones(y.shape[1])
+    mean = weights @ y / weights.sum()
+    return mean, np.sqrt(weights @ (y - mean) ** 2 / weights.sum())
