@@ -26,15 +26,8 @@ from wilsonian import (
     Rescaled,
 )
 from wilsonian.kernels import Product, Scaled, Sum
-from wilsonian.kernels.text import (
-    DEEPEST,
-    LONGEST,
-    MOST_PARTS,
-    KernelTextError,
-    describe_kernel,
-    format_kernel,
-    parse_kernel,
-)
+from wilsonian.kernels.text import describe_kernel, format_kernel, parse_kernel
+from wilsonian.kernels.text_vocabulary import DEEPEST, LONGEST, MOST_PARTS, KernelTextError
 
 
 def same(left, right):

@@ -19,7 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from wilsonian.kernels import Kernel, as_kernel, check_points, check_widths
-from wilsonian.kernels.text import KernelTextError, format_kernel
+from wilsonian.kernels.text import format_kernel
+from wilsonian.kernels.text_vocabulary import KernelTextError
 from wilsonian.storage.files import StrPath, atomic_write, check_writable, refusal
 from wilsonian.storage.strict_json import parse_json, render_json
 
