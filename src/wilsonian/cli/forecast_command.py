@@ -63,7 +63,7 @@ def forecast(
     """Error at more labelled rows than there are, which ridge, and what one more doubling buys."""
     from wilsonian.forecasts.figure import write_forecast_figure
     from wilsonian.forecasts.text import forecast_csv, forecast_rows
-    from wilsonian.plots.flow_figure import check_picture
+    from wilsonian.plots.pictures import check_picture
     from wilsonian.reports.forecast import write_forecast_report
     from wilsonian.runs.forecast import ForecastChoices, forecast_table
 

@@ -63,7 +63,8 @@ def flow(
     quiet: QuietOption = False,
 ) -> None:
     """Ridge, learnability, evidence and test error at every cutoff of a model."""
-    from wilsonian.plots.flow_figure import check_picture, write_flow_figure
+    from wilsonian.plots.flow_figure import write_flow_figure
+    from wilsonian.plots.pictures import check_picture
     from wilsonian.runs.fit import load_run
 
     if plot is not None:

@@ -18,8 +18,7 @@ from wilsonian.plots.axes import (
     format_ticks,
     tidy_log_axis,
 )
-from wilsonian.plots.flow_figure import check_picture
-from wilsonian.storage.files import atomic_path
+from wilsonian.plots.pictures import picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,16 +83,9 @@ def write_forecast_figure(forecast: Forecast, path: Path) -> None:
 
     Raises ValueError for a name that is no picture's, FileError where nothing can be written.
     """
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    check_picture(path)
     classes = forecast.task == "classification"
-    with matplotlib.rc_context({"svg.fonttype": "none"}):
-        figure = Figure(figsize=(10 if classes else 5.6, 4.2), layout="constrained")
+    with picture(path, 10 if classes else 5.6, 4.2) as figure:
         axes = figure.subplots(1, 2 if classes else 1, squeeze=False).ravel()
         if classes:
             plot_forecast(axes[0], forecast, quantity="error_rate")
         plot_forecast(axes[-1], forecast)
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, format=path.suffix[1:].lower(), dpi=144)
