@@ -6,12 +6,15 @@ from sklearn.utils import estimator_checks
 from wilsonian import ReducedGPClassifier, ReducedGPRegressor
 
 # Checks fit tables of every shape, and each shape is a new compilation; learning compiles most.
-CHEAP = {"optimizer": None}
+# With so many landmarks the modes have one shape in most tables, and their theory is compiled once.
+CHEAP = {"optimizer": None, "rank": 10}
 CHEAP_ESTIMATORS = [ReducedGPRegressor(**CHEAP), ReducedGPClassifier(**CHEAP)]
 
 
 @estimator_checks.parametrize_with_checks(CHEAP_ESTIMATORS)
 def test_scikit_learn_finds_no_fault(estimator, check):
+    if check.func is estimator_checks.check_regressors_train:
+        estimator.set_params(rank="auto")  # the one check that asks for a good fit
     check(estimator)
 
 
