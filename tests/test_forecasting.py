@@ -15,7 +15,7 @@ from wilsonian.forecasting import forecast
 from wilsonian.learning_curves import LearningCurve
 from wilsonian.population_spectrum import population_spectrum
 from wilsonian.subsamples import is_wrong, measure_subsamples
-from wilsonian.target_law import _Posterior, fit_target_law
+from wilsonian.target_law import TargetPrior, _Posterior, fit_target_law
 
 MODES, NOISE = 300, 0.1
 EIGENVALUES = np.arange(1.0, MODES + 1) ** -1.5
@@ -137,11 +137,13 @@ def posterior(found):
     targets = (y - y.mean())[:, None]
     measured = measure_subsamples(X @ X.T, targets, np.random.default_rng(0))
     modes = np.sqrt(len(values)) * vectors[: len(X)]
-    return population, modes, targets, measured, _Posterior.of(population, modes, targets, measured)
+    # A prior that is off: steeper than the truth's k^-1.5, and noise half as much again.
+    prior = TargetPrior(np.arange(1.0, len(values) + 1) ** -1.8, 1.5 * NOISE / np.mean(targets**2))
+    return population, modes, targets, measured, prior
 
 
 def test_the_posterior_has_the_gradient_of_its_differences(posterior):
-    *_, theory = posterior
+    theory = _Posterior.of(*posterior)
     random = np.random.default_rng(4)
     place = theory.start() + 0.1 * random.standard_normal(len(theory.start()))
     loss, slope = theory.loss_and_slope(place)
@@ -154,8 +156,7 @@ def test_the_posterior_has_the_gradient_of_its_differences(posterior):
 
 def test_the_law_finds_power_and_noise(posterior):
     """The mean of the draws against the truth; total power by itself is known to sqrt(2 / 400)."""
-    population, modes, targets, measured, _ = posterior
-    law = fit_target_law(population, modes, targets, measured, np.random.default_rng(0))
+    law = fit_target_law(*posterior, np.random.default_rng(0))
     assert law.effective_draws > 30
     power = law.power.sum(axis=1)
     assert np.quantile(power, 0.02) < np.sum(EIGENVALUES) < np.quantile(power, 0.98)

@@ -76,10 +76,10 @@ def fit_target_law(
     gives the modes of *this* kernel, :math:`\mathrm{diag}(U^T K_* U) / m`, up to a random walk of
     slopes, and its noise, log-normal. Powers follow the rank k and not the eigenvalue, since how
     rough a target is has nothing to do with how fast the spectrum of the kernel falls. Beyond the
-    sample's modes the law goes on as a power of k: what the labels cannot tell comes from there, widening
-    the posterior. Modes beyond the sample's act on the points as noise, and count as target. The
-    posterior is sampled by importance, in `rounds` that each adapt the
-    proposal (Cornuet et al. 2012), from its mode and Fisher information.
+    sample's modes the law goes on as a power of k: what the labels cannot tell comes from there
+    and widens the posterior. Modes beyond the sample's act on the points as noise, and count as
+    target. The posterior is sampled by importance, in `rounds` that each adapt the proposal
+    (Cornuet et al. 2012), from its mode and Fisher information.
 
     `modes` (n, m) are the sample's eigenvectors times sqrt(m) at the labelled points, in the order
     of the spectrum; `targets` (n, outputs), centred.
