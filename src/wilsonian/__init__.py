@@ -56,6 +56,7 @@ from wilsonian.random_feature_models import (
 )
 from wilsonian.random_feature_simulation import random_feature_simulation
 from wilsonian.random_features import Population
+from wilsonian.read_out import ReadOut
 from wilsonian.regressor import ReducedGPRegressor
 from wilsonian.ridges import (
     BareRidge,
@@ -104,6 +105,7 @@ __all__ = [
     "ProjectedRandomFeatures",
     "RankCutoff",
     "RationalQuadratic",
+    "ReadOut",
     "ReducedGPClassifier",
     "ReducedGPRegressor",
     "Rescaled",
