@@ -94,6 +94,7 @@ def test_the_kernel_is_learned_on_the_pilot_and_progress_is_shown(house):
         "reading",
         "sampling",
         "learning hyperparameters",
+        "learning the target's prior",
         "decomposing the kernel",
         "measuring subsamples",
         "fitting the target",

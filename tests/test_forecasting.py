@@ -13,7 +13,7 @@ from wilsonian import RBF, Linear
 from wilsonian.forecasts import forecast
 from wilsonian.forecasts.population_spectrum import population_spectrum
 from wilsonian.forecasts.subsamples import is_wrong, measure_subsamples
-from wilsonian.forecasts.target_law import _Posterior, fit_target_law
+from wilsonian.forecasts.target_law import TargetPrior, _Posterior, fit_target_law
 from wilsonian.learning_curves import LearningCurve
 from wilsonian.learning_curves.binned_spectrum import BinnedSpectrum
 
@@ -137,11 +137,13 @@ def posterior(found):
     targets = (y - y.mean())[:, None]
     measured = measure_subsamples(X @ X.T, targets, np.random.default_rng(0))
     modes = np.sqrt(len(values)) * vectors[: len(X)]
-    return population, modes, targets, measured, _Posterior.of(population, modes, targets, measured)
+    # A prior that is off: steeper than the truth's k^-1.5, and noise half as much again.
+    prior = TargetPrior(np.arange(1.0, len(values) + 1) ** -1.8, 1.5 * NOISE / np.mean(targets**2))
+    return population, modes, targets, measured, prior
 
 
 def test_the_posterior_has_the_gradient_of_its_differences(posterior):
-    *_, theory = posterior
+    theory = _Posterior.of(*posterior)
     random = np.random.default_rng(4)
     place = theory.start() + 0.1 * random.standard_normal(len(theory.start()))
     loss, slope = theory.loss_and_slope(place)
@@ -154,8 +156,7 @@ def test_the_posterior_has_the_gradient_of_its_differences(posterior):
 
 def test_the_law_finds_power_and_noise(posterior):
     """The mean of the draws against the truth; total power by itself is known to sqrt(2 / 400)."""
-    population, modes, targets, measured, _ = posterior
-    law = fit_target_law(population, modes, targets, measured, np.random.default_rng(0))
+    law = fit_target_law(*posterior, np.random.default_rng(0))
     assert law.effective_draws > 30
     power = law.power.sum(axis=1)
     assert np.quantile(power, 0.02) < np.sum(EIGENVALUES) < np.quantile(power, 0.98)
@@ -194,9 +195,10 @@ def test_the_ridge_is_the_best_in_expectation(found):
 def test_the_posterior_knows_no_units(posterior):
     """Targets ten times as large have a hundred times the power and the same share of noise: their
     density is another by the factor of a change of variables, the same everywhere."""
-    population, modes, targets, measured, theory = posterior
+    population, modes, targets, measured, prior = posterior
+    theory = _Posterior.of(*posterior)
     larger = dataclasses.replace(measured, error=100 * measured.error)
-    other = _Posterior.of(population, modes, 10 * targets, larger)
+    other = _Posterior.of(population, modes, 10 * targets, larger, prior)
     shift = np.append(np.full(len(theory.start()) - 1, np.log(100)), 0.0)
     np.testing.assert_allclose(other.start(), theory.start() + shift, rtol=1e-12)
     random, factor = np.random.default_rng(5), theory.temper * targets.size * np.log(10)

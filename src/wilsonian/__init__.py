@@ -61,6 +61,7 @@ from wilsonian.random_features.models import (
     ProjectedRandomFeatures,
 )
 from wilsonian.random_features.simulation import random_feature_simulation
+from wilsonian.read_out import ReadOut
 from wilsonian.regressor import ReducedGPRegressor
 from wilsonian.ridges import (
     BareRidge,
@@ -108,6 +109,7 @@ __all__ = [
     "ProjectedRandomFeatures",
     "RankCutoff",
     "RationalQuadratic",
+    "ReadOut",
     "ReducedGPClassifier",
     "ReducedGPRegressor",
     "Rescaled",

@@ -161,7 +161,7 @@ class ReducedProcess:
         precision = np.eye(self.kept)
         cross = np.zeros((self.kept, len(self.modes.target_mean)))
         for X, y, weights in blocks:
-            kept = self._features(X) @ self.kept_root
+            kept = self.kept_features(X)
             inverse = 1 / (self.noise + self.lost_kernel(X))
             inverse = inverse if weights is None else inverse * weights
             scaled = (y - self.modes.target_mean) / self.modes.target_scale
@@ -178,10 +178,14 @@ class ReducedProcess:
         dtype = self.modes.features.landmarks.dtype
         return np.asarray(_features(self.modes.features, X.astype(dtype)), float)
 
+    def kept_features(self, X: np.ndarray) -> np.ndarray:
+        """(rows, kept): the kept kernel, targets scaled, is their product with themselves."""
+        return self._features(X) @ self.kept_root
+
     def lost_kernel(self, X: np.ndarray) -> np.ndarray:
         """:math:`K_>(x, x)`: prior variance that the kept modes do not carry, targets scaled."""
         diagonal = self.amplitude * _diagonal(self.modes.features, X)
-        kept = self._features(X) @ self.kept_root
+        kept = self.kept_features(X)
         return np.maximum(diagonal - np.einsum("ij,ij->i", kept, kept), 0.0)
 
     def mean(self, X: np.ndarray) -> np.ndarray:

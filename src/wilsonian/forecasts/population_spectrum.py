@@ -13,7 +13,8 @@ from wilsonian.learning_curves.binned_spectrum import BinnedSpectrum, check_eige
 RIDGES, NODES, TAIL_NODES = 200, 160, 60
 RESOLVED_SHARE = 0.8  # of the points; the last degrees of freedom hang on the least eigenvalues
 FITTED_RANGE = 8.0  # factor in kappa over which the exponent of the tail is fitted
-TAIL_SPAN = 1e-6  # the tail is followed down to this fraction of where it starts
+TAIL_RANKS = 1e4  # the tail is followed for this factor in the number of modes
+LEAST_EIGENVALUE = 1e-60  # of where it starts: no power law that steep underflows
 TRACE_WEIGHT = 30.0  # of the trace against one value of the degrees of freedom
 
 
@@ -74,9 +75,9 @@ def population_spectrum(gram_eigenvalues: Any) -> PopulationSpectrum:
     shown = (grid >= kappa[0]) & (counts > 0)
     left = max(trace - float(counts[shown] @ grid[shown]), 1e-12 * trace)
     # Nodes equally far apart in log lambda: a power law has lambda^(-1/b) modes at each.
-    edges = np.geomspace(TAIL_SPAN * kappa[0], kappa[0], TAIL_NODES + 1)
-    tail = np.sqrt(edges[1:] * edges[:-1])
-    density = (tail / kappa[0]) ** -slope
+    edges = np.geomspace(TAIL_RANKS, 1.0, TAIL_NODES + 1)
+    density = np.sqrt(edges[1:] * edges[:-1])
+    tail = kappa[0] * np.maximum(density ** (-1 / slope), LEAST_EIGENVALUE)
     tail_counts = density * left / (density @ tail)
     eigenvalues = np.concatenate([grid[shown][::-1], tail[::-1]])
     multiplicity = np.concatenate([counts[shown][::-1], tail_counts[::-1]])
