@@ -1,6 +1,7 @@
 """Wide networks trained by gradient descent, beside the ensemble of infinitely wide ones.
 
     python benchmarks/wide_ensembles.py                  # width 2048, 20 members; two minutes
+    python benchmarks/wide_ensembles.py --seeds 0 1 2    # three such ensembles, and all together
     python benchmarks/wide_ensembles.py --width 64       # too narrow: the check fails
 
 Networks of two hidden ReLU layers, NTK parameterization, are trained from independent
@@ -110,12 +111,28 @@ def agreement(outputs, mean, covariance) -> Agreement:
     return Agreement(float(deviation), points, float(spread), points * (members - 1))
 
 
+def pooled(found: list[Agreement]) -> Agreement:
+    """Of independent ensembles: sums of chi-squared variables and of their degrees of freedom."""
+    return Agreement(
+        *(sum(column) for column in zip(*map(dataclasses.astuple, found), strict=True))
+    )
+
+
+def print_agreement(found: Agreement) -> None:
+    by_mean, by_spread = found.probabilities()
+    print(
+        f"whitened deviation of the mean {found.deviation:.2f} of {found.deviation_freedom} "
+        f"degrees of freedom (p = {by_mean:.3f}); of the covariance {found.spread:.1f} of "
+        f"{found.spread_freedom} (p = {by_spread:.3f})"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--width", type=int, default=2048)
     parser.add_argument("--members", type=int, default=20)
     parser.add_argument("--loss", type=float, default=1e-6, help="predicted fall of the loss")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="an ensemble each")
     arguments = parser.parse_args()
     with jax.enable_x64(True):
         X, y, Z = problem()
@@ -128,33 +145,36 @@ def main() -> None:
         mean = np.asarray(flow.predict(Z).mean)
         variance, covariance = np.asarray(flow.predict(Z).variance), np.asarray(flow.covariance(Z))
     print(f"{len(X)} points, {steps:,} steps of gradient descent, rate {learning_rate:.4f}")
-    keys, began = jax.random.split(jax.random.key(arguments.seed), arguments.members), time.time()
     single = [np.asarray(a, np.float32) for a in (X, y, Z)]
-    runs = [trained(key, *single, learning_rate, steps, width=arguments.width) for key in keys]
-    outputs = np.array([np.asarray(output, float) for output, _ in runs])
-    losses = np.array([float(loss) for _, loss in runs])
-    print(
-        f"{len(keys)} networks of width {arguments.width:,}: {time.time() - began:.0f} s; ", end=""
-    )
-    print(f"loss fell from {start:.3g} to at most {losses.max():.2g}\n")
-    error = np.sqrt(variance / len(keys))
-    ratio_error = np.sqrt(2 / (len(keys) - 1))
-    print(
-        "point  mean: infinite  finite +- error    variance: infinite  finite / infinite +- error"
-    )
-    for i in range(len(Z)):
-        ratio = outputs[:, i].var(ddof=1) / variance[i]
+    found = []
+    for seed in arguments.seeds:
+        keys, began = jax.random.split(jax.random.key(seed), arguments.members), time.time()
+        runs = [trained(key, *single, learning_rate, steps, width=arguments.width) for key in keys]
+        outputs = np.array([np.asarray(output, float) for output, _ in runs])
+        losses = np.array([float(loss) for _, loss in runs])
         print(
-            f"{i:5d}  {mean[i]:14.4f}  {outputs[:, i].mean():6.4f} +- {error[i]:.4f}"
-            f"  {variance[i]:19.5f}  {ratio:17.3f} +- {ratio_error:.3f}"
+            f"\nseed {seed}: {len(keys)} networks of width {arguments.width:,}: "
+            f"{time.time() - began:.0f} s; loss fell from {start:.3g} to at most "
+            f"{losses.max():.2g}\n"
         )
-    found = agreement(outputs, mean, covariance)
-    by_mean, by_spread = found.probabilities()
-    print(
-        f"\nwhitened deviation of the mean {found.deviation:.2f} of {found.deviation_freedom} "
-        f"degrees of freedom (p = {by_mean:.3f}); of the covariance {found.spread:.1f} of "
-        f"{found.spread_freedom} (p = {by_spread:.3f})"
-    )
+        error = np.sqrt(variance / len(keys))
+        ratio_error = np.sqrt(2 / (len(keys) - 1))
+        print(
+            "point  mean: infinite  finite +- error    "
+            "variance: infinite  finite / infinite +- error"
+        )
+        for i in range(len(Z)):
+            ratio = outputs[:, i].var(ddof=1) / variance[i]
+            print(
+                f"{i:5d}  {mean[i]:14.4f}  {outputs[:, i].mean():6.4f} +- {error[i]:.4f}"
+                f"  {variance[i]:19.5f}  {ratio:17.3f} +- {ratio_error:.3f}"
+            )
+        found.append(agreement(outputs, mean, covariance))
+        print()
+        print_agreement(found[-1])
+    if len(found) > 1:
+        print(f"\n{len(found)} ensembles together: ", end="")
+        print_agreement(pooled(found))
 
 
 if __name__ == "__main__":
