@@ -6,9 +6,15 @@ import pytest
 DEALT_ONE_BY_ONE = {"test_examples.py"}
 
 
-def pytest_collection_modifyitems(config, items):
-    """The tests of a file stay together, for its fixtures and compilations; single tests are dealt
-    last and fill up the cores."""
-    for item in items:
-        if config.pluginmanager.hasplugin("xdist") and item.path.name not in DEALT_ONE_BY_ONE:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+@pytest.hookimpl(optionalhook=True)  # without pytest-xdist nobody asks
+def pytest_xdist_make_scheduler(config, log):
+    """The tests of a file stay together, for its fixtures and compilations; those of
+    `DEALT_ONE_BY_ONE` are dealt last, by themselves, and fill up the cores."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class FilesScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            path = nodeid.split("::", 1)[0]
+            return nodeid if path.rsplit("/", 1)[-1] in DEALT_ONE_BY_ONE else path
+
+    return FilesScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
