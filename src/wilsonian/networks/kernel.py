@@ -233,17 +233,23 @@ def blocks_of(
         identical = (i == j) & jnp.eye(x_side, dtype=bool) if square else None
         return block(x, x_records, z, z_records, identical)
 
-    found = jax.lax.map(one, (jnp.asarray(first), jnp.asarray(second)))
-    if not square:
-        return {
-            name: blocks.reshape(rows, columns, x_side, z_side)
-            .transpose(0, 2, 1, 3)
-            .reshape(rows * x_side, columns * z_side)[: len(X), : len(Z)]
-            for name, blocks in found.items()
-        }
-    return {
-        name: _mirrored(blocks, rows, x_side)[: len(X), : len(X)] for name, blocks in found.items()
-    }
+    def put(matrices, place):
+        corner = place[0] * x_side, place[1] * z_side
+
+        def with_block(matrix, block):
+            if square:
+                matrix = jax.lax.dynamic_update_slice(matrix, block.T, corner[::-1])
+            return jax.lax.dynamic_update_slice(matrix, block, corner)
+
+        # While the block is in the cache: blocks gathered later cost as much again.
+        return jax.tree.map(with_block, matrices, one(place)), None
+
+    places = jnp.asarray(first), jnp.asarray(second)
+    shape = rows * x_side, columns * z_side
+    parts = jax.eval_shape(one, (first[0], second[0]))
+    empty = {name: jnp.zeros(shape, part.dtype) for name, part in parts.items()}
+    matrices, _ = jax.lax.scan(put, empty, places)
+    return {name: matrix[: len(X), : len(Z)] for name, matrix in matrices.items()}
 
 
 def _split(count: int, side: int) -> tuple[int, int]:
@@ -257,16 +263,3 @@ def _stacked(array: Array, blocks: int, side: int) -> Array:
     missing = blocks * side - len(array)
     padded = jnp.pad(array, ((0, missing), *[(0, 0)] * (array.ndim - 1)), mode="edge")
     return padded.reshape(blocks, side, *array.shape[1:])
-
-
-def _mirrored(blocks: Array, rows: int, side: int) -> Array:
-    """A symmetric matrix from its blocks on and above the diagonal, row by row."""
-
-    def put(whole, part):
-        i, j, block = part
-        whole = jax.lax.dynamic_update_slice(whole, block.T, (j * side, i * side))
-        return jax.lax.dynamic_update_slice(whole, block, (i * side, j * side)), None
-
-    first, second = map(jnp.asarray, np.triu_indices(rows))
-    empty = jnp.zeros((rows * side, rows * side), blocks.dtype)
-    return jax.lax.scan(put, empty, (first, second, blocks))[0]
