@@ -1,6 +1,6 @@
 """The forecast held against labels that it never saw, beside power laws fitted to the same pilot.
 
-    python benchmarks/forecast.py                      # 6 sets x 3 kernels: 20 minutes on 2 cores
+    python benchmarks/forecast.py                      # 6 sets x 3 kernels: 20 minutes on one core
     python benchmarks/forecast.py --sets elevators --kernels rbf
 
 A pilot of 500 labelled rows, the inputs of all training rows, and a forecast for 16 times as many

@@ -116,8 +116,9 @@ def forecast(
        pilot's own subsamples (:func:`fit_target_law`). What the labels cannot tell widens the
        bands.
     3. The errors are the deterministic equivalent's, at the ridge of least expected error for each
-       n, or at the `ridge` given (one, or one per size), which is added to the kernel matrix:
-       scikit-learn's `KernelRidge(alpha=ridge)` on centred targets.
+       n (a thousandth of the kernel's mean diagonal or more), or at the `ridge` given (one, or one
+       per size), which is added to the kernel matrix: scikit-learn's `KernelRidge(alpha=ridge)` on
+       centred targets.
 
     `y` is (n,) or (n, outputs) numbers, or (n,) class labels: text and booleans are classified,
     numbers only by `task="classification"`. `to` is one sample size or several, from n to 10^9.
@@ -214,6 +215,7 @@ class _Errors:
     rate_error: np.ndarray  # (draws,) mean squared error that goes with it
     rate_exponent: np.ndarray  # (draws,)
     pilot: int
+    least_ridge: float
     most_wrong: float
 
     @classmethod
@@ -230,9 +232,10 @@ class _Errors:
         scale = np.exp(THEORY_ERROR * random.standard_normal(draws))
         growth = LAW_ERROR * random.standard_normal(draws)
         known = population, law, theory, scale, growth
+        limits = points, float(measured.ridge[0])
         nothing = np.ones(draws)
         if not classes:
-            return cls(*known, None, nothing, nothing, points, 1.0)
+            return cls(*known, None, nothing, nothing, *limits, 1.0)
         wrong, least = measured.least_wrong(), measured.least()
         # Of no mistakes in n, the posterior under a flat prior: (k + 1) / (n + 2).
         rate = random.beta(wrong[-1] * points + 1, (1 - wrong[-1]) * points + 1, draws)
@@ -248,7 +251,7 @@ class _Errors:
         # A slope seen over one factor of eight in n holds only so far beyond.
         exponent = centre + np.hypot(spread, 0.15) * random.standard_normal(draws)
         most = 1 - 1 / max(measured.residuals.shape[1], 2)
-        return cls(*known, rate, nothing * least[-1], np.maximum(exponent, 0), points, most)
+        return cls(*known, rate, nothing * least[-1], np.maximum(exponent, 0), *limits, most)
 
     def predict(self, n: np.ndarray, ridge: Any) -> Prediction:
         """The forecast at sizes `n`, at the best ridge or the one given."""
@@ -265,9 +268,9 @@ class _Errors:
         return Prediction(n, chosen, Band.of(errors), Band.of(1 - doubled / errors), rate)
 
     def _best_ridge(self, n: np.ndarray) -> np.ndarray:
-        # Between what a Cholesky factorization can bear and what leaves nothing learned.
-        spectrum = self.population.spectrum
-        limits = 1e-9 * spectrum.trace(), 1e3 * n * spectrum.eigenvalues[0]
+        # At least the least that the pilot was measured at: below, inputs far from all others make
+        # errors that no theory of Gaussian features knows. At most what leaves nothing learned.
+        limits = self.least_ridge, 1e3 * n * self.population.spectrum.eigenvalues[0]
         return np.clip(self.theory.optimal_ridge(n), *limits)
 
     def _draws(self, n: np.ndarray, ridge: np.ndarray) -> np.ndarray:
