@@ -8,12 +8,13 @@ from typing import Any
 import jax
 import numpy as np
 from sklearn.utils import check_array
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
+from wilsonian.estimator_inputs import check_weights
 from wilsonian.kernels import compiled_gram
 from wilsonian.reduced import ReducedProcess
 from wilsonian.regressor import ReducedGPRegressor
-from wilsonian.streaming import row_blocks
+from wilsonian.streaming import chunks, row_blocks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,13 +65,13 @@ class ReadOut:
             raise ValueError(
                 f"`y` has {targets.shape[1]} outputs and the model {outputs}; pass its targets."
             )
-        weights = _check_sample_weight(sample_weight, X, dtype=float)
+        weights = check_weights(sample_weight, X)
         duals, kept_dual = [], np.zeros((process.kept, outputs))
         with jax.enable_x64(True):
             for rows, part, weight in row_blocks(X, targets, weights, model.block_size):
                 ridge = np.asarray(process.theory.ridge.mean())
                 if model.ridge == "input-dependent":
-                    ridge = process.noise + process.lost_kernel(rows)
+                    ridge = process.ridge_at(rows)
                 left = (part - process.mean(rows)) / process.modes.target_scale
                 duals.append(left * (weight / ridge)[:, None])
                 kept_dual += process.kept_features(rows).T @ duals[-1]
@@ -86,8 +87,7 @@ class ReadOut:
         dual = self.dual.astype(self.rows.dtype)
         means = []
         with jax.enable_x64(True):
-            for start in range(0, len(X), self.block_size):
-                block = X[start : start + self.block_size]
+            for block in chunks(X, self.block_size):
                 gram = compiled_gram(modes.features.kernel, block.astype(dual.dtype), self.rows)
                 whole = process.amplitude * np.asarray(gram @ dual, float)
                 lost = whole - process.kept_features(block) @ self.kept_dual

@@ -162,7 +162,7 @@ class ReducedProcess:
         cross = np.zeros((self.kept, len(self.modes.target_mean)))
         for X, y, weights in blocks:
             kept = self.kept_features(X)
-            inverse = 1 / (self.noise + self.lost_kernel(X))
+            inverse = 1 / self.ridge_at(X)
             inverse = inverse if weights is None else inverse * weights
             scaled = (y - self.modes.target_mean) / self.modes.target_scale
             precision += (kept * inverse[:, None]).T @ kept
@@ -187,6 +187,11 @@ class ReducedProcess:
         diagonal = self.amplitude * _diagonal(self.modes.features, X)
         kept = self.kept_features(X)
         return np.maximum(diagonal - np.einsum("ij,ij->i", kept, kept), 0.0)
+
+    def ridge_at(self, X: np.ndarray) -> np.ndarray:
+        r""":math:`\sigma^2 + K_>(x, x)` at the rows of `X`: the ridge of an input-dependent theory,
+        targets scaled."""
+        return self.noise + self.lost_kernel(X)
 
     def mean(self, X: np.ndarray) -> np.ndarray:
         """Posterior mean (rows, outputs), in the target's units."""

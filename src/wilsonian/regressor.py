@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -32,7 +32,7 @@ from wilsonian.learning import Sample
 from wilsonian.plan import Plan
 from wilsonian.reduced import Modes, ReducedProcess
 from wilsonian.sampling import merge_repeated_rows
-from wilsonian.streaming import Statistics, accumulate, row_blocks
+from wilsonian.streaming import Statistics, accumulate, chunks, row_blocks
 
 Blocks = Callable[[], Iterable[tuple[np.ndarray, np.ndarray, np.ndarray | None]]]
 MERGED_ROWS = 20_000  # up to here repeated rows are merged, and the order of rows does not matter
@@ -359,7 +359,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 )
             parts = [
                 process.moments(block) if return_std else (process.mean(block), None)
-                for block in _chunks(X, self.block_size)
+                for block in chunks(X, self.block_size)
             ]
         mean = self._squeeze(np.concatenate([part[0] for part in parts]))
         if not return_std:
@@ -423,8 +423,3 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _plan(self, columns: int) -> Plan:
         return Plan.of(self.get_params(deep=False), columns)
-
-
-def _chunks(X: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    for start in range(0, len(X), size):
-        yield X[start : start + size]

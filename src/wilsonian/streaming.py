@@ -156,3 +156,9 @@ def row_blocks(
     for start in range(0, len(X), block_size):
         rows = slice(start, start + block_size)
         yield X[rows], y[rows], None if weights is None else weights[rows]
+
+
+def chunks(X: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Consecutive blocks of at most `size` rows."""
+    for start in range(0, len(X), size):
+        yield X[start : start + size]

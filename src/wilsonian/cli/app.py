@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import signal
 import sys
@@ -76,6 +75,4 @@ def _fail(sentence: str, code: int) -> None:
 
 
 def echo_json(value: Any) -> None:
-    if dataclasses.is_dataclass(value):
-        value = to_json(value)
     typer.echo(json.dumps(to_json(value), indent=1, allow_nan=False))

@@ -32,6 +32,7 @@ STAGES = {
     "integrating": "Integrating rows",
     "testing": "Testing on held-out rows",
     "predicting": "Predicting",
+    "learning the target's prior": "Learning the target's prior",
     "decomposing the kernel": "Decomposing the kernel",
     "measuring subsamples": "Measuring subsamples",
     "fitting the target": "Fitting the target",

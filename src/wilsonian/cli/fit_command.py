@@ -107,8 +107,6 @@ def fit(
         raise ValueError("--resume needs --out: the state of a fit lies beside its model.")
     if with_forecast and report is None:
         raise ValueError("--forecast needs --report: it is a section of that page.")
-    if seed < 0:
-        raise ValueError(f"--seed must not be negative, got {seed}.")
     if report is not None:
         check_writable(report)
     choices = Choices(

@@ -67,8 +67,6 @@ def forecast(
     from wilsonian.reports.forecast import write_forecast_report
     from wilsonian.runs.forecast import ForecastChoices, forecast_table
 
-    if seed < 0:
-        raise ValueError(f"--seed must not be negative, got {seed}.")
     if plot is not None:
         check_picture(plot)
     for path in (plot, csv, report):

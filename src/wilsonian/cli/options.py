@@ -39,6 +39,12 @@ class Precision(enum.StrEnum):
     float32 = "float32"
 
 
+def _checked_seed(seed: int) -> int:
+    if seed < 0:
+        raise ValueError(f"--seed must not be negative, got {seed}.")
+    return seed
+
+
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
 ModelArgument = Annotated[Path, typer.Argument(help="Folder written by `wilsonian fit --out`.")]
@@ -53,7 +59,7 @@ CategoricalOption = Annotated[
 TaskOption = Annotated[
     Task, typer.Option(help="auto classifies a text target and regresses a numeric one.")
 ]
-SeedOption = Annotated[int, typer.Option(help="Of every random choice.")]
+SeedOption = Annotated[int, typer.Option(help="Of every random choice.", callback=_checked_seed)]
 ReportOption = Annotated[Path | None, typer.Option(help="HTML page to write.")]
 
 

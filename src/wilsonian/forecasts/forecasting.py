@@ -158,11 +158,11 @@ def forecast(
             progress("learning hyperparameters", 0, 1)
             kernel = with_precision(_learned(kernel, X, targets, random, ard=False).kernel, float)
         progress("learning the target's prior", 0, 1)
-        columns = X.shape[1]
-        likely = _learned(Matern52(), X, targets, random, ard=columns <= ARD_COLUMNS)
+        likely = _learned(Matern52(), X, targets, random, ard=X.shape[1] <= ARD_COLUMNS)
         progress("decomposing the kernel", 0, 1)
-        values, vectors, gram = _decomposed(kernel, np.vstack([X, others]))
-        prior = _target_prior(likely, np.vstack([X, others]), vectors)
+        everything = np.vstack([X, others])
+        values, vectors, gram = _decomposed(kernel, everything)
+        prior = _target_prior(likely, everything, vectors)
     modes = np.sqrt(len(vectors)) * vectors[: len(X)]
     gram = gram[: len(X), : len(X)]
     population = population_spectrum(values)
@@ -209,13 +209,12 @@ class _Errors:
     population: PopulationSpectrum
     law: TargetLaw
     theory: LearningCurve
+    measured: MeasuredErrors
     scale: np.ndarray  # (draws,) error of the theory itself, the same at all sizes
     growth: np.ndarray  # (draws,) logarithm by which it grows per factor of two from the pilot
     rate: np.ndarray | None  # (draws,) error rate of the pilot, left out one by one
     rate_error: np.ndarray  # (draws,) mean squared error that goes with it
     rate_exponent: np.ndarray  # (draws,)
-    pilot: int
-    least_ridge: float
     most_wrong: float
 
     @classmethod
@@ -231,11 +230,10 @@ class _Errors:
         draws, points = len(law.noise), measured.n[-1]
         scale = np.exp(THEORY_ERROR * random.standard_normal(draws))
         growth = LAW_ERROR * random.standard_normal(draws)
-        known = population, law, theory, scale, growth
-        limits = points, float(measured.ridge[0])
+        known = population, law, theory, measured, scale, growth
         nothing = np.ones(draws)
         if not classes:
-            return cls(*known, None, nothing, nothing, *limits, 1.0)
+            return cls(*known, None, nothing, nothing, 1.0)
         wrong, least = measured.least_wrong(), measured.least()
         # Of no mistakes in n, the posterior under a flat prior: (k + 1) / (n + 2).
         rate = random.beta(wrong[-1] * points + 1, (1 - wrong[-1]) * points + 1, draws)
@@ -251,7 +249,7 @@ class _Errors:
         # A slope seen over one factor of eight in n holds only so far beyond.
         exponent = centre + np.hypot(spread, 0.15) * random.standard_normal(draws)
         most = 1 - 1 / max(measured.residuals.shape[1], 2)
-        return cls(*known, rate, nothing * least[-1], np.maximum(exponent, 0), *limits, most)
+        return cls(*known, rate, nothing * least[-1], np.maximum(exponent, 0), most)
 
     def predict(self, n: np.ndarray, ridge: Any) -> Prediction:
         """The forecast at sizes `n`, at the best ridge or the one given."""
@@ -270,7 +268,7 @@ class _Errors:
     def _best_ridge(self, n: np.ndarray) -> np.ndarray:
         # At least the least that the pilot was measured at: below, inputs far from all others make
         # errors that no theory of Gaussian features knows. At most what leaves nothing learned.
-        limits = self.least_ridge, 1e3 * n * self.population.spectrum.eigenvalues[0]
+        limits = self.measured.ridge[0], 1e3 * n * self.population.spectrum.eigenvalues[0]
         return np.clip(self.theory.optimal_ridge(n), *limits)
 
     def _draws(self, n: np.ndarray, ridge: np.ndarray) -> np.ndarray:
@@ -279,10 +277,8 @@ class _Errors:
         learned = spectrum.eigenvalues / (spectrum.eigenvalues + kappa[:, None])
         overfitting = learned**2 @ spectrum.multiplicity / n
         left = self.law.power @ ((1 - learned) ** 2).T
-        left = (
-            left * np.exp(self.growth[:, None] * np.log2(n / self.pilot)) + self.law.noise[:, None]
-        )
-        return left / (1 - overfitting) * self.scale[:, None]
+        left *= np.exp(self.growth[:, None] * np.log2(n / self.measured.n[-1]))
+        return (left + self.law.noise[:, None]) / (1 - overfitting) * self.scale[:, None]
 
 
 def _points(X: Any, name: str) -> Any:

@@ -29,11 +29,14 @@ class PopulationSpectrum:
     tail_share: float  # of the trace, below `resolved`
     tail_misfit: float  # root mean square relative error of the power law where it is fitted
 
+    def modes_above(self) -> np.ndarray:
+        """How many modes lie above each node of the spectrum, half of its own among them."""
+        return np.cumsum(self.spectrum.multiplicity) - self.spectrum.multiplicity / 2
+
     def eigenvalue_at(self, rank: Any) -> np.ndarray:
         """The eigenvalue of the mode of each `rank`, the greatest being of rank 1."""
-        counts = np.cumsum(self.spectrum.multiplicity) - self.spectrum.multiplicity / 2
         ranks = np.asarray(rank, float) - 0.5
-        counts = np.maximum(counts, 1e-9)
+        counts = np.maximum(self.modes_above(), 1e-9)
         values = np.log(self.spectrum.eigenvalues)
         return np.exp(np.interp(np.log(ranks), np.log(counts), values))
 

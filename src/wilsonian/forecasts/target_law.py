@@ -1,4 +1,4 @@
-"""The power of a target in every mode, as a smooth law of the eigenvalue fitted to few labels."""
+"""The power of a target in every mode, as a smooth law of its rank fitted to few labels."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from wilsonian.learning_curves import LearningCurve
 BINS = 30  # of eigenvalues, in which the power per mode is one number on the labelled points
 KNOT_DISTANCE = 1.0  # in the logarithm of a mode's rank
 BEYOND = 2.5  # the last knot's distance beyond the sample's last mode; a power law from there
-# How far from its prior the law may slope overall, and bend between knots; and the logarithm of
-# the noise lie. These, and the next three, were chosen on sets other than those of
+# Standard deviations from the prior: of the law's slope overall, of its bends between knots, and
+# of the noise's logarithm. All numbers here were chosen on sets other than those of
 # benchmarks/forecast.py.
 SLOPE_SPREAD, BEND, NOISE_SPREAD = 0.3, 0.3, 0.4
 LEAST_NOISE = 1e-3  # of the variance, that the prior takes for the noise
@@ -134,8 +134,7 @@ class _Posterior:
         centres = np.array([logs[k].mean() for k in held])
         values = -np.log(population.spectrum.eigenvalues)
         # Places in the spectrum by minus the logarithm of the rank, ascending with the eigenvalue.
-        counts = np.cumsum(population.spectrum.multiplicity) - population.spectrum.multiplicity / 2
-        nodes = -np.log(np.maximum(counts, 0.5))
+        nodes = -np.log(np.maximum(population.modes_above(), 0.5))
         centres = np.interp(-centres, values, nodes)
         lowest, top = -(np.log(count) + BEYOND), float(nodes[0])
         number = max(int(np.ceil((top - lowest) / KNOT_DISTANCE)) + 1, 4)
