@@ -1,6 +1,15 @@
-"""How tests are dealt to the cores."""
+"""How tests are dealt to the cores, and where they keep what they compiled."""
+
+import os
+from pathlib import Path
 
 import pytest
+
+# Most of a test's time is compilation. Workers, the commands that tests start, and later runs share
+# one cache; it must be named before JAX is imported, so that children inherit it.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".jax_cache"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 # Their tests share nothing that is slow to make, and run long each.
 DEALT_ONE_BY_ONE = {"test_examples.py"}
