@@ -19,15 +19,15 @@ import jax
 import numpy as np
 
 from wilsonian import AveragedTheory
-from wilsonian.learning_curves import LearningCurve
-from wilsonian.learning_curves.averaged_theories import (
+from wilsonian.theory.learning_curves import LearningCurve
+from wilsonian.theory.learning_curves.averaged_theories import (
     RidgeFlow,
     TheoryComparison,
     compare_theories,
     ridge_flow,
 )
-from wilsonian.learning_curves.deterministic_equivalent import DeterministicEquivalent
-from wilsonian.simulate import Estimate, Simulation, simulate
+from wilsonian.theory.learning_curves.deterministic_equivalent import DeterministicEquivalent
+from wilsonian.theory.simulate import Estimate, Simulation, simulate
 
 POINTS, MODES, DRAWS = 200, 2000, 200  # of table 2
 THRESHOLDS = (0.5, 0.2, 0.1, 0.05)

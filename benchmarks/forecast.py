@@ -26,8 +26,8 @@ import scipy.optimize
 from datasets import load
 
 from wilsonian import RBF, ArcCosine, Matern52
-from wilsonian.forecasts import forecast
 from wilsonian.kernels import Kernel
+from wilsonian.theory.forecast import forecast
 
 DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SETS = ("mnist", "cifar10", "kin40k", "protein", "power_plant", "elevators")

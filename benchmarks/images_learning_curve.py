@@ -173,7 +173,7 @@ def draw_figure(rows: list[list], paper: list[dict], path: Path) -> None:
     """Images left and middle, the paper's experiment right."""
     from matplotlib.figure import Figure
 
-    from wilsonian.plots.axes import ELIMINATED, KEPT, add_legend, tidy_log_axis
+    from wilsonian.support.axes import ELIMINATED, KEPT, add_legend, tidy_log_axis
 
     figure = Figure(figsize=(12.6, 4.4), layout="constrained")
     axes = figure.subplots(1, 3)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 
-from wilsonian.learning_curves import LearningCurve
+from wilsonian.theory.learning_curves import LearningCurve
 
 
 def by_scipy(eigenvalues: np.ndarray, target: np.ndarray, noise: float, n: float, ridge: float):

@@ -32,7 +32,7 @@ from wilsonian import (
     Spectrum,
     dense_spectrum,
 )
-from wilsonian.datasets import (
+from wilsonian.theory.datasets import (
     Gaussian,
     Laplace,
     Sign,
@@ -41,9 +41,9 @@ from wilsonian.datasets import (
     matched_target,
     power_law,
 )
-from wilsonian.non_gaussian.diagnostics import diagnose_features
-from wilsonian.non_gaussian.loss_flow import renormalized_loss
-from wilsonian.non_gaussian.self_consistent import (
+from wilsonian.theory.non_gaussian.diagnostics import diagnose_features
+from wilsonian.theory.non_gaussian.loss_flow import renormalized_loss
+from wilsonian.theory.non_gaussian.self_consistent import (
     FeatureMoments,
     error_field,
     self_consistent_ridge,

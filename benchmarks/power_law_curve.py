@@ -28,11 +28,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from wilsonian import AveragedTheory
-from wilsonian.datasets import power_law
-from wilsonian.learning_curves import LearningCurve
-from wilsonian.learning_curves.averaged_theories import compare_theories
-from wilsonian.learning_curves.scaling_law import ScalingLaw
-from wilsonian.simulate import simulate
+from wilsonian.theory.datasets import power_law
+from wilsonian.theory.learning_curves import LearningCurve
+from wilsonian.theory.learning_curves.averaged_theories import compare_theories
+from wilsonian.theory.learning_curves.scaling_law import ScalingLaw
+from wilsonian.theory.simulate import simulate
 
 ALPHA, MODES, THRESHOLD, FIRST_ORDER_THRESHOLD = 1.0, 20_000, 0.1, 0.5
 RIDGES = (1e-3, 0.03, 1.0)
@@ -130,7 +130,7 @@ def print_exponents(rows: list[dict]) -> None:
 
 def draw(ax, rows: list[dict]) -> None:
     """Simulated errors, predictions, and guide lines of both exponents."""
-    from wilsonian.plots.axes import (
+    from wilsonian.support.axes import (
         ELIMINATED,
         KEPT,
         MEASURED,

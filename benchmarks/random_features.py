@@ -20,15 +20,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wilsonian.random_features import AbstractRandomFeatures, ErrorDecomposition, Population
-from wilsonian.random_features.models import (
+from wilsonian.theory.random_features import AbstractRandomFeatures, ErrorDecomposition, Population
+from wilsonian.theory.random_features.models import (
     AnisotropicRandomFeatures,
     DeepRandomFeatures,
     LinearRandomFeatures,
     NonlinearRandomFeatures,
     ProjectedRandomFeatures,
 )
-from wilsonian.random_features.simulation import random_feature_simulation
+from wilsonian.theory.random_features.simulation import random_feature_simulation
 
 # shared/science/learning-curves.md: P, N, lambda; E_g, bias, bias + V_F, bias + V_X, kappa_1,
 # kappa_2, (kappa_1 / lambda)^2 of the theory; E_g and the three others as simulated there.

@@ -31,7 +31,7 @@ from wilsonian import (
     UniformRidge,
     coarse_grain,
 )
-from wilsonian.datasets import (
+from wilsonian.theory.datasets import (
     AbstractFeatureLaw,
     Gaussian,
     Laplace,

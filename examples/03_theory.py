@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from wilsonian import AveragedTheory, PointTheory, RankCutoff, UniformRidge, coarse_grain
-from wilsonian.datasets import matched_target, power_law, regression_problem
+from wilsonian.theory.datasets import matched_target, power_law, regression_problem
 
 MODES, POINTS, RIDGE, DRAWS = 400, 100, 0.05, 500
 eigenvalues = power_law(MODES, 1.0)

@@ -52,6 +52,6 @@ for name, kernel in (("convolutional", convolutional), ("fully connected", ArcCo
     score = model.fit(rows[train], y[train]).score(rows[test], y[test])
     print(f"{name:15s} NNGP, {model.n_modes_:3d} modes, digits read correctly: {score:.1%}")
 # For comparison, a support vector machine with the same infinite network, in scikit-learn.
-machine = SVC(kernel=convolutional.as_sklearn(), C=10).fit(rows[train], y[train])
+machine = SVC(kernel=SklearnKernel(convolutional), C=10).fit(rows[train], y[train])
 score = machine.score(rows[test], y[test])
 print(f"the same in an SVC,              digits read correctly: {score:.1%}")

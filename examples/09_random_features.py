@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from wilsonian.random_features import Population
-from wilsonian.random_features.models import DeepRandomFeatures, LinearRandomFeatures
-from wilsonian.random_features.simulation import random_feature_simulation
+from wilsonian.theory.random_features import Population
+from wilsonian.theory.random_features.models import DeepRandomFeatures, LinearRandomFeatures
+from wilsonian.theory.random_features.simulation import random_feature_simulation
 
 INPUTS, SAMPLES, RIDGE = 100, 40, 0.05
 index = np.arange(1.0, INPUTS + 1)

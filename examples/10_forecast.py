@@ -5,7 +5,7 @@ from sklearn.datasets import load_digits
 from sklearn.kernel_ridge import KernelRidge
 
 from wilsonian import Matern52
-from wilsonian.forecasts import forecast
+from wilsonian.theory.forecast import forecast
 
 X, y = load_digits(return_X_y=True)
 X = (X - X.mean()) / X.std()

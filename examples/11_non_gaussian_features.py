@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 
 from wilsonian import AveragedTheory, PointTheory, Spectrum, UniformRidge
-from wilsonian.datasets import Laplace, VarianceCorrelated, matched_target, power_law
-from wilsonian.non_gaussian.diagnostics import diagnose_features
-from wilsonian.non_gaussian.self_consistent import (
+from wilsonian.theory.datasets import Laplace, VarianceCorrelated, matched_target, power_law
+from wilsonian.theory.non_gaussian.diagnostics import diagnose_features
+from wilsonian.theory.non_gaussian.self_consistent import (
     FeatureMoments,
     error_field,
     self_consistent_ridge,

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from wilsonian.records import FlowRecord, PredictionRecord, RunRecord, SpectrumRecord
-from wilsonian.reports import report_html
+from wilsonian.app.reports import report_html
+from wilsonian.app.runs.records import PredictionRecord, RunRecord
+from wilsonian.regression.records import FlowRecord, SpectrumRecord
 
 
 def make_spectrum(modes: int = 60, kept: int = 20, tail: float = 0.01) -> SpectrumRecord:

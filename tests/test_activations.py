@@ -11,7 +11,7 @@ import scipy.stats
 from network_instances import ACTIVATIONS
 
 from wilsonian import networks as nn
-from wilsonian.networks.angles import arctan
+from wilsonian.networks.layers.angles import arctan
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from wilsonian import AveragedTheory, LearnabilityCutoff, coarse_grain, effective_ridge
-from wilsonian.learning_curves.averaged_theories import compare_theories, ridge_flow
-from wilsonian.simulate import simulate
+from wilsonian.theory.learning_curves.averaged_theories import compare_theories, ridge_flow
+from wilsonian.theory.simulate import simulate
 
 
 @pytest.fixture(scope="module", autouse=True)

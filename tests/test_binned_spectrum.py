@@ -9,7 +9,7 @@ import scipy.special
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wilsonian.learning_curves.binned_spectrum import (
+from wilsonian.theory.learning_curves.binned_spectrum import (
     BinnedSpectrum,
     gauss_rules,
     half_width_of,

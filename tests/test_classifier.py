@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.metrics import log_loss
 
 from wilsonian import RBF, ReducedGPClassifier, ReducedGPRegressor
-from wilsonian.classifier import class_targets
+from wilsonian.regression.classifier import class_targets
 
 FIXED = {"kernel": RBF(1.0), "optimizer": None, "noise": 0.1, "rank": 20, "random_state": 0}
 CENTRES = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0]])

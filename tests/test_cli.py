@@ -14,10 +14,11 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from wilsonian import cli, load_model
-from wilsonian.runs.fit import Choices, fit_table, load_run
-from wilsonian.storage.checkpoints import checkpoint_folder
-from wilsonian.tables import open_table
+from wilsonian import load_model
+from wilsonian.app import cli
+from wilsonian.app.runs.checkpoints import checkpoint_folder
+from wilsonian.app.runs.fit import Choices, fit_table, load_run
+from wilsonian.app.tables import open_table
 
 FAST = ["--learn", "none", "--kernel", "matern52:length_scale=3", "--noise", "0.1"]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from wilsonian.datasets import (
+from wilsonian.theory.datasets import (
     Gaussian,
     Laplace,
     Sign,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wilsonian import effective_ridge
-from wilsonian.datasets import power_law
+from wilsonian.theory.datasets import power_law
 
 
 @pytest.fixture(autouse=True)

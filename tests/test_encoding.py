@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from wilsonian.tables import ArrowTable, TableError, array_table, choose_columns, open_table
-from wilsonian.tables.encoding import Encoding
-from wilsonian.tables.encoding_builder import EncodingBuilder
+from wilsonian.app.tables import ArrowTable, TableError, array_table, choose_columns, open_table
+from wilsonian.app.tables.encoding import Encoding
+from wilsonian.app.tables.encoding_builder import EncodingBuilder
 
 
 def fit(table, target="y", task="auto", block_size=16, **chosen):

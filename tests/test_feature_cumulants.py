@@ -7,15 +7,22 @@ import pytest
 import scipy.stats
 
 from wilsonian import RankCutoff, SmoothCutoff, Spectrum, coarse_grain, flow
-from wilsonian.datasets import Gaussian, Laplace, Sign, StudentT, VarianceCorrelated, power_law
-from wilsonian.non_gaussian.cumulants import (
+from wilsonian.theory.datasets import (
+    Gaussian,
+    Laplace,
+    Sign,
+    StudentT,
+    VarianceCorrelated,
+    power_law,
+)
+from wilsonian.theory.non_gaussian.cumulants import (
     conditional_expectation,
     conditional_moments,
     hermite_basis,
     joint_cumulant,
 )
-from wilsonian.non_gaussian.diagnostics import diagnose_features, error_shift
-from wilsonian.non_gaussian.input_dependent import (
+from wilsonian.theory.non_gaussian.diagnostics import diagnose_features, error_shift
+from wilsonian.theory.non_gaussian.input_dependent import (
     ReweightedTheory,
     RidgeField,
     conditional_ridge,

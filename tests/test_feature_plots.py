@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from wilsonian.non_gaussian.plots import (
+from wilsonian.theory.non_gaussian.plots import (
     plot_conditional_ridge,
     plot_feature,
     plot_feature_pair,

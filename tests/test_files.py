@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from wilsonian.storage import files
-from wilsonian.storage.files import (
+from wilsonian.support import files
+from wilsonian.support.files import (
     FileError,
     atomic_folder,
     atomic_path,

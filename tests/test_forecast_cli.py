@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 
-from wilsonian import cli
-from wilsonian.runs.forecast import ForecastChoices, forecast_table
+from wilsonian.app import cli
+from wilsonian.app.runs.forecast import ForecastChoices, forecast_table
 
 FIXED = ["--kernel", "matern52:length_scale=5", "--no-learn"]
 

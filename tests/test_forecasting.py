@@ -10,12 +10,12 @@ import pytest
 from sklearn.kernel_ridge import KernelRidge
 
 from wilsonian import RBF, Linear
-from wilsonian.forecasts import forecast
-from wilsonian.forecasts.population_spectrum import population_spectrum
-from wilsonian.forecasts.subsamples import is_wrong, measure_subsamples
-from wilsonian.forecasts.target_law import TargetPrior, _Posterior, fit_target_law
-from wilsonian.learning_curves import LearningCurve
-from wilsonian.learning_curves.binned_spectrum import BinnedSpectrum
+from wilsonian.theory.forecast import forecast
+from wilsonian.theory.forecast.population_spectrum import population_spectrum
+from wilsonian.theory.forecast.subsamples import is_wrong, measure_subsamples
+from wilsonian.theory.forecast.target_law import TargetPrior, _Posterior, fit_target_law
+from wilsonian.theory.learning_curves import LearningCurve
+from wilsonian.theory.learning_curves.binned_spectrum import BinnedSpectrum
 
 MODES, NOISE = 300, 0.1
 EIGENVALUES = np.arange(1.0, MODES + 1) ** -1.5
@@ -281,10 +281,10 @@ def test_plots(found):
 
     *_, result = found
     for scale in ("log", "linear"):
-        ax = result.plot(Figure().add_subplot(), scale=scale)
+        ax = plot_forecast(Figure().add_subplot(), result, scale=scale)
         assert ax.get_xlabel() == "labelled rows"
     with pytest.raises(ValueError, match="no error rate"):
-        result.plot(Figure().add_subplot(), quantity="error_rate")
+        plot_forecast(Figure().add_subplot(), result, quantity="error_rate")
 
 
 X_SMALL, Y_SMALL = np.random.default_rng(8).standard_normal((2, 60, 4))

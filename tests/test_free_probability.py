@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wilsonian import effective_ridge
-from wilsonian.free_probability import (
+from wilsonian.theory.free_probability import (
     Deterministic,
     Identity,
     Inverse,
@@ -20,7 +20,7 @@ from wilsonian.free_probability import (
     WhiteWishart,
     renormalized_ridge,
 )
-from wilsonian.free_probability.convolution import moments, spectral_density
+from wilsonian.theory.free_probability.densities import moments, spectral_density
 
 SPECTRUM = np.arange(1.0, 41) ** -1.3
 # One of each kind; the projection keeps more than t runs over below.

@@ -11,8 +11,8 @@ import pytest
 
 from wilsonian import RBF, ArcCosine, FromFunction, Matern32
 from wilsonian import networks as nn
-from wilsonian.storage.files import FileError
-from wilsonian.storage.gram_store import kernel_identity, store_gram
+from wilsonian.kernels.gram_store import kernel_identity, store_gram
+from wilsonian.support.files import FileError
 
 random = np.random.default_rng(0)
 X, Z = random.normal(size=(23, 4)), random.normal(size=(14, 4))
@@ -170,7 +170,7 @@ SCRIPT = """
 import sys
 import jax, numpy as np
 from wilsonian import ArcCosine
-from wilsonian.storage.gram_store import store_gram
+from wilsonian.kernels.gram_store import store_gram
 assert len(jax.devices()) == 3
 X = np.random.default_rng(0).normal(size=(23, 4))
 stored = store_gram(ArcCosine(2, "ntk", 2.0, 0.1), X, sys.argv[1], tile_size=5, precision="float64")

@@ -30,7 +30,7 @@ def grams(kernel, *points):
 
 @each
 def test_matrices_are_the_same_numbers(name):
-    kernel, wrapped = KERNELS[name], KERNELS[name].as_sklearn()
+    kernel, wrapped = KERNELS[name], SklearnKernel(KERNELS[name])
     for points in ((X,), (X, Z)):
         found = wrapped(*points)
         assert type(found) is np.ndarray
@@ -40,7 +40,7 @@ def test_matrices_are_the_same_numbers(name):
 
 
 def test_stationary_twins_agree_with_their_gradients():
-    ours, twin = RBF(1.3).as_sklearn(), theirs.RBF(1.3)
+    ours, twin = SklearnKernel(RBF(1.3)), theirs.RBF(1.3)
     np.testing.assert_allclose(ours.theta, twin.theta)
     np.testing.assert_allclose(ours.bounds, twin.bounds)
     for left, right in zip(ours(X, eval_gradient=True), twin(X, eval_gradient=True), strict=True):
@@ -48,7 +48,7 @@ def test_stationary_twins_agree_with_their_gradients():
 
 
 def test_gradients_are_differences():
-    wrapped = KERNELS["network"].as_sklearn()
+    wrapped = SklearnKernel(KERNELS["network"])
     _, slopes = wrapped(X, eval_gradient=True)
     assert slopes.shape == (30, 30, 3)  # a bias of zero stays away
     for k, step in enumerate(1e-5 * np.eye(3)):
@@ -58,7 +58,7 @@ def test_gradients_are_differences():
 
 @each
 def test_it_can_be_cloned_and_pickled(name):
-    wrapped = KERNELS[name].as_sklearn()
+    wrapped = SklearnKernel(KERNELS[name])
     for copy in (clone(wrapped), pickle.loads(pickle.dumps(wrapped))):
         assert copy == wrapped
         np.testing.assert_array_equal(copy(X), wrapped(X))
@@ -71,24 +71,24 @@ def test_gaussian_processes_learn_it():
     # The same optimum as with scikit-learn's own kernel.
     models = [
         GaussianProcessRegressor(kernel + theirs.WhiteKernel(0.01)).fit(X, y)
-        for kernel in (RBF(1.0).as_sklearn(), theirs.RBF(1.0))
+        for kernel in (SklearnKernel(RBF(1.0)), theirs.RBF(1.0))
     ]
     values = [model.log_marginal_likelihood_value_ for model in models]
     np.testing.assert_allclose(*values, rtol=1e-4)
     start = GaussianProcessRegressor(
-        KERNELS["network"].as_sklearn(fixed=True) + theirs.WhiteKernel(0.01)
+        SklearnKernel(KERNELS["network"], fixed=True) + theirs.WhiteKernel(0.01)
     ).fit(X, y)
     learned = GaussianProcessRegressor(
-        KERNELS["network"].as_sklearn() + theirs.WhiteKernel(0.01)
+        SklearnKernel(KERNELS["network"]) + theirs.WhiteKernel(0.01)
     ).fit(X, y)
-    assert start.kernel_.k1 == KERNELS["network"].as_sklearn(fixed=True)
+    assert start.kernel_.k1 == SklearnKernel(KERNELS["network"], fixed=True)
     gain = learned.log_marginal_likelihood_value_ - start.log_marginal_likelihood_value_
     assert gain > 0.1
 
 
 @each
 def test_kernel_ridge_and_support_vectors_take_it(name):
-    wrapped = KERNELS[name].as_sklearn()
+    wrapped = SklearnKernel(KERNELS[name])
     ridge = KernelRidge(alpha=0.1, kernel=wrapped).fit(X, y).predict(Z)
     exact = wrapped(Z, X) @ np.linalg.solve(wrapped(X) + 0.1 * np.eye(30), y)
     np.testing.assert_allclose(ridge, exact, rtol=1e-8)

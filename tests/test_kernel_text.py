@@ -26,8 +26,8 @@ from wilsonian import (
     Rescaled,
 )
 from wilsonian.kernels import Product, Scaled, Sum
-from wilsonian.kernels.text import describe_kernel, format_kernel, parse_kernel
-from wilsonian.kernels.text_vocabulary import DEEPEST, LONGEST, MOST_PARTS, KernelTextError
+from wilsonian.language.kernel_text import describe_kernel, format_kernel, parse_kernel
+from wilsonian.language.kernel_vocabulary import DEEPEST, LONGEST, MOST_PARTS, KernelTextError
 
 
 def same(left, right):

@@ -6,8 +6,8 @@ import pytest
 import scipy.stats
 
 from wilsonian import RBF, FromFunction, Linear, Matern32
-from wilsonian.landmarks import randomly_pivoted_cholesky
-from wilsonian.learning import column_spread
+from wilsonian.regression.inducing_points import randomly_pivoted_cholesky
+from wilsonian.regression.learning import column_spread
 
 
 @pytest.fixture(autouse=True)

@@ -31,8 +31,8 @@ from wilsonian import (
     flow,
     learnability,
 )
-from wilsonian.datasets import power_law
-from wilsonian.evidence import landmark_evidence
+from wilsonian.regression.evidence import landmark_evidence
+from wilsonian.theory.datasets import power_law
 
 POINTS, MODES, RIDGE = 20, 12, 0.1
 

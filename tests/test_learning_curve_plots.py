@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from wilsonian.learning_curves import LearningCurve, plots
-from wilsonian.simulate import Estimate
+from wilsonian.theory.learning_curves import LearningCurve, plots
+from wilsonian.theory.simulate import Estimate
 
 EIGENVALUES = np.arange(1.0, 61) ** -1.5
 SIZES = np.geomspace(3, 300, 9)

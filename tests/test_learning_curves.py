@@ -11,10 +11,10 @@ import pytest
 import scipy.optimize
 
 from wilsonian import AveragedTheory, Eigenfunctions, Linear, Spectrum, coarse_grain
-from wilsonian.learning_curves import LearningCurve
-from wilsonian.learning_curves.binned_spectrum import BinnedSpectrum
-from wilsonian.learning_curves.deterministic_equivalent import SelfConsistentCutoff
-from wilsonian.learning_curves.scaling_law import ScalingLaw
+from wilsonian.theory.learning_curves import LearningCurve
+from wilsonian.theory.learning_curves.binned_spectrum import BinnedSpectrum
+from wilsonian.theory.learning_curves.deterministic_equivalent import SelfConsistentCutoff
+from wilsonian.theory.learning_curves.scaling_law import ScalingLaw
 
 MODES = 400
 EIGENVALUES = np.arange(1.0, MODES + 1) ** -1.5

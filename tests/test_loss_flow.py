@@ -7,7 +7,11 @@ import pytest
 import scipy.integrate
 import scipy.stats
 
-from wilsonian.non_gaussian.loss_flow import quartic_spread_loss, renormalized_loss, spread_loss
+from wilsonian.theory.non_gaussian.loss_flow import (
+    quartic_spread_loss,
+    renormalized_loss,
+    spread_loss,
+)
 
 V = np.linspace(-4, 4, 17)
 

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import wilsonian
-from wilsonian.storage import files, model_files
-from wilsonian.storage.files import FileError
-from wilsonian.storage.model_files import ModelFileError, check_folder, read_folder, write_folder
+from wilsonian.support import files, model_files
+from wilsonian.support.files import FileError
+from wilsonian.support.model_files import ModelFileError, check_folder, read_folder, write_folder
 
 DOCUMENT = {
     "name": "größe 0.1 \U0001f600",

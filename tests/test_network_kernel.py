@@ -13,8 +13,14 @@ from typer.testing import CliRunner
 
 from wilsonian import ArcCosine, ErfNetwork, ReducedGPRegressor, load_model, save_model
 from wilsonian import networks as nn
-from wilsonian.cli import app
-from wilsonian.kernels.text import KernelTextError, describe_kernel, format_kernel, parse_kernel
+from wilsonian.app.cli import app
+from wilsonian.language import read_architecture, write_architecture
+from wilsonian.language.kernel_text import (
+    KernelTextError,
+    describe_kernel,
+    format_kernel,
+    parse_kernel,
+)
 from wilsonian.networks import kernel as kernel_module
 
 
@@ -297,8 +303,8 @@ def test_files_hold_architectures(tmp_path):
     kernel = parse_kernel(f'2 * ntk:"{path}" + 0.1', files=True)
     X = inputs(VECTORS)
     np.testing.assert_allclose(kernel(X), 2 * nn.ntk(expected)(X) + 0.1, rtol=1e-12)
-    nn.write_architecture(expected, path, VECTORS)
-    network, shape = nn.read_architecture(path)
+    write_architecture(expected, path, VECTORS)
+    network, shape = read_architecture(path)
     assert shape == VECTORS
     assert jax.tree.structure(network) == jax.tree.structure(expected)
 
@@ -340,7 +346,7 @@ def test_bad_architectures_get_their_sentence(text, tmp_path):
     path = tmp_path / "net.json"
     path.write_text(text)
     with pytest.raises(nn.ArchitectureError, match=BAD[text]):
-        nn.read_architecture(path)
+        read_architecture(path)
 
 
 def test_nesting_has_an_end():
@@ -351,7 +357,7 @@ def test_nesting_has_an_end():
 
 def test_stored_text_does_not_send_its_reader_to_files(tmp_path):
     path = tmp_path / "net.json"
-    nn.write_architecture(nn.serial(dense(1)), path)
+    write_architecture(nn.serial(dense(1)), path)
     with pytest.raises(KernelTextError, match=r"the file .* is not read from here\.$"):
         parse_kernel(f"nngp:{path}")
     parse_kernel(f"nngp:{path}", files=True)
@@ -372,7 +378,7 @@ def test_model_folders_are_self_contained(tmp_path):
 def test_the_command_line_takes_an_architecture_file(tmp_path):
     path = tmp_path / "net.json"
     network = nn.serial(dense(8), nn.Gelu(), dense(1))
-    nn.write_architecture(network, path)
+    write_architecture(network, path)
     arguments = ["fit", "iris", "--kernel", f"nngp:{path}", "--out", str(tmp_path / "model")]
     done = CliRunner().invoke(app, [*arguments, "--rank", "10", "--quiet"])
     assert done.exit_code == 0, done.output

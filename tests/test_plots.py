@@ -24,17 +24,17 @@ from scipy.stats import binomtest, norm
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix as reference_confusion_matrix
 
-from wilsonian import plots
-from wilsonian.number_text import format_count, format_number, format_percent
-from wilsonian.plots.axes import sample_rows, spread, spread_evenly
-from wilsonian.records import PredictionRecord
-from wilsonian.runs.calibration import (
+from wilsonian.app import figures as plots
+from wilsonian.app.runs.calibration import (
     class_indices,
     confusion_matrix,
     interval_coverage,
     reliability_bins,
     wilson_interval,
 )
+from wilsonian.app.runs.records import PredictionRecord
+from wilsonian.support.axes import sample_rows, spread, spread_evenly
+from wilsonian.support.number_text import format_count, format_number, format_percent
 
 FIGURES = {
     "spectrum": lambda ax, run: plots.plot_spectrum(ax, run.spectrum),
@@ -74,7 +74,7 @@ import sys
 from matplotlib import rcParams
 before = rcParams.copy()  # dict() would resolve the backend, which imports pyplot
 from test_plots import FIGURES, RUNS, empty_axes
-from wilsonian.reports import report_html
+from wilsonian.app.reports import report_html
 for draw in FIGURES.values():
     draw(empty_axes(), RUNS["regression"])
 report_html(RUNS["classification"])

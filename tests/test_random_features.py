@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from wilsonian import AveragedTheory, SharpCutoff, coarse_grain
-from wilsonian.random_features import Population
-from wilsonian.random_features.models import (
+from wilsonian.theory.random_features import Population
+from wilsonian.theory.random_features.models import (
     AnisotropicRandomFeatures,
     DeepRandomFeatures,
     LinearRandomFeatures,
@@ -28,9 +28,13 @@ from wilsonian.random_features.models import (
     ProjectedRandomFeatures,
     activation_coefficients,
 )
-from wilsonian.random_features.plots import plot_error_parts, plot_phase_diagram
-from wilsonian.random_features.scaling_regimes import REGIMES, scaling_exponent, scaling_regimes
-from wilsonian.random_features.simulation import random_feature_simulation
+from wilsonian.theory.random_features.plots import plot_error_parts, plot_phase_diagram
+from wilsonian.theory.random_features.scaling_regimes import (
+    REGIMES,
+    scaling_exponent,
+    scaling_regimes,
+)
+from wilsonian.theory.random_features.simulation import random_feature_simulation
 
 
 def load_benchmark():

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from run_records import HOSTILE, RUNS, make_classification, make_regression, page_of
 
-from wilsonian.plots import DRAWN_ROWS
-from wilsonian.reports import report_html, write_report
-from wilsonian.reports.page import describe_value, flatten
-from wilsonian.reports.svg import Drawing, render
-from wilsonian.reports.text import headlines
+from wilsonian.app.figures import DRAWN_ROWS
+from wilsonian.app.reports import report_html, write_report
+from wilsonian.app.reports.page import describe_value, flatten
+from wilsonian.app.reports.svg import Drawing, render
+from wilsonian.app.reports.text import headlines
 
 
 class Outline(HTMLParser):

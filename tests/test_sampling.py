@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wilsonian.sampling import Reservoir, held_out
+from wilsonian.support.sampling import Reservoir, held_out
 
 
 @given(st.integers(0, 2**40), st.integers(0, 10**6), st.integers(0, 300), st.floats(0, 0.99))

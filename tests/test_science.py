@@ -29,7 +29,7 @@ from wilsonian import (
     dense_spectrum,
     effective_ridge,
 )
-from wilsonian.datasets import power_law
+from wilsonian.theory.datasets import power_law
 
 
 def load_tables():

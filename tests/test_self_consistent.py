@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from wilsonian import AveragedTheory, Spectrum, effective_ridge
-from wilsonian.datasets import (
+from wilsonian.theory.datasets import (
     AbstractFeatureLaw,
     Gaussian,
     VarianceCorrelated,
     matched_target,
     power_law,
 )
-from wilsonian.non_gaussian.self_consistent import (
+from wilsonian.theory.non_gaussian.self_consistent import (
     FeatureMoments,
     error_field,
     self_consistent_ridge,

@@ -9,10 +9,10 @@ from sklearn.kernel_ridge import KernelRidge
 from threadpoolctl import threadpool_limits
 
 from wilsonian import Matern52
-from wilsonian.datasets import Sign, VarianceCorrelated, regression_problem
-from wilsonian.learning_curves import LearningCurve
-from wilsonian.learning_curves.cross_validation import gcv
-from wilsonian.simulate import Estimate, simulate
+from wilsonian.theory.datasets import Sign, VarianceCorrelated, regression_problem
+from wilsonian.theory.learning_curves import LearningCurve
+from wilsonian.theory.learning_curves.cross_validation import gcv
+from wilsonian.theory.simulate import Estimate, simulate
 
 POINTS = 100
 DRAWS = 90

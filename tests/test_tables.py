@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wilsonian.tables import TableError, array_table, choose_columns, open_table
-from wilsonian.tables.bundled import BUNDLED
+from wilsonian.app.tables import TableError, array_table, choose_columns, open_table
+from wilsonian.app.tables.bundled import BUNDLED
 
 ROWS = 53
 CUT = gzip.compress(b"a,b\n" + b"".join(b"%d,%d\n" % (i, i * i) for i in range(999)))[:-900]

@@ -1,19 +1,17 @@
 """Which directions of a learning problem the data can resolve, and the theory of the rest."""
 
-__version__ = "0.1.0"  # ahead of the imports: model files carry it
-
-from wilsonian.classifier import ReducedGPClassifier
-from wilsonian.flow import (
-    LearnabilityCutoff,
-    RankCutoff,
-    SharpCutoff,
-    SmoothCutoff,
-    coarse_grain,
-    flow,
-    learnability,
+from wilsonian.core.coarse_graining import coarse_grain, flow
+from wilsonian.core.cutoffs import LearnabilityCutoff, RankCutoff, SharpCutoff, SmoothCutoff
+from wilsonian.core.effective_ridge import effective_ridge
+from wilsonian.core.information import learnability
+from wilsonian.core.ridges import (
+    BareRidge,
+    DressedRidge,
+    FullRidge,
+    InputDependentRidge,
+    UniformRidge,
 )
-from wilsonian.forecasts import forecast
-from wilsonian.free_probability import renormalized_ridge
+from wilsonian.core.spectrum import Spectrum
 from wilsonian.kernels import (
     RBF,
     Constant,
@@ -27,55 +25,53 @@ from wilsonian.kernels import (
     RationalQuadratic,
     Rescaled,
 )
-from wilsonian.kernels.fully_connected import ArcCosine, ErfNetwork
-from wilsonian.learning_curves import LearningCurve
-from wilsonian.learning_curves.averaged_theories import compare_theories, ridge_flow
-from wilsonian.learning_curves.binned_spectrum import BinnedSpectrum
-from wilsonian.learning_curves.cross_validation import gcv
-from wilsonian.learning_curves.deterministic_equivalent import SelfConsistentCutoff
-from wilsonian.learning_curves.scaling_law import ScalingLaw
-from wilsonian.non_gaussian.cumulants import (
+from wilsonian.kernels.eigenfunctions import Eigenfunctions, as_population, dense_spectrum
+from wilsonian.kernels.gram_store import store_gram
+from wilsonian.networks.fully_connected import ArcCosine, ErfNetwork
+from wilsonian.regression.classifier import ReducedGPClassifier
+from wilsonian.regression.mode_theory import ModeTheory
+from wilsonian.regression.point_theory import PointTheory
+from wilsonian.regression.read_out import ReadOut
+from wilsonian.regression.regressor import ReducedGPRegressor
+from wilsonian.regression.saving import load_model, save_model
+from wilsonian.support.version import __version__
+from wilsonian.theory.averaged import AveragedTheory
+from wilsonian.theory.forecast import forecast
+from wilsonian.theory.free_probability import renormalized_ridge
+from wilsonian.theory.learning_curves import LearningCurve
+from wilsonian.theory.learning_curves.averaged_theories import compare_theories, ridge_flow
+from wilsonian.theory.learning_curves.binned_spectrum import BinnedSpectrum
+from wilsonian.theory.learning_curves.cross_validation import gcv
+from wilsonian.theory.learning_curves.deterministic_equivalent import SelfConsistentCutoff
+from wilsonian.theory.learning_curves.scaling_law import ScalingLaw
+from wilsonian.theory.non_gaussian.cumulants import (
     conditional_expectation,
     conditional_moments,
     joint_cumulant,
 )
-from wilsonian.non_gaussian.diagnostics import diagnose_features, error_shift
-from wilsonian.non_gaussian.input_dependent import (
+from wilsonian.theory.non_gaussian.diagnostics import diagnose_features, error_shift
+from wilsonian.theory.non_gaussian.input_dependent import (
     ReweightedTheory,
     RidgeField,
     conditional_ridge,
     effective_target,
 )
-from wilsonian.non_gaussian.loss_flow import renormalized_loss
-from wilsonian.non_gaussian.self_consistent import (
+from wilsonian.theory.non_gaussian.loss_flow import renormalized_loss
+from wilsonian.theory.non_gaussian.self_consistent import (
     FeatureMoments,
     error_field,
     self_consistent_ridge,
 )
-from wilsonian.random_features import Population
-from wilsonian.random_features.models import (
+from wilsonian.theory.random_features import Population
+from wilsonian.theory.random_features.models import (
     AnisotropicRandomFeatures,
     DeepRandomFeatures,
     LinearRandomFeatures,
     NonlinearRandomFeatures,
     ProjectedRandomFeatures,
 )
-from wilsonian.random_features.simulation import random_feature_simulation
-from wilsonian.read_out import ReadOut
-from wilsonian.regressor import ReducedGPRegressor
-from wilsonian.ridges import (
-    BareRidge,
-    DressedRidge,
-    FullRidge,
-    InputDependentRidge,
-    UniformRidge,
-    effective_ridge,
-)
-from wilsonian.simulate import simulate
-from wilsonian.spectrum import Eigenfunctions, Spectrum, as_population, dense_spectrum
-from wilsonian.storage.gram_store import store_gram
-from wilsonian.storage.saving import load_model, save_model
-from wilsonian.wilson import AveragedTheory, ModeTheory, PointTheory
+from wilsonian.theory.random_features.simulation import random_feature_simulation
+from wilsonian.theory.simulate import simulate
 
 __all__ = [
     "RBF",
@@ -121,6 +117,7 @@ __all__ = [
     "SmoothCutoff",
     "Spectrum",
     "UniformRidge",
+    "__version__",
     "as_population",
     "coarse_grain",
     "compare_theories",

@@ -1,5 +1,5 @@
 """`python -m wilsonian` is the command `wilsonian`."""
 
-from wilsonian.cli import main
+from wilsonian.app.cli import main
 
 main()

@@ -1,5 +1,6 @@
 """Kernels: of a formula, of an infinite network, of text, and as scikit-learn has them."""
 
+from wilsonian.kernels.eigenfunctions import Eigenfunctions, as_population, dense_spectrum
 from wilsonian.kernels.formulas import (
     RBF,
     AbstractStationary,
@@ -11,13 +12,13 @@ from wilsonian.kernels.formulas import (
     RationalQuadratic,
     squared_distance,
 )
+from wilsonian.kernels.interoperability import SklearnKernel, from_neural_tangents
 from wilsonian.kernels.kernel import (
     Constant,
     FromFunction,
     Kernel,
     Product,
     Rescaled,
-    Scalar,
     Scaled,
     Sum,
     as_kernel,
@@ -28,15 +29,16 @@ from wilsonian.kernels.kernel import (
     compiled_gram,
     divided,
     inner_product,
-    is_number,
     map_rows,
     safe_sqrt,
 )
+from wilsonian.kernels.learnable import learnable
 
 __all__ = [
     "RBF",
     "AbstractStationary",
     "Constant",
+    "Eigenfunctions",
     "FromFunction",
     "Kernel",
     "Linear",
@@ -47,18 +49,21 @@ __all__ = [
     "Product",
     "RationalQuadratic",
     "Rescaled",
-    "Scalar",
     "Scaled",
+    "SklearnKernel",
     "Sum",
     "as_kernel",
+    "as_population",
     "call_on_host",
     "check_points",
     "check_widths",
     "compiled_diagonal",
     "compiled_gram",
+    "dense_spectrum",
     "divided",
+    "from_neural_tangents",
     "inner_product",
-    "is_number",
+    "learnable",
     "map_rows",
     "safe_sqrt",
     "squared_distance",

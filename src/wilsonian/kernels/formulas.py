@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from wilsonian.kernels.kernel import Kernel, Scalar, divided, inner_product, safe_sqrt
+from wilsonian.core.types import Scalar
+from wilsonian.kernels.kernel import Kernel, divided, inner_product, safe_sqrt
 
 
 def squared_distance(x: Float[Array, " d"], z: Float[Array, " d"]) -> Float[Array, ""]:

@@ -14,13 +14,16 @@ from jax.flatten_util import ravel_pytree
 from sklearn.gaussian_process.kernels import Hyperparameter
 from sklearn.gaussian_process.kernels import Kernel as SklearnBase
 
-from wilsonian.evidence import learnable
+from wilsonian.core.precision import with_precision
 from wilsonian.kernels.kernel import FromFunction, as_kernel
-from wilsonian.streaming import with_precision
+from wilsonian.kernels.learnable import learnable
 
 
 class SklearnKernel(SklearnBase):
-    """A kernel of ours as one of scikit-learn; see :meth:`wilsonian.Kernel.as_sklearn`.
+    """A kernel of ours as one of scikit-learn: for `GaussianProcessRegressor(kernel)`, which learns
+    its positive hyperparameters within `limits` unless they are `fixed`, and for
+    `KernelRidge(kernel=...)` and `SVR(kernel=...)`. It can be cloned, pickled, and combined with
+    scikit-learn's own kernels.
 
     Its `theta` are the logarithms of the kernel's positive hyperparameters, in the order of its
     fields, and its gradients are exact. NumPy arrays go in and come out, in float64 whatever JAX's
@@ -111,9 +114,8 @@ class SklearnKernel(SklearnBase):
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        from wilsonian.kernels.text import describe_kernel
-
-        return f"SklearnKernel({describe_kernel(as_kernel(self.kernel))})"
+        # On one line: scikit-learn prints it inside sums and products.
+        return f"SklearnKernel({eqx.tree_pformat(self.kernel, width=10**6, short_arrays=False)})"
 
 
 def _points(X: Any) -> jax.Array:

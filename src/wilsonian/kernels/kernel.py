@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,10 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-if TYPE_CHECKING:
-    from wilsonian.kernels.interoperability import SklearnKernel
-
-Scalar = float | Float[Array, ""]
+from wilsonian.core.types import Scalar, is_number
 
 
 def inner_product(x: Float[Array, " d"], z: Float[Array, " d"]) -> Float[Array, ""]:
@@ -112,17 +109,6 @@ class Kernel(eqx.Module):
         X, Z = check_points(X, "X"), check_points(Z, "Z")
         check_widths(X, Z)
         return map_rows(lambda block: self.gram(block, Z) @ V, X, block_size)
-
-    def as_sklearn(
-        self, *, fixed: bool = False, limits: tuple[float, float] = (1e-5, 1e5)
-    ) -> SklearnKernel:
-        """This kernel as one of scikit-learn: for `GaussianProcessRegressor(kernel)`, which learns
-        its positive hyperparameters within `limits` unless they are `fixed`, and for
-        `KernelRidge(kernel=...)` and `SVR(kernel=...)`. NumPy arrays go in and come out, in
-        float64; it can be cloned, pickled, and combined with scikit-learn's own kernels."""
-        from wilsonian.kernels.interoperability import SklearnKernel
-
-        return SklearnKernel(self, fixed, limits)
 
     def __add__(self, other: Any) -> Kernel:
         return Sum(self, as_kernel(other))
@@ -286,12 +272,6 @@ def compiled_gram(kernel: Kernel, X: Any, Z: Any) -> Float[Array, "n m"]:
 def compiled_diagonal(kernel: Kernel, X: Any) -> Float[Array, " n"]:
     """`kernel.diagonal`, compiled likewise."""
     return kernel.diagonal(X)
-
-
-def is_number(value: Any) -> bool:
-    """Whether `value` is a real number or an array that holds just one, without dimensions."""
-    numbers = int | float | np.integer | np.floating | np.ndarray | jax.Array
-    return isinstance(value, numbers) and np.ndim(value) == 0
 
 
 def as_kernel(kernel: Any) -> Kernel:

@@ -1,29 +1,6 @@
 """Infinite networks: an architecture's NNGP and NTK kernels, and the finite network itself."""
 
 from wilsonian.kernels.interoperability import from_neural_tangents
-from wilsonian.networks.activations import (
-    Abs,
-    AbstractActivation,
-    Erf,
-    LeakyRelu,
-    Relu,
-    Sign,
-    Step,
-)
-from wilsonian.networks.architecture import read_architecture, write_architecture
-from wilsonian.networks.attention import (
-    GlobalSelfAttention,
-    PositionEmbedding,
-    image_embedding,
-)
-from wilsonian.networks.branches import Parallel, parallel, residual
-from wilsonian.networks.convolution import Conv, LocallyConnected
-from wilsonian.networks.cosine_network import (
-    AbstractMomenta,
-    CosineFeatures,
-    FreeField,
-    GaussianMomenta,
-)
 from wilsonian.networks.criticality import (
     Criticality,
     DepthFlow,
@@ -40,8 +17,30 @@ from wilsonian.networks.dynamics import (
 )
 from wilsonian.networks.empirical import empirical_nngp, empirical_ntk, empirical_ntk_costs
 from wilsonian.networks.kernel import NetworkKernel, nngp, nngp_and_ntk, ntk
-from wilsonian.networks.layers import AbstractLayer, Dense, Serial, serial
-from wilsonian.networks.more_activations import (
+from wilsonian.networks.layers.activations import (
+    Abs,
+    AbstractActivation,
+    Erf,
+    LeakyRelu,
+    Relu,
+    Sign,
+    Step,
+)
+from wilsonian.networks.layers.attention import (
+    GlobalSelfAttention,
+    PositionEmbedding,
+    image_embedding,
+)
+from wilsonian.networks.layers.branches import Parallel, parallel, residual
+from wilsonian.networks.layers.convolution import Conv, LocallyConnected
+from wilsonian.networks.layers.cosine_network import (
+    AbstractMomenta,
+    CosineFeatures,
+    FreeField,
+    GaussianMomenta,
+)
+from wilsonian.networks.layers.layer import AbstractLayer, Dense, Serial, serial
+from wilsonian.networks.layers.more_activations import (
     RBF,
     Cosine,
     Exponential,
@@ -51,11 +50,11 @@ from wilsonian.networks.more_activations import (
     Polynomial,
     Sine,
 )
-from wilsonian.networks.normalization import Dropout, LayerNorm
+from wilsonian.networks.layers.normalization import Dropout, LayerNorm
+from wilsonian.networks.layers.pooling import AvgPool, Flatten, GlobalAvgPool, SumPool
+from wilsonian.networks.layers.quadrature import GaussHermite, HermiteExpansion
+from wilsonian.networks.layers.signals import ArchitectureError
 from wilsonian.networks.phase_plots import plot_depth_flow, plot_phase_diagram
-from wilsonian.networks.pooling import AvgPool, Flatten, GlobalAvgPool, SumPool
-from wilsonian.networks.quadrature import GaussHermite, HermiteExpansion
-from wilsonian.networks.signals import ArchitectureError
 
 __all__ = [
     "RBF",
@@ -116,8 +115,6 @@ __all__ = [
     "plot_depth_flow",
     "plot_phase_diagram",
     "posterior",
-    "read_architecture",
     "residual",
     "serial",
-    "write_architecture",
 ]

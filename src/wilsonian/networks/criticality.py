@@ -12,9 +12,9 @@ import numpy as np
 import scipy.optimize
 from jaxtyping import Array, Float
 
-from wilsonian.networks.activations import AbstractActivation
-from wilsonian.networks.layers import AbstractLayer
-from wilsonian.networks.quadrature import GaussHermite
+from wilsonian.networks.layers.activations import AbstractActivation
+from wilsonian.networks.layers.layer import AbstractLayer
+from wilsonian.networks.layers.quadrature import GaussHermite
 
 Activation = AbstractActivation | Callable[[Any], Any]
 Phase = Literal["ordered", "critical", "chaotic", "divergent"]

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import jax.scipy.linalg
 from jaxtyping import Array, Float
 
-from wilsonian.kernels import Kernel, Scalar, as_kernel, check_points, check_widths
+from wilsonian.core.types import Scalar
+from wilsonian.kernels import Kernel, as_kernel, check_points, check_widths
 
 
 class Prediction(eqx.Module):

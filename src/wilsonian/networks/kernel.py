@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from wilsonian.kernels import Kernel, check_points, check_widths
-from wilsonian.networks.covariances import Covariances, CrossPass, OwnPass, Scope, of_inputs
-from wilsonian.networks.layers import AbstractLayer
-from wilsonian.networks.signals import Signal
+from wilsonian.networks.layers.covariances import Covariances, CrossPass, OwnPass, Scope, of_inputs
+from wilsonian.networks.layers.layer import AbstractLayer
+from wilsonian.networks.layers.signals import Signal
 
 Kind = Literal["nngp", "ntk"]
 KINDS = ("nngp", "ntk")

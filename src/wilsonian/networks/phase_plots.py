@@ -15,8 +15,8 @@ from wilsonian.networks.criticality import (
     depth_flow,
     variance_map,
 )
-from wilsonian.number_text import format_number
-from wilsonian.plots.axes import ELIMINATED, FAINT, KEPT, REFERENCE, add_legend, format_ticks
+from wilsonian.support.axes import ELIMINATED, FAINT, KEPT, REFERENCE, add_legend, format_ticks
+from wilsonian.support.number_text import format_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

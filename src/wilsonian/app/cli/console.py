@@ -1,0 +1,186 @@
+"""What the command line shows: progress on long work, summaries and tables."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import rich.console
+import rich.progress
+import rich.table
+
+from wilsonian.app.reports.forecast_text import RIDGE_NOTE, forecast_sentences
+from wilsonian.app.reports.text import (
+    cutoff_sentence,
+    headlines,
+    learned_sentence,
+    quality_sentence,
+)
+from wilsonian.app.runs.records import RunRecord
+from wilsonian.regression.records import FlowRecord
+from wilsonian.support.number_text import format_number, format_percent
+from wilsonian.support.strict_json import to_json
+
+if TYPE_CHECKING:
+    from wilsonian.app.runs.forecast import ForecastRun
+
+SHOWN_AFTER = 2.0  # seconds
+STAGES = {
+    "reading": "Reading columns",
+    "sampling": "Sampling rows",
+    "learning hyperparameters": "Learning hyperparameters",
+    "moving landmarks": "Moving landmarks",
+    "integrating": "Integrating rows",
+    "testing": "Testing on held-out rows",
+    "predicting": "Predicting",
+    "learning the target's prior": "Learning the target's prior",
+    "decomposing the kernel": "Decomposing the kernel",
+    "measuring subsamples": "Measuring subsamples",
+    "fitting the target": "Fitting the target",
+}
+ROWS = {"reading", "sampling", "integrating", "testing", "predicting"}
+
+
+class Console:
+    """Standard output for results, standard error for progress; silent if `quiet`."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self._out = rich.console.Console(highlight=False, soft_wrap=True, markup=False)
+
+    def print(self, text: str) -> None:
+        if not self.quiet:
+            self._out.print(text)
+
+    def table(self, names: list[str], rows: list[list[str]]) -> None:
+        """Right-aligned columns, plain text."""
+        if self.quiet:
+            return
+        widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+        for row in [names, *rows]:
+            cells = zip(row, widths, strict=True)
+            self.print("  ".join(cell.rjust(width) for cell, width in cells))
+
+    @contextlib.contextmanager
+    def progress(self) -> Iterator[Callable[[str, int, int], None]]:
+        """A callback (stage, done, of how many; 0 if unknown) that shows progress with rows per
+        second and time left, once the work has taken two seconds."""
+        shown = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description}"),
+            rich.progress.BarColumn(),
+            rich.progress.TextColumn("{task.fields[rate]}"),
+            rich.progress.TimeElapsedColumn(),
+            rich.progress.TimeRemainingColumn(),
+            console=rich.console.Console(stderr=True),
+            disable=self.quiet or not sys.stderr.isatty(),
+            transient=True,
+        )
+        started = time.monotonic()
+        tasks: dict[str, rich.progress.TaskID] = {}
+        since: dict[str, tuple[float, int]] = {}
+
+        def update(stage: str, done: int, of: int) -> None:
+            now = time.monotonic()
+            first, before = since.setdefault(stage, (now, done))
+            if now - started < SHOWN_AFTER and stage != "learning hyperparameters":
+                return
+            if stage not in tasks:
+                shown.start()
+                for earlier in tasks.values():
+                    shown.update(earlier, visible=False)
+                tasks[stage] = shown.add_task(STAGES.get(stage, stage), total=None, rate="")
+            rate = ""
+            if stage in ROWS and now > first and done > before:
+                rate = f"{(done - before) / (now - first):,.0f} rows/s"
+            total = max(of, done) if of > 1 else None
+            shown.update(tasks[stage], completed=done, total=total, rate=rate)
+
+        try:
+            yield update
+        finally:
+            shown.stop()
+
+
+def run_summary(record: RunRecord, details: bool = False) -> str:
+    """A run in a few lines of plain language."""
+    lines = [f"{record.name}: {record.task} of {record.target}", ""]
+    lines += [learned_sentence(record), cutoff_sentence(record), quality_sentence(record), ""]
+    found = headlines(record)
+    width = max(len(headline.label) for headline in found)
+    lines += [f"  {h.label:<{width}}  {h.value}  ({h.meaning})" for h in found]
+    lines += ["", f"Kernel: {record.kernel}", record.rank_status, record.convergence]
+    if details:
+        lines += [
+            "",
+            f"{record.rows:,} training rows, {record.test_rows:,} test rows, "
+            f"{record.columns:,} columns after encoding, seed {record.seed}",
+            *record.notes,
+        ]
+    return "\n".join(lines)
+
+
+def run_json(record: RunRecord) -> dict[str, Any]:
+    """A run's record without its long arrays."""
+    values = to_json(record)
+    for name in ("predictions", "mode_images", "spectrum", "flow"):
+        del values[name]
+    return {**values, "kept": record.spectrum.kept, "modes": len(record.spectrum.eigenvalues)}
+
+
+def forecast_summary(run: ForecastRun) -> str:
+    """A forecast in a few lines of plain language, without its table."""
+    found = run.forecast
+    lines = [
+        f"{run.name}: {found.task} of {run.target}, a pilot of {found.labels:,} labels and "
+        f"{found.inputs:,} inputs",
+        "",
+        *forecast_sentences(run),
+        *(f"Careful: {doubt}" for doubt in found.doubts),
+        "",
+        f"Kernel: {run.kernel}",
+        RIDGE_NOTE,
+    ]
+    return "\n".join(lines)
+
+
+def flow_rows(record: RunRecord, most: int = 24) -> tuple[list[str], list[list[str]]]:
+    """Column names and text cells of the flow: cutoffs evenly spaced in the logarithm of the modes
+    kept, and the model's own, marked by a star."""
+    flow, kept = record.flow, record.spectrum.kept
+    count = len(flow.kept)
+    if not count:
+        return [*flow.columns()], []
+    places = np.geomspace(1, count, min(most, count)).round().astype(int) - 1
+    places = np.unique([*places, np.argmin(np.abs(flow.kept - kept)), count - 1])
+    names = {"test_error": "error rate" if record.task == "classification" else "test rmse"}
+    columns = flow.columns()
+    header = [names.get(name, name.replace("_", " ")) for name in columns]
+    rows = []
+    for place in places:
+        cells = [_cell(name, values[place]) for name, values in columns.items()]
+        cells[0] = f"{'* ' if flow.kept[place] == kept else ''}{cells[0]}"
+        rows.append(cells)
+    return header, rows
+
+
+def _cell(name: str, value: float) -> str:
+    if name == "kept":
+        return f"{int(value)}"
+    if name == "evidence":
+        return f"{value:,.2f}"
+    return format_percent(value) if name == "learnability" else format_number(value, 4)
+
+
+def flow_csv(flow: FlowRecord) -> str:
+    """All cutoffs of a flow as CSV with a header."""
+    columns, text = flow.columns(), io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
+    return text.getvalue()

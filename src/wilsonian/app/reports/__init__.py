@@ -1,0 +1,8 @@
+"""The report of a run: one HTML page, its figures and its sentences."""
+
+from wilsonian.app.reports.report import report_html, write_report
+
+__all__ = [
+    "report_html",
+    "write_report",
+]

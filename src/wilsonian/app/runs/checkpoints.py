@@ -1,0 +1,89 @@
+"""A fit that was interrupted: where it stood, on disk beside the model it was to become."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from wilsonian.app.tables.encoding import Encoding
+from wilsonian.regression.fitting import Prepared
+from wilsonian.regression.saving import (
+    prepared_state,
+    restore_prepared,
+    restore_statistics,
+    statistics_state,
+    understood,
+)
+from wilsonian.regression.statistics import Statistics
+from wilsonian.support.model_files import ModelFileError, read_folder, write_folder
+
+SECONDS_BETWEEN = 5.0  # at most so much work is lost when a fit is killed
+
+
+def checkpoint_folder(model: Path) -> Path:
+    """Where the fit of a model to be stored at `model` keeps its state."""
+    return model.parent / f"{model.name}.partial"
+
+
+class Checkpoint:
+    """State of one fit: which table and choices it belongs to, and how far it came."""
+
+    def __init__(self, model: Path, identity: dict[str, Any]) -> None:
+        self.folder, self.identity = checkpoint_folder(model), identity
+        self._written = -float("inf")
+
+    def save(
+        self,
+        encoding: Encoding,
+        prepared: Prepared,
+        statistics: Statistics,
+        blocks: int,
+        *,
+        now: bool = False,
+    ) -> None:
+        """Store the state after so many finished blocks, unless it was stored moments ago."""
+        if not now and time.monotonic() - self._written < SECONDS_BETWEEN:
+            return
+        prepared_document, arrays = prepared_state(prepared)
+        sums_document, sums = statistics_state(statistics)
+        document = {
+            "identity": self.identity,
+            "encoding": encoding.to_dict(),
+            "prepared": prepared_document,
+            "statistics": sums_document,
+            "blocks": blocks,
+        }
+        write_folder(self.folder, "checkpoint", document, {**arrays, **sums})
+        self._written = time.monotonic()
+
+    def load(self) -> tuple[Encoding, Prepared, Statistics, int] | None:
+        """The stored state; None if there is none.
+
+        Raises ModelFileError if it is damaged, or belongs to another table or other choices.
+        """
+        if not self.folder.exists():
+            return None
+        document, arrays = read_folder(self.folder, "checkpoint")
+        with understood(self.folder):
+            stored = document["identity"]
+            differing = sorted(
+                name
+                for name in {*stored, *self.identity}
+                if stored.get(name) != self.identity.get(name)
+            )
+            if differing:
+                raise ModelFileError(
+                    f"Cannot resume from {str(self.folder)!r}: that fit had another "
+                    f"{', '.join(differing)}; repeat its command with --resume, or start anew "
+                    "without --resume."
+                )
+            prepared = restore_prepared(document["prepared"], arrays)
+            statistics = restore_statistics(document["statistics"], arrays)
+            encoding = Encoding.from_dict(document["encoding"])
+            return encoding, prepared, statistics, int(document["blocks"])
+
+    def remove(self) -> None:
+        """Forget it: the model is stored."""
+        shutil.rmtree(self.folder, ignore_errors=True)

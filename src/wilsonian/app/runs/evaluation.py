@@ -1,0 +1,89 @@
+"""A fitted model against held-out rows, seen a block at a time."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+
+from wilsonian.app.runs.metrics import classification_metrics, regression_metrics
+from wilsonian.app.runs.records import PredictionRecord
+from wilsonian.regression.classifier import ReducedGPClassifier
+from wilsonian.regression.reduced import ReducedProcess
+from wilsonian.regression.regressor import ReducedGPRegressor
+
+PICTURES = 16
+BATCH = 1024  # rows whose means at every cutoff are held at once
+
+
+class Evaluation:
+    """Predictions for held-out rows, and their error at every cutoff of the flow."""
+
+    def __init__(
+        self, estimator: ReducedGPRegressor | ReducedGPClassifier, classes: tuple[str, ...]
+    ) -> None:
+        self.estimator, self.classes, self.rows = estimator, classes, 0
+        self._parts: list[tuple[np.ndarray, ...]] = []
+        self._losses: list[np.ndarray] = []  # sums over rows, (cutoffs,)
+        self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def add(self, X: np.ndarray, y: np.ndarray) -> None:
+        """Rows (rows, d) and their targets, or labels as text."""
+        self.rows += len(X)
+        self._waiting.append((X, y))
+        if sum(len(part) for part, _ in self._waiting) >= BATCH:
+            self._evaluate(final=False)
+
+    def result(self) -> tuple[PredictionRecord, dict[str, float], np.ndarray | None]:
+        """Predictions, metrics, and the root-mean-square error or error rate at every cutoff
+        (None without rows)."""
+        self._evaluate(final=True)
+        classifies = isinstance(self.estimator, ReducedGPClassifier)
+        if not self.rows:
+            empty = np.zeros(0)
+            return PredictionRecord(empty, empty, None if classifies else empty), {}, None
+        loss = np.sum(self._losses, axis=0) / self.rows
+        true, mean, third = (np.concatenate(part) for part in zip(*self._parts, strict=True))
+        if isinstance(self.estimator, ReducedGPClassifier):
+            predictions = PredictionRecord(true, mean, None, third, self.classes)
+            return predictions, classification_metrics(predictions), loss
+        predictions = PredictionRecord(true, mean, third)
+        deviation = float(self.estimator.process_.modes.target_scale[0])
+        return predictions, regression_metrics(predictions, deviation), np.sqrt(loss)
+
+    def _evaluate(self, final: bool) -> None:
+        if not self._waiting:
+            return
+        X, y = (np.concatenate(part) for part in zip(*self._waiting, strict=True))
+        # Whole batches only, so that few shapes are compiled.
+        whole = len(X) if final else len(X) // BATCH * BATCH
+        self._waiting = [(X[whole:], y[whole:])] if whole < len(X) else []
+        for start in range(0, whole, BATCH):
+            self._evaluate_batch(X[start : start + BATCH], y[start : start + BATCH])
+
+    def _evaluate_batch(self, X: np.ndarray, y: np.ndarray) -> None:
+        if isinstance(self.estimator, ReducedGPClassifier):
+            process = self.estimator.regressor_.process_
+            parts = self.estimator.predict(X), self.estimator.predict_proba(X)
+            with jax.enable_x64(True):
+                means = np.stack(list(process.means_along_flow(X)))
+            codes = (means[0] > 0).astype(int) if len(means) == 1 else means.argmax(axis=0)
+            loss = np.array(self.classes, dtype=object)[codes] != y[:, None]
+        else:
+            parts = self.estimator.predict(X, return_std=True, include_noise=True)
+            with jax.enable_x64(True):
+                (means,) = self.estimator.process_.means_along_flow(X)
+            loss = (means - y[:, None]) ** 2
+        self._parts.append((y, *parts))
+        self._losses.append(loss.sum(axis=0))
+
+
+def mode_images(
+    process: ReducedProcess, X: np.ndarray, shape: tuple[int, ...] | None
+) -> np.ndarray | None:
+    """The leading modes as pictures: each one's mean product with the pixels over the rows of `X`,
+    that is the image whose presence it measures. None unless the inputs are images."""
+    if shape is None:
+        return None
+    with jax.enable_x64(True):
+        modes = process.basis(X)[:, :PICTURES]
+    return (modes.T @ X / len(X)).reshape(-1, *shape)

@@ -1,0 +1,368 @@
+"""From a table to a fitted model with its honest test: the main job of the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from wilsonian.app.runs.checkpoints import Checkpoint
+from wilsonian.app.runs.choices import Progress, TableChoices
+from wilsonian.app.runs.evaluation import Evaluation, mode_images
+from wilsonian.app.runs.records import PredictionRecord, RunRecord
+from wilsonian.app.tables import Columns
+from wilsonian.app.tables.blocks import Block, Table, TableError
+from wilsonian.app.tables.encoding import Encoding
+from wilsonian.app.tables.encoding_builder import EncodingBuilder
+from wilsonian.kernels import Scaled
+from wilsonian.language.kernel_text import describe_kernel, format_kernel
+from wilsonian.regression.classifier import ReducedGPClassifier, class_targets
+from wilsonian.regression.fitting import Prepared
+from wilsonian.regression.plan import Plan
+from wilsonian.regression.regressor import ReducedGPRegressor
+from wilsonian.regression.saving import Estimator, estimator_state, restore_estimator, understood
+from wilsonian.regression.statistics import Statistics, accumulate
+from wilsonian.support.model_files import ModelFileError, check_folder, read_folder, write_folder
+from wilsonian.support.sampling import Reservoir, held_out
+from wilsonian.support.strict_json import to_json
+
+TEST_FRACTION, LARGEST_TEST = 0.2, 50_000
+SAMPLE_ROWS, SAMPLE_VALUES = 100_000, 2**25  # rows and numbers of the sample learned from
+
+
+@dataclasses.dataclass(frozen=True)
+class Choices(TableChoices):
+    """What `wilsonian fit` is asked for; `parameters` are those of the estimator."""
+
+    kernel: str = "matern52"  # text: an interrupted fit must be told from another
+    parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
+    test_fraction: float | None = None  # None: a fifth, but at most LARGEST_TEST rows
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A fitted model: how it reads a table, what it learned, and how well it did."""
+
+    estimator: Estimator
+    encoding: Encoding
+    record: RunRecord
+
+    @property
+    def regressor(self) -> ReducedGPRegressor:
+        """The reduced Gaussian process inside."""
+        e = self.estimator
+        return e.regressor_ if isinstance(e, ReducedGPClassifier) else e
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the model folder, whole or not at all; held-out predictions are not part of it."""
+        document, arrays = estimator_state(self.estimator)
+        unsaved = {"spectrum", "flow", "predictions", "mode_images"}
+        run = {
+            field.name: to_json(getattr(self.record, field.name))
+            for field in dataclasses.fields(self.record)
+            if field.name not in unsaved
+        }
+        if self.record.flow.test_error is not None:
+            arrays["test_error"] = self.record.flow.test_error
+        content = {"estimator": document, "encoding": self.encoding.to_dict(), "run": run}
+        return write_folder(path, "model", content, arrays)
+
+    def predict(self, table: Table, block_size: int = 4096) -> Iterator[dict[str, np.ndarray]]:
+        """Predictions for a table, block by block, as named columns: `mean` and `std` (of a new
+        label, noise included), or `class` and one probability per class.
+
+        Raises TableError if the table lacks a column or has one of another kind.
+        """
+        self.encoding.check(table)
+        for block in table.blocks(self.encoding.input_columns, block_size):
+            X = self.encoding.transform(block)
+            if isinstance(self.estimator, ReducedGPClassifier):
+                probabilities = self.estimator.predict_proba(X)
+                named = zip(self.encoding.classes, probabilities.T, strict=True)
+                yield {
+                    "class": self.estimator.predict(X),
+                    **{f"probability_{name}": values for name, values in named},
+                }
+            else:
+                mean, std = self.estimator.predict(X, return_std=True, include_noise=True)
+                yield {"mean": mean, "std": std}
+
+
+def load_run(path: str | os.PathLike[str]) -> Run:
+    """The model in a folder written by `wilsonian fit --out`; nothing is executed.
+
+    Raises ModelFileError for a folder that is missing, damaged, or was saved from Python (it then
+    has no table's encoding: use `wilsonian.load_model`).
+    """
+    document, arrays = read_folder(path, "model")
+    if "encoding" not in document:
+        raise ModelFileError(
+            f"Cannot use {os.fspath(path)!r} with tables: it was saved from Python and does not "
+            "say how to read a table's columns; load it with wilsonian.load_model."
+        )
+    with understood(path):
+        estimator = restore_estimator(document["estimator"], arrays)
+        run = dict(document["run"], notes=tuple(document["run"]["notes"]))
+        flow = dataclasses.replace(estimator.flow_, test_error=arrays.get("test_error"))
+        empty = np.zeros(0)
+        std = None if run["task"] == "classification" else empty
+        predictions = PredictionRecord(empty, empty, std)
+        record = RunRecord(**run, spectrum=estimator.spectrum_, flow=flow, predictions=predictions)
+        return Run(estimator, Encoding.from_dict(document["encoding"]), record)
+
+
+def fit_table(
+    choices: Choices,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    resume: bool = False,
+    progress: Progress = lambda stage, done, of: None,
+) -> Run:
+    """Fit a reduced Gaussian process to a table, test it on held-out rows, and store it in the
+    folder `out` if that is given.
+
+    With `out`, an interrupted fit leaves `<out>.partial` beside it, from which `resume` goes on
+    after the last finished block. Raises TableError, KernelTextError, ValueError and FileError
+    with what was seen and what to try, the last before any work is done.
+    """
+    started = time.monotonic()
+    if out is not None:
+        check_folder(out, "model")
+    fit = _Fit.of(choices)
+    checkpoint = None if out is None else Checkpoint(Path(out), fit.identity())
+    stored = checkpoint.load() if checkpoint and resume else None
+    encoding = stored[0] if stored else fit.encode(progress)
+    X, y, rows = fit.sample(encoding, progress)
+    estimator = fit.estimator(encoding.task)
+    if isinstance(estimator, ReducedGPClassifier):
+        regressor, targets = estimator.regressor(), class_targets(y, len(encoding.classes))
+    else:
+        regressor, targets = estimator, y
+    notes = list(encoding.notes())
+    if stored:
+        _, prepared, statistics, blocks = stored
+        regressor.target_dimensions_ = targets.ndim
+        notes.append(f"Resumed after {blocks:,} finished blocks of rows.")
+    else:
+        prepared = regressor.prepare(X, targets, rows, progress=progress)
+        statistics, blocks = regressor.no_statistics(prepared, targets), 0
+    statistics = fit.stream(encoding, prepared, statistics, blocks, rows, checkpoint, progress)
+    regressor.finish(prepared, statistics, X, lambda: fit.training_arrays(encoding))
+    if isinstance(estimator, ReducedGPClassifier):
+        estimator.adopt(regressor, np.array(encoding.classes, dtype=object), X, y)
+    evaluation = Evaluation(estimator, encoding.classes)
+    for block in fit.blocks(encoding.input_columns, test=True):
+        evaluation.add(*fit.test_arrays(encoding, block))
+        progress("testing", evaluation.rows, fit.test_rows)
+    predictions, metrics, test_error = evaluation.result()
+    record = _record(fit, encoding, regressor, X, rows, notes)
+    record = dataclasses.replace(
+        record,
+        test_rows=len(predictions.true),
+        metrics=metrics,
+        predictions=predictions,
+        flow=dataclasses.replace(regressor.flow_, test_error=test_error),
+        seconds=time.monotonic() - started,
+    )
+    run = Run(estimator, encoding, record)
+    if out is not None:
+        run.save(out)
+    if checkpoint is not None:
+        checkpoint.remove()
+    return run
+
+
+def _record(
+    fit: _Fit,
+    encoding: Encoding,
+    regressor: ReducedGPRegressor,
+    X: np.ndarray,
+    rows: int,
+    notes: Sequence[str],
+) -> RunRecord:
+    unit = float(np.mean(regressor.process_.modes.target_scale**2))
+    prior = Scaled(regressor.kernel_, regressor.amplitude_ * unit)
+    empty = np.zeros(0)
+    return RunRecord(
+        name=Path(fit.table.name).name,
+        task=encoding.task,
+        target=encoding.outcome.name,
+        kernel=describe_kernel(prior),
+        rows=rows,
+        test_rows=0,
+        columns=len(encoding.feature_names),
+        rank=regressor.rank_,
+        rank_status=regressor.rank_status_,
+        measure=regressor.measure_,
+        noise=regressor.noise_,
+        ridge=regressor.ridge_,
+        expected_loss=regressor.expected_loss_,
+        convergence=regressor.convergence_,
+        seconds=0.0,
+        seed=fit.choices.seed,
+        hyperparameters={
+            "kernel before the amplitude": format_kernel(regressor.kernel_, digits=6),
+            "amplitude": regressor.amplitude_,
+            "noise": regressor.process_.noise,
+            "target scale": float(np.sqrt(unit)),
+            "ridge": regressor.ridge,
+            "cutoff": str(regressor.cutoff),
+            "threshold": regressor.threshold,
+            "precision": regressor.dtype,
+        },
+        metrics={},
+        spectrum=regressor.spectrum_,
+        flow=regressor.flow_,
+        predictions=PredictionRecord(empty, empty, empty),
+        mode_images=mode_images(regressor.process_, X, encoding.image_shape),
+        notes=tuple(notes),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Fit:
+    """One fit's table, columns and random split, and the passes it makes over the rows."""
+
+    choices: Choices
+    table: Table
+    columns: Columns
+    test_fraction: float
+
+    @classmethod
+    def of(cls, choices: Choices) -> _Fit:
+        choices.parsed_kernel()  # before any reading
+        Plan.of(ReducedGPRegressor(**choices.parameters).get_params(deep=False), columns=1)
+        table, columns = choices.open()
+        fraction = choices.test_fraction
+        if fraction is None:
+            fraction = min(TEST_FRACTION, LARGEST_TEST / table.rows)
+        held_out(choices.seed, 0, 1, fraction)  # raises if the fraction is absurd
+        return cls(choices, table, columns, fraction)
+
+    @property
+    def test_rows(self) -> int:
+        """About how many rows are held out."""
+        return round(self.test_fraction * self.table.rows)
+
+    def identity(self) -> dict[str, Any]:
+        """What must not differ between an interrupted fit and the one that resumes it."""
+        choices = dataclasses.asdict(self.choices)
+        parameters = to_json(choices.pop("parameters"))
+        del choices["table"]
+        return {"table": self.table.fingerprint(), **to_json(choices), **parameters}
+
+    def estimator(self, task: str) -> Estimator:
+        """The estimator of these choices, unfitted.
+
+        Raises ValueError for an input-dependent ridge in classification.
+        """
+        choices = self.choices
+        parameters = {
+            "kernel": choices.parsed_kernel(),
+            "block_size": choices.block_size,
+            "random_state": choices.seed,
+            **choices.parameters,
+        }
+        if task == "regression":
+            return ReducedGPRegressor(**parameters)
+        if parameters.pop("ridge", "uniform") != "uniform":
+            raise ValueError(
+                "classification needs the uniform ridge: its probabilities are calibrated by "
+                "leaving rows out in closed form; leave --ridge out."
+            )
+        return ReducedGPClassifier(**parameters)
+
+    def blocks(self, columns: Sequence[str], start: int = 0, *, test: bool = False) -> Iterator:
+        """The training (or test) rows of every block from `start` on."""
+        wanted = [*columns, self.columns.target]
+        size, seed = self.choices.block_size, self.choices.seed
+        for index, block in enumerate(self.table.blocks(wanted, size, start), start):
+            mask = held_out(seed, index, block.rows, self.test_fraction)
+            yield block.select(mask if test else ~mask)
+
+    def encode(self, progress: Progress) -> Encoding:
+        """First pass: statistics of the columns."""
+        builder = EncodingBuilder(self.table, self.columns, self.choices.task)
+        done = 0
+        for block in self.blocks(self.columns.features):
+            builder.update(block)
+            done += block.rows
+            progress("reading", done, self.table.rows - self.test_rows)
+        return builder.finish()
+
+    def sample(self, encoding: Encoding, progress: Progress) -> tuple[np.ndarray, np.ndarray, int]:
+        """Second pass: a uniform sample of the training rows (inputs, targets or class numbers),
+        and how many training rows there are.
+
+        Raises TableError if there are fewer than two.
+        """
+        size = min(SAMPLE_ROWS, max(SAMPLE_VALUES // len(encoding.feature_names), 4096))
+        reservoir, rows = Reservoir(size, self.choices.seed), 0
+        for index, block in enumerate(self.blocks(encoding.input_columns)):
+            X, y = _known_target(encoding, block)
+            reservoir.update(X, y, index)
+            rows += len(X)
+            progress("sampling", rows, self.table.rows - self.test_rows)
+        if rows < 2:
+            raise TableError(
+                f"{self.table.name} leaves {rows} training row; a fit needs at least 2: give more "
+                "rows or a smaller --test-fraction."
+            )
+        return *reservoir.sample(), rows
+
+    def training_arrays(
+        self, encoding: Encoding, start: int = 0
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, None]]:
+        """Encoded training rows of each block from `start` on, as the estimator takes them."""
+        for block in self.blocks(encoding.input_columns, start):
+            X, y = _known_target(encoding, block)
+            if encoding.task == "classification":
+                y = class_targets(y, len(encoding.classes))
+            yield X, y.reshape(len(y), -1), None
+
+    def test_arrays(self, encoding: Encoding, block: Block) -> tuple[np.ndarray, np.ndarray]:
+        """Encoded rows of a block and their targets or labels, where they have one."""
+        y, present = encoding.target(block)
+        if encoding.task == "classification":
+            y = encoding.target_labels(block)
+        return encoding.transform(block.select(present)), y[present]
+
+    def stream(
+        self,
+        encoding: Encoding,
+        prepared: Prepared,
+        statistics: Statistics,
+        blocks: int,
+        rows: int,
+        checkpoint: Checkpoint | None,
+        progress: Progress,
+    ) -> Statistics:
+        """Third pass: the statistics of all training rows, stored now and then."""
+        if checkpoint:
+            checkpoint.save(encoding, prepared, statistics, blocks, now=True)
+        arrays = self.training_arrays(encoding, blocks)
+        try:
+            with jax.enable_x64(True):
+                for running in accumulate(prepared.features, statistics, arrays):
+                    statistics, blocks = running, blocks + 1
+                    progress("integrating", statistics.rows, rows)
+                    if checkpoint:
+                        checkpoint.save(encoding, prepared, statistics, blocks)
+        except KeyboardInterrupt:
+            if checkpoint:
+                checkpoint.save(encoding, prepared, statistics, blocks, now=True)
+            raise
+        return statistics
+
+
+def _known_target(encoding: Encoding, block: Block) -> tuple[np.ndarray, np.ndarray]:
+    y, present = encoding.target(block)
+    if not present.all():
+        block, y = block.select(present), y[present]
+    return encoding.transform(block), y

@@ -1,0 +1,262 @@
+"""Fitting an encoding in one pass over the training rows, and refusing what it cannot mean."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from wilsonian.app.tables.blocks import Block, Table, TableError, listed, reads_as_number
+from wilsonian.app.tables.column_statistics import LevelCounts, Moments, finite_matrix
+from wilsonian.app.tables.encoding import Encoding, LevelColumn, NumberColumn, Outcome, Task
+from wilsonian.app.tables.reading import Columns
+
+FREQUENT_LEVELS = 32
+
+
+class EncodingBuilder:
+    """Statistics of the training rows, a block at a time; the policy is that of `tables.encoding`.
+
+    `task="auto"` classifies a text or boolean target and regresses a numeric one.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        columns: Columns,
+        task: Literal["auto", "regression", "classification"] = "auto",
+    ) -> None:
+        if task not in ("auto", "regression", "classification"):
+            raise ValueError(f"`task` must be auto, regression or classification, got {task!r}.")
+        self._table, self._columns = table, columns
+        kinds, explicit = table.kinds, set(columns.categorical)
+        for name in (*columns.features, columns.target):
+            _check_kind(table, name)
+        as_number = {
+            name: kinds[name] in ("number", "empty") and name not in explicit
+            for name in columns.features
+        }
+        self._numbers = [name for name, number in as_number.items() if number]
+        self._moments = Moments(len(self._numbers))
+        self._levels = {n: LevelCounts(n) for n, number in as_number.items() if not number}
+        numeric_target = kinds[columns.target] in ("number", "empty")
+        if task == "regression" and kinds[columns.target] == "boolean":
+            raise TableError(
+                f"target {columns.target!r} is boolean and cannot be regressed; use --task "
+                "classification or convert it to 0 and 1."
+            )
+        self._wanted = task
+        self._task: Task = (
+            "regression"
+            if (task == "auto" and numeric_target) or task == "regression"
+            else "classification"
+        )
+        self._labels = LevelCounts(columns.target)
+        self._target = Moments(1)
+        self._is_label = not numeric_target or self._task == "classification"
+        self._without_target = 0
+
+    def update(self, block: Block) -> None:
+        """Add training rows (select them from a block first)."""
+        if self._is_label:
+            present = self._labels.update(block)
+        else:
+            values, missing = finite_matrix(block, [self._columns.target])
+            present = np.ones(block.rows, bool) if missing is None else ~missing[:, 0]
+            self._target.update(values[present], None)
+        if not present.all():
+            self._without_target += int((~present).sum())
+            block = block.select(present)
+        values, missing = finite_matrix(block, self._numbers)
+        self._moments.update(values, missing)
+        for counts in self._levels.values():
+            counts.update(block)
+
+    def finish(self) -> Encoding:
+        """The encoding. Raises TableError where the columns or the target cannot be used."""
+        outcome = self._outcome()
+        sentences = [f"{self._rows:,} training rows."]
+        if self._without_target:
+            sentences.append(
+                f"{self._without_target:,} rows without a value of {outcome.name!r} are left out."
+            )
+        numbers = self._number_columns(sentences)
+        categories = [
+            column for c in self._levels.values() if (column := self._level_column(c, sentences))
+        ]
+        if not numbers and not categories:
+            raise TableError(
+                f"no feature of {self._table.name} varies over the training rows; choose other "
+                "columns."
+            )
+        plain = tuple(column.name for column in numbers) == self._table.image_columns
+        marked = any(column.indicator for column in numbers)
+        shape = self._table.image_shape if plain and not marked and not categories else None
+        return Encoding(tuple(numbers), tuple(categories), outcome, shape, tuple(sentences))
+
+    @property
+    def _rows(self) -> int:
+        return self._labels.present if self._is_label else self._target.rows
+
+    def _outcome(self) -> Outcome:
+        name, table = self._columns.target, self._table.name
+        if not self._rows:
+            raise TableError(
+                f"no training row of {table} has a value of the target {name!r} "
+                f"({self._without_target:,} without); choose another target or give more rows."
+            )
+        if not self._is_label:
+            if self._target.constant[0]:
+                raise TableError(
+                    f"target {name!r} has the same value, {self._target.low[0]:g}, in all "
+                    f"{self._rows:,} training rows; there is nothing to predict: choose another."
+                )
+            if not np.isfinite(self._target.deviation[0]):
+                raise TableError(_too_large(name))
+            return Outcome(name, "regression")
+        self._check_label()
+        labels = sorted(self._labels.counts)
+        if all(map(reads_as_number, labels)):
+            labels.sort(key=float)
+        return Outcome(name, "classification", tuple(labels))
+
+    def _check_label(self) -> None:
+        counts, name = self._labels, self._columns.target
+        word, many = counts.first_word(), len(counts.counts)
+        if self._task == "regression":
+            seen = f"{word[0]!r} in row {word[1] + 1}" if word else "numbers stored as text"
+            raise TableError(
+                f"target {name!r} holds text ({seen}) and cannot be regressed; clean it or use "
+                "--task classification."
+            )
+        if self._wanted == "auto" and counts.mostly_numbers and (word or many > 50):
+            seen = f"{word[0]!r} in row {word[1] + 1}" if word else "none is missing"
+            raise TableError(
+                f"target {name!r} is text but mostly numbers (not so: {seen}); clean it for "
+                "regression or use --task classification."
+            )
+        if counts.is_identifier:
+            raise TableError(
+                f"target {name!r} has {many:,} distinct labels in {counts.present:,} rows; choose "
+                "another target, or --task regression if it is a number."
+            )
+        if many == 1:
+            raise TableError(
+                f"target {name!r} has a single class, {next(iter(counts.counts))!r}, in all "
+                f"{self._rows:,} training rows; there is nothing to predict: choose another."
+            )
+
+    def _number_columns(self, sentences: list[str]) -> list[NumberColumn]:
+        moments, names = self._moments, self._numbers
+        pixel = np.isin(names, self._table.image_columns)
+        for position in np.flatnonzero(~np.isfinite(moments.deviation)):
+            raise TableError(_too_large(names[position]))
+        spread = moments.standard_deviation()
+        common = moments.root_mean_square(pixel)
+        kept = (~moments.constant & (spread > 0)) | (pixel & (moments.count > 0))
+        if pixel.any() and not common > 0:
+            raise TableError(f"every pixel of {self._table.name} is zero; give other images.")
+        columns = [
+            NumberColumn(
+                names[i],
+                0.0 if pixel[i] else float(moments.mean[i]),
+                common if pixel[i] else float(spread[i]),
+                float(moments.mean[i]),
+                bool(moments.missing[i] > 0),
+            )
+            for i in np.flatnonzero(kept)
+        ]
+        plain, pixels = int((kept & ~pixel).sum()), int((kept & pixel).sum())
+        if plain:
+            sentences.append(
+                f"{plain:,} numeric columns are standardized by the training mean and standard "
+                "deviation."
+            )
+        if pixels:
+            sentences.append(
+                f"{pixels:,} pixel columns are divided by their common root mean square, "
+                f"{common:.6g}."
+            )
+        filled = [
+            f"{names[i]!r} {int(moments.missing[i]):,}"
+            for i in np.flatnonzero(kept)
+            if moments.missing[i]
+        ]
+        if filled:
+            more = f" and {len(filled) - 12} more columns" if len(filled) > 12 else ""
+            sentences.append(
+                f"Missing numbers ({', '.join(filled[:12])}{more}) are filled with the training "
+                "mean and marked in a column of their own."
+            )
+        dropped = [names[i] for i in np.flatnonzero(~kept)]
+        if dropped:
+            sentences.append(f"{_columns_are(dropped)} constant or empty and dropped.")
+        blank = [
+            names[i] for i in np.flatnonzero(~kept & (moments.missing > 0) & (moments.count > 0))
+        ]
+        if blank:
+            sentences.append(
+                f"{_columns_are(blank)} constant except where missing; --categorical keeps that "
+                "difference."
+            )
+        return columns
+
+    def _level_column(self, counts: LevelCounts, sentences: list[str]) -> LevelColumn | None:
+        if counts.name not in self._columns.categorical:
+            self._check_text(counts)
+        if len(counts.counts) + (counts.missing > 0) < 2:
+            sentences.append(f"{_columns_are([counts.name])} constant or empty and dropped.")
+            return None
+        levels = counts.most_frequent(FREQUENT_LEVELS)
+        rest = counts.present - sum(counts.counts[level] for level in levels)
+        sentence = f"{counts.name!r} is one column for each of {len(levels)} levels"
+        if rest:
+            further = len(counts.counts) - len(levels)
+            sentence += f", and one for {further:,} further levels ({rest:,} rows)"
+        if counts.missing:
+            sentence += f", and one for missing ({counts.missing:,} rows)"
+        sentences.append(sentence + ".")
+        return LevelColumn(counts.name, tuple(levels), rest > 0, counts.missing > 0)
+
+    def _check_text(self, counts: LevelCounts) -> None:
+        name, kind = counts.name, self._table.kinds[counts.name]
+        if kind == "text" and counts.mostly_numbers:
+            word = counts.first_word()
+            seen = (
+                f"most values of column {name!r} are numbers, but row {word[1] + 1} holds "
+                f"{word[0]!r}"
+                if word
+                else f"column {name!r} holds numbers stored as text"
+            )
+            raise TableError(
+                f"{seen}; clean it (leave missing values empty), or use --categorical {name}."
+            )
+        if kind in ("text", "category") and counts.is_identifier:
+            raise TableError(
+                f"column {name!r} has {len(counts.counts):,} distinct values in "
+                f"{counts.present:,} rows and looks like an identifier; leave it out with --drop "
+                f"{name}, or keep its {FREQUENT_LEVELS} most frequent values with --categorical "
+                f"{name}."
+            )
+
+
+def _check_kind(table: Table, name: str) -> None:
+    kind = table.kinds[name]
+    if kind == "datetime":
+        raise TableError(
+            f"column {name!r} of {table.name} holds dates or times; convert it to numbers (such as "
+            f"days since a date), or leave it out with --drop {name}."
+        )
+    if kind == "unsupported":
+        raise TableError(
+            f"column {name!r} of {table.name} holds neither numbers nor text; convert it, or leave "
+            f"it out with --drop {name}."
+        )
+
+
+def _too_large(name: str) -> str:
+    return f"column {name!r} has values too large to square; divide it by a constant first."
+
+
+def _columns_are(names: list[str]) -> str:
+    return f"{listed(names)} {'is' if len(names) == 1 else 'are'}"

@@ -1,7 +1,0 @@
-"""Learning curves before training: the averaged theory, its versions, laws and figures."""
-
-from wilsonian.learning_curves.learning_curve import LearningCurve
-
-__all__ = [
-    "LearningCurve",
-]

@@ -1,0 +1,216 @@
+"""From a sample and a stream of rows to a reduced process: rank, landmarks, scale and cutoff."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import scipy.linalg
+
+from wilsonian.core.cutoffs import AbstractCutoff, LearnabilityCutoff, RankCutoff, SharpCutoff
+from wilsonian.core.precision import with_precision
+from wilsonian.core.spectrum import Measure
+from wilsonian.kernels import Kernel, compiled_gram
+from wilsonian.regression.inducing_features import LandmarkFeatures
+from wilsonian.regression.inducing_points import Landmarks, randomly_pivoted_cholesky
+from wilsonian.regression.learning import (
+    Hyperparameters,
+    Sample,
+    learn,
+    learn_scale,
+    move_landmarks,
+)
+from wilsonian.regression.plan import Plan
+from wilsonian.regression.reduced import Modes
+
+# Hyperparameters are learned from at most this many rows and landmarks; amplitude and noise are
+# then set by the evidence of all rows. Landmarks move, and hyperparameters with them, in steps that
+# see LANDMARK_ROWS fresh rows each, for LANDMARK_PASSES through the rows within LANDMARK_STEPS.
+LEARNING_ROWS, LEARNING_RANK = 2000, 512
+LANDMARK_ROWS, LANDMARK_PASSES, LANDMARK_STEPS = 4000, 25, (100, 300)
+# Landmarks are chosen from at most this many rows per landmark of the largest rank.
+POOL_PER_LANDMARK = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """What one pass over all rows needs: features, and the hyperparameters they came from."""
+
+    features: LandmarkFeatures
+    hyperparameters: Hyperparameters
+    measure: Measure
+    rank_status: str  # one sentence: why there are as many landmarks
+
+
+def prepare(
+    kernel: Kernel,
+    sample: Sample,
+    rows: int,
+    plan: Plan,
+    random: np.random.Generator,
+    *,
+    landmarks: np.ndarray | None = None,
+    progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
+) -> Prepared:
+    """Learn hyperparameters and choose landmarks from a `sample` of the `rows` training rows;
+    targets centred and scaled. Runs in float64: call it under `jax.enable_x64(True)`."""
+    message = (
+        "Nothing was learned: kernel, amplitude and noise are as given."
+        if plan.learn is None
+        else "The kernel is as given; amplitude and noise maximize the evidence of all rows."
+    )
+    hyperparameters = Hyperparameters(
+        with_precision(kernel, float), plan.amplitude, plan.noise, True, message
+    )
+    budget = min(plan.rank or plan.max_rank, rows)
+    if plan.learn == "all":
+        progress("learning hyperparameters", 0, 1)
+        few = sample.draw(LEARNING_ROWS, random)
+        hyperparameters = learn(
+            kernel,
+            few,
+            amplitude=plan.amplitude,
+            noise=plan.noise,
+            ard=plan.ard,
+            rank=min(budget, LEARNING_RANK, len(few.X)),
+            restarts=plan.restarts,
+            input_dependent=plan.input_dependent,
+            max_iterations=plan.max_iterations,
+            random=random,
+        )
+    if landmarks is not None:
+        status = f"The {len(landmarks)} landmarks were given."
+        features = _features(hyperparameters.kernel, landmarks, plan.dtype)
+        return Prepared(features, hyperparameters, measure_of(len(landmarks), rows), status)
+    pool = sample.draw(max(POOL_PER_LANDMARK * budget, LEARNING_ROWS), random)
+    chosen, status, met = choose_landmarks(hyperparameters, pool.X, rows, plan, random)
+    points = pool.X[chosen.indices]
+    measure = measure_of(len(points), rows)
+    wanted = plan.move_landmarks
+    if wanted is None:
+        wanted = measure == "population" and (not met or rows > LEARNING_ROWS)
+    if wanted and plan.learn == "all":
+        hyperparameters, points = move_landmarks(
+            hyperparameters,
+            points,
+            sample,
+            rows=rows,
+            steps=int(np.clip(LANDMARK_PASSES * rows / LANDMARK_ROWS, *LANDMARK_STEPS)),
+            rows_per_step=LANDMARK_ROWS,
+            input_dependent=plan.input_dependent,
+            random=random,
+            progress=lambda done, of: progress("moving landmarks", done, of),
+        )
+        status += " They were then moved by gradient of the evidence."
+    features = _features(hyperparameters.kernel, points, plan.dtype)
+    return Prepared(features, hyperparameters, measure, status)
+
+
+def measure_of(rank: int, rows: int) -> Measure:
+    """Modes in the span of more landmarks than half the rows are modes of the sample: they decouple
+    (science notes, section 9). Far fewer landmarks see the rows as draws of the population."""
+    return "sample" if 2 * rank > rows else "population"
+
+
+def _features(kernel: Kernel, points: np.ndarray, dtype: Any) -> LandmarkFeatures:
+    kernel = with_precision(kernel, float)
+    square = np.array(compiled_gram(kernel, points, points))
+    # The jitter is relative to the diagonal and to the precision of the products to come.
+    jitter = np.finfo(dtype).eps * np.mean(np.diagonal(square))
+    for _ in range(20):
+        try:
+            root = np.linalg.cholesky(square + jitter * np.eye(len(points)))
+            break
+        except np.linalg.LinAlgError:
+            jitter *= 10
+    else:
+        raise ValueError(
+            f"the kernel matrix of the {len(points)} landmarks is not positive semidefinite; "
+            "use a valid kernel or other landmarks."
+        )
+    return LandmarkFeatures.of(kernel, points.astype(dtype), root)
+
+
+def choose_landmarks(
+    hyperparameters: Hyperparameters,
+    pool: np.ndarray,
+    rows: int,
+    plan: Plan,
+    random: np.random.Generator,
+) -> tuple[Landmarks, str, bool]:
+    """Landmarks for the plan's rank, or doubled from 64 until the cutoff rule is met or the budget
+    is reached: (landmarks, sentence saying which, whether the rule is met)."""
+    budget = min(plan.rank or plan.max_rank, len(pool))
+    rank = budget if plan.rank else min(64, budget)
+    chosen = None
+    while True:
+        chosen = randomly_pivoted_cholesky(hyperparameters.kernel, pool, rank, random, start=chosen)
+        count = len(chosen.indices)
+        kept = _kept_modes(chosen, hyperparameters, rows, plan.threshold)
+        met = kept < count
+        if met or chosen.exhausted or rank >= budget:
+            break
+        rank = min(2 * rank, budget)
+    rule = f"learnability of the next mode below {plan.threshold:g}"
+    if plan.rank:
+        status = f"{count} landmarks, as asked"
+        status += f"; the cutoff rule ({rule}) is " + ("met." if met else "not met.")
+    elif met:
+        status = f"{count} landmarks meet the cutoff rule ({rule})."
+    elif chosen.exhausted or count == rows:
+        status = f"All {count} independent rows serve as landmarks; nothing is left unresolved."
+    else:
+        status = f"{count} landmarks are the budget; the cutoff rule ({rule}) is not met yet."
+    if chosen.exhausted and plan.rank and count < plan.rank:
+        status = f"{count} of the {plan.rank} landmarks asked for exhaust the kernel's rank."
+    return chosen, status, met
+
+
+def _kept_modes(chosen: Landmarks, hyperparameters: Hyperparameters, rows: int, threshold: float):
+    amplitude = hyperparameters.amplitude
+    second_moment = chosen.factor.T @ chosen.factor / len(chosen.factor)
+    eigenvalues = amplitude * np.maximum(scipy.linalg.eigvalsh(second_moment)[::-1], 0.0)
+    rule = LearnabilityCutoff(
+        threshold, hyperparameters.noise, rows, amplitude * float(chosen.residual.mean())
+    )
+    return int(_rank(rule, eigenvalues))
+
+
+@jax.jit
+def _rank(rule: LearnabilityCutoff, eigenvalues: jax.Array) -> jax.Array:
+    return rule.rank(eigenvalues)
+
+
+def set_scale(modes: Modes, hyperparameters: Hyperparameters) -> Hyperparameters:
+    """Amplitude and noise by the evidence of all rows."""
+    mean_square = float(np.mean(modes.target_square) / modes.sample_size)
+    return learn_scale(modes.theory, hyperparameters, mean_square)
+
+
+def resolve_cutoff(modes: Modes, amplitude: float, noise: float, plan: Plan) -> AbstractCutoff:
+    """The plan's cutoff for these modes.
+
+    Raises ValueError if it asks for more modes than there are.
+    """
+    count, cutoff = len(modes.eigenvalues), plan.cutoff
+    if cutoff is None:
+        return RankCutoff(np.asarray(count))
+    if isinstance(cutoff, AbstractCutoff):
+        return cutoff
+    if isinstance(cutoff, str) and cutoff == "auto":
+        population = modes.measure == "population"
+        rule = LearnabilityCutoff(
+            plan.threshold, noise, modes.sample_size, amplitude * modes.tail, population
+        )
+        return RankCutoff(np.asarray(_rank(rule, amplitude * modes.eigenvalues)))
+    if isinstance(cutoff, int | np.integer):
+        if cutoff > count:
+            raise ValueError(
+                f"`cutoff` keeps {cutoff} modes, but {count} are resolved; pass 0 to {count}, or "
+                "raise `rank`."
+            )
+        return RankCutoff(np.asarray(cutoff))
+    return SharpCutoff(float(cutoff))

@@ -1,0 +1,109 @@
+"""The choices of a fit, checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from wilsonian.core.cutoffs import AbstractCutoff
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The parameters of :class:`wilsonian.ReducedGPRegressor`, resolved for a number of columns."""
+
+    amplitude: float
+    noise: float
+    rank: int | None  # None: as many as the cutoff rule asks for, at most `max_rank`
+    max_rank: int
+    cutoff: Any  # "auto", None, a number of modes, or an AbstractCutoff
+    threshold: float
+    input_dependent: bool
+    learn: str | None  # "all", "scale" or None
+    move_landmarks: bool | None  # None: where it helps (see `fitting.prepare`)
+    ard: bool
+    restarts: int
+    max_iterations: int
+    dtype: Any
+
+    @classmethod
+    def of(cls, parameters: dict[str, Any], columns: int) -> Plan:
+        """The plan of an estimator's parameters; raises ValueError naming one that is off."""
+        given = dict(parameters)
+        if isinstance(given["rank"], str) and given["rank"] == "auto":
+            given["rank"] = None
+        elif given["rank"] is None:
+            raise ValueError("`rank` must be a positive integer or 'auto', got None.")
+        counts = {"rank": 1, "max_rank": 1, "block_size": 1, "max_iterations": 1, "n_restarts": 0}
+        for name, least in counts.items():
+            if name != "rank" or given["rank"] is not None:
+                _check_count(name, given[name], least)
+        for name in ("amplitude", "noise"):
+            value = given[name]
+            if not (_is_number(value) and np.isfinite(value) and value > 0):
+                raise ValueError(
+                    f"`{name}` must be a positive number, got {value!r}; a noise of 1e-8 of the "
+                    "target's variance is as good as none."
+                )
+        threshold = given["threshold"]
+        if not (_is_number(threshold) and 0 < threshold < 1):
+            raise ValueError(
+                f"`threshold` is a learnability between 0 and 1, got {threshold!r}; try 0.1."
+            )
+        for name, allowed in CHOICES.items():
+            if given[name] not in allowed:
+                raise ValueError(f"`{name}` must be one of {allowed}, got {given[name]!r}.")
+        _check_cutoff(given["cutoff"])
+        return cls(
+            amplitude=float(given["amplitude"]),
+            noise=float(given["noise"]),
+            rank=None if given["rank"] is None else int(given["rank"]),
+            max_rank=int(given["max_rank"]),
+            cutoff=given["cutoff"],
+            threshold=float(threshold),
+            input_dependent=given["ridge"] == "input-dependent",
+            learn=None if given["optimizer"] is None else given["learn"],
+            move_landmarks=None if given["move_landmarks"] == "auto" else given["move_landmarks"],
+            ard=columns <= ARD_COLUMNS if given["ard"] == "auto" else given["ard"],
+            restarts=int(given["n_restarts"]),
+            max_iterations=int(given["max_iterations"]),
+            dtype=np.dtype(given["dtype"]).type,
+        )
+
+
+ARD_COLUMNS = 32  # with more, one length scale per column overfits and slows the optimizer
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "ridge": ("uniform", "input-dependent"),
+    "optimizer": ("l-bfgs-b", None),
+    "learn": ("all", "scale"),
+    "move_landmarks": ("auto", True, False),
+    "ard": ("auto", True, False),
+    "dtype": ("float64", "float32"),
+}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _check_count(name: str, value: Any, least: int) -> None:
+    if not (_is_integer(value) and value >= least):
+        wanted = "a positive integer" if least else "an integer, zero or more"
+        raise ValueError(f"`{name}` must be {wanted}, got {value!r}.")
+
+
+def _check_cutoff(cutoff: Any) -> None:
+    scale = isinstance(cutoff, float | np.floating) and np.isfinite(cutoff) and cutoff >= 0
+    count = _is_integer(cutoff) and cutoff >= 0
+    named = cutoff is None or (isinstance(cutoff, str) and cutoff == "auto")
+    if not (scale or count or named or isinstance(cutoff, AbstractCutoff)):
+        raise ValueError(
+            "`cutoff` must be 'auto', None, a number of modes (int), an eigenvalue scale (float) "
+            f"or a cutoff object such as RankCutoff(100), got {cutoff!r}."
+        )

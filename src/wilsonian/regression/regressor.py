@@ -1,0 +1,419 @@
+"""Scikit-learn estimators of the reduced Gaussian process: regression."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import numpy as np
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from wilsonian.core.cutoffs import AbstractCutoff
+from wilsonian.kernels import Matern52, as_kernel
+from wilsonian.regression.estimator_inputs import (
+    check_landmarks,
+    check_varying,
+    check_weights,
+    location_and_scale,
+)
+from wilsonian.regression.fitting import Prepared, measure_of, prepare, resolve_cutoff, set_scale
+from wilsonian.regression.learning import Sample
+from wilsonian.regression.plan import Plan
+from wilsonian.regression.reduced import Modes, ReducedProcess
+from wilsonian.regression.statistics import Statistics, accumulate, chunks, row_blocks
+from wilsonian.support.sampling import merge_repeated_rows
+
+Blocks = Callable[[], Iterable[tuple[np.ndarray, np.ndarray, np.ndarray | None]]]
+MERGED_ROWS = 20_000  # up to here repeated rows are merged, and the order of rows does not matter
+
+
+class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    r"""Gaussian-process regression with the unlearnable kernel modes integrated out.
+
+    The kernel's modes on the data are found in the span of landmarks; those that n samples can
+    teach, :math:`n \lambda / (\sigma^2 + n \lambda) \ge T`, are kept, and the others renormalize
+    the ridge, :math:`\sigma_c^2 = \sigma^2 + \sum_{q > \kappa} \lambda_q` (Howard, Jefferson, Maiti
+    and Ringel 2024, eqs. 33-37). With every mode kept it is exact Gaussian-process regression,
+    :class:`sklearn.gaussian_process.GaussianProcessRegressor`.
+
+    Parameters
+    ----------
+    kernel : Kernel, scikit-learn kernel or callable f(X, Z), default Matern52()
+        Prior covariance; multiplied by a learned amplitude.
+    amplitude, noise : float
+        Prior variance multiplying the kernel, and noise variance: starting values, or the values
+        used if `optimizer` is None. In units of the target's variance if `normalize_y`.
+    rank : int or "auto"
+        Number of landmarks. "auto" adds landmarks until the cutoff rule is met or `max_rank`;
+        `rank_status_` says which.
+    cutoff : "auto", None, int, float or cutoff object
+        Which modes are kept: those above `threshold`, all, a number of them, those with an
+        eigenvalue (targets scaled) of at least a scale, or by a smooth or sharp cutoff's weights.
+    threshold : float in (0, 1)
+        Learnability T below which the first eliminated mode must lie.
+    ridge : "uniform" or "input-dependent"
+        What eliminated modes become: :math:`c` everywhere, or :math:`K_>(x, x)` at each input
+        (needs a second pass over the data and rules out `partial_fit`).
+    optimizer : "l-bfgs-b" or None
+        None keeps kernel, amplitude and noise as they are.
+    learn : "all" or "scale"
+        What the optimizer moves: everything, or amplitude and noise only.
+    move_landmarks : "auto" or bool
+        Whether landmarks, and hyperparameters with them, follow the gradient of the evidence;
+        "auto": if `max_rank` (or `rank`) leaves learnable modes unresolved, or there are more rows
+        than the first learning sees.
+    ard : "auto" or bool
+        Whether scalar length scales become one per column when they are learned; "auto" up to 32
+        columns.
+    n_restarts : int
+        Further optimizer runs from random starting points.
+    normalize_y : bool
+        Count targets from their mean in units of their standard deviation.
+    landmarks : array (rank, columns), optional
+        Landmarks to use as they are.
+    dtype : "float64" or "float32"
+        Precision of the pass over the data.
+
+    Attributes
+    ----------
+    kernel_, amplitude_, noise_ : learned prior, and noise variance in the target's units squared
+    ridge_ : float, renormalized ridge, target's units squared
+    rank_, n_modes_ : landmarks used, modes kept
+    flow_ : FlowRecord, ridge, learnability and evidence at every cutoff
+    spectrum_ : SpectrumRecord
+    log_marginal_likelihood_value_ : float, of the reduced theory, targets scaled, nats
+    expected_loss_ : float, expected rise in mean squared error from the cutoff (upper bound)
+    measure_ : "population" or "sample", whose modes they are (see `wilsonian.Eigenfunctions`)
+    rank_status_, convergence_ : str, one sentence each
+    process_ : ReducedProcess
+
+    References
+    ----------
+    .. [1] J. N. Howard, R. Jefferson, A. Maiti, Z. Ringel, "Wilsonian Renormalization of Neural
+       Network Gaussian Processes", arXiv:2405.06008.
+    """
+
+    def __init__(
+        self,
+        kernel: Any = None,
+        *,
+        amplitude: float = 1.0,
+        noise: float = 0.01,
+        rank: int | str = "auto",
+        max_rank: int = 1024,
+        cutoff: Any = "auto",
+        threshold: float = 0.1,
+        ridge: str = "uniform",
+        optimizer: str | None = "l-bfgs-b",
+        learn: str = "all",
+        move_landmarks: bool | str = "auto",
+        ard: bool | str = "auto",
+        n_restarts: int = 0,
+        max_iterations: int = 100,
+        normalize_y: bool = True,
+        landmarks: Any = None,
+        block_size: int = 4096,
+        dtype: str = "float64",
+        random_state: Any = None,
+    ):
+        self.kernel = kernel
+        self.amplitude = amplitude
+        self.noise = noise
+        self.rank = rank
+        self.max_rank = max_rank
+        self.cutoff = cutoff
+        self.threshold = threshold
+        self.ridge = ridge
+        self.optimizer = optimizer
+        self.learn = learn
+        self.move_landmarks = move_landmarks
+        self.ard = ard
+        self.n_restarts = n_restarts
+        self.max_iterations = max_iterations
+        self.normalize_y = normalize_y
+        self.landmarks = landmarks
+        self.block_size = block_size
+        self.dtype = dtype
+        self.random_state = random_state
+
+    # Fitting ------------------------------------------------------------------------------------
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReducedGPRegressor:
+        """Fit to inputs (rows, columns) and targets (rows,) or (rows, outputs). A sample weight
+        counts as that many repetitions of its row.
+
+        Raises ValueError for NaN or infinity, mismatched lengths, fewer than two rows, a constant
+        target, or a parameter outside its range.
+        """
+        X, y, weights = self._check(X, y, sample_weight, reset=True)
+        return self._fit_arrays(X, y, weights)
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReducedGPRegressor:
+        """Add rows. The first call chooses landmarks and kernel; later ones add to the sufficient
+        statistics and, if there is an optimizer, set amplitude and noise anew: the same model as
+        one fit of all rows with those landmarks and that kernel."""
+        if self.ridge != "uniform":
+            raise ValueError(
+                "`partial_fit` needs ridge='uniform': an input-dependent ridge has no sufficient "
+                "statistics; use `fit`."
+            )
+        first = not hasattr(self, "process_")
+        X, y, weights = self._check(X, y, sample_weight, reset=first)
+        if first:
+            return self._fit_arrays(X, y, weights)
+        if y.shape[1] != len(self.statistics_.offset):
+            raise ValueError(
+                f"y has {y.shape[1]} outputs, the model was fitted with "
+                f"{len(self.statistics_.offset)}."
+            )
+        with jax.enable_x64(True):
+            blocks = row_blocks(X, y, weights, self.block_size)
+            *_, statistics = accumulate(self.prepared_.features, self.statistics_, blocks)
+            prepared = dataclasses.replace(
+                self.prepared_, measure=measure_of(self.rank_, statistics.rows)
+            )
+            seen = self.process_.largest_lost / self.process_.amplitude
+            return self.finish(prepared, statistics, X, largest_lost=seen)
+
+    def _fit_arrays(self, X: np.ndarray, y: np.ndarray, weights: np.ndarray) -> ReducedGPRegressor:
+        if len(X) <= MERGED_ROWS:
+            X, y, weights = merge_repeated_rows(X, y, weights)
+        blocks = functools.partial(row_blocks, X, y, weights, self.block_size)
+        return self.fit_blocks(X, self._squeeze(y), blocks, len(X), weights)
+
+    def fit_blocks(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        blocks: Blocks,
+        rows: int,
+        sample_weight: np.ndarray | None = None,
+    ) -> ReducedGPRegressor:
+        """Fit to a stream: `X`, `y` are a uniform sample to learn and choose landmarks from (or all
+        rows; `y` of one or two axes, as predictions will be), and every call of `blocks` runs
+        through all `rows` as (inputs, targets (rows, outputs), weights or None)."""
+        with jax.enable_x64(True):
+            prepared = self.prepare(X, y, rows, sample_weight)
+            statistics = self.no_statistics(prepared, y, sample_weight)
+            for running in accumulate(prepared.features, statistics, blocks()):
+                statistics = running
+            return self.finish(prepared, statistics, X, blocks)
+
+    def prepare(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        rows: int,
+        sample_weight: np.ndarray | None = None,
+        progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
+    ) -> Prepared:
+        """First step of a fit, from a sample: hyperparameters and landmarks."""
+        self.n_features_in_, self.target_dimensions_ = X.shape[1], y.ndim
+        y = y.reshape(len(y), -1)
+        plan = self._plan(X.shape[1])
+        weights = np.ones(len(X)) if sample_weight is None else sample_weight
+        mean, scale = location_and_scale(y, weights, self.normalize_y)
+        sample = Sample(np.asarray(X, float), (y - mean) / scale, weights)
+        landmarks = self.landmarks
+        if landmarks is not None:
+            landmarks = check_landmarks(landmarks, X.shape[1])
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        kernel = Matern52() if self.kernel is None else as_kernel(self.kernel)
+        with jax.enable_x64(True):
+            return prepare(
+                kernel,
+                sample,
+                rows,
+                plan,
+                np.random.default_rng(seed),
+                landmarks=landmarks,
+                progress=progress,
+            )
+
+    def no_statistics(
+        self, prepared: Prepared, y: np.ndarray, sample_weight: np.ndarray | None = None
+    ) -> Statistics:
+        """Empty statistics, targets counted from the mean of the sample."""
+        y = y.reshape(len(y), -1)
+        weights = np.ones(len(y)) if sample_weight is None else sample_weight
+        return Statistics.empty(prepared.features.rank, weights @ y / weights.sum())
+
+    def finish(
+        self,
+        prepared: Prepared,
+        statistics: Statistics,
+        X: np.ndarray,
+        blocks: Blocks | None = None,
+        largest_lost: float = 0.0,
+    ) -> ReducedGPRegressor:
+        """Last step of a fit, once all rows are in `statistics`: scale, cutoff, posterior. `X` is
+        some of the inputs, `largest_lost` their largest unresolved variance so far (unit
+        amplitude); an input-dependent ridge reads all `blocks` once more."""
+        plan = self._plan(X.shape[1])
+        with jax.enable_x64(True):
+            modes = Modes.of(
+                prepared.features, statistics, normalize=self.normalize_y, measure=prepared.measure
+            )
+            hyperparameters = prepared.hyperparameters
+            if plan.learn is not None:
+                hyperparameters = set_scale(modes, hyperparameters)
+            amplitude, noise = hyperparameters.amplitude, hyperparameters.noise
+            cutoff = resolve_cutoff(modes, amplitude, noise, plan)
+            process = ReducedProcess.of(modes, amplitude, noise, cutoff)
+            if plan.input_dependent:
+                if blocks is None:
+                    raise ValueError("an input-dependent ridge needs the data again: use `fit`.")
+                process = process.input_dependent(blocks())
+            process = process.with_lost_range(X[: 4 * self.block_size], largest_lost)
+        return self.adopt(
+            prepared,
+            statistics,
+            process,
+            self.target_dimensions_,
+            hyperparameters.message,
+        )
+
+    def adopt(
+        self,
+        prepared: Prepared,
+        statistics: Statistics,
+        process: ReducedProcess,
+        target_dimensions: int,
+        convergence: str,
+    ) -> ReducedGPRegressor:
+        """Be the fitted estimator of these results; targets had one axis or two."""
+        self.prepared_, self.statistics_ = prepared, statistics
+        self.target_dimensions_ = target_dimensions
+        self.n_features_in_ = prepared.features.landmarks.shape[1]
+        self.kernel_, self.convergence_ = prepared.hyperparameters.kernel, convergence
+        self.rank_, self.rank_status_ = prepared.features.rank, prepared.rank_status
+        self.measure_ = prepared.measure
+        self._publish(process)
+        return self
+
+    def _publish(self, process: ReducedProcess) -> None:
+        """Set the attributes that follow from the process alone."""
+        self.process_, self.amplitude_ = process, process.amplitude
+        unit = float(np.mean(process.modes.target_scale**2))
+        with jax.enable_x64(True):
+            ridge = float(process.theory.ridge.mean())
+            self.noise_, self.ridge_ = process.noise * unit, ridge * unit
+            self.n_modes_ = process.kept
+            self.expected_loss_ = process.expected_loss() * unit
+            self.log_marginal_likelihood_value_ = process.log_evidence()
+            self.flow_ = process.flow_record(unit)
+            self.spectrum_ = process.spectrum_record(unit, self.threshold)
+
+    def coarse_grained(self, cutoff: int | AbstractCutoff) -> ReducedGPRegressor:
+        """A fitted copy that keeps the modes of another cutoff, without touching the data.
+
+        Raises ValueError for an input-dependent ridge, which needs the data again.
+        """
+        check_is_fitted(self)
+        if self.ridge != "uniform":
+            raise ValueError("only a uniform ridge flows without the data; fit again.")
+        copy = type(self)(**{**self.get_params(deep=False), "cutoff": cutoff})
+        copy.__dict__.update({k: v for k, v in vars(self).items() if k.endswith("_")})
+        plan = dataclasses.replace(self._plan(self.n_features_in_), cutoff=cutoff)
+        old = self.process_
+        with jax.enable_x64(True):
+            chosen = resolve_cutoff(old.modes, old.amplitude, old.noise, plan)
+            process = ReducedProcess.of(old.modes, old.amplitude, old.noise, chosen)
+            copy._publish(dataclasses.replace(process, largest_lost=old.largest_lost))
+        return copy
+
+    # Predicting ---------------------------------------------------------------------------------
+
+    def predict(
+        self,
+        X: Any,
+        return_std: bool = False,
+        return_cov: bool = False,
+        include_noise: bool = False,
+    ) -> Any:
+        """Posterior mean (rows,) or (rows, outputs); with `return_std` also the standard deviation
+        of the latent function, with `return_cov` its covariance. `include_noise` makes them those
+        of a new label."""
+        if return_std and return_cov:
+            raise RuntimeError("ask for either `return_std` or `return_cov`, not both.")
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=float)
+        process, scale = self.process_, self.process_.modes.target_scale
+        noise = process.noise if include_noise else 0.0
+        with jax.enable_x64(True):
+            if return_cov:
+                covariance = process.covariance(X) + noise * np.eye(len(X))
+                return self._squeeze(process.mean(X)), self._squeeze(
+                    covariance[..., None] * scale**2
+                )
+            parts = [
+                process.moments(block) if return_std else (process.mean(block), None)
+                for block in chunks(X, self.block_size)
+            ]
+        mean = self._squeeze(np.concatenate([part[0] for part in parts]))
+        if not return_std:
+            return mean
+        variance = np.concatenate([part[1] for part in parts])
+        return mean, self._squeeze(np.sqrt(variance + noise)[:, None] * scale)
+
+    def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = 0) -> np.ndarray:
+        """Draws of the latent function from the posterior: (rows, n_samples), or (rows, outputs,
+        n_samples) for several outputs."""
+        mean, covariance = self.predict(X, return_cov=True)
+        random = check_random_state(random_state)
+        if mean.ndim == 1:
+            return random.multivariate_normal(mean, covariance, n_samples, "ignore").T
+        draws = [
+            random.multivariate_normal(mean[:, k], covariance[..., k], n_samples, "ignore").T
+            for k in range(mean.shape[1])
+        ]
+        return np.stack(draws, axis=1)
+
+    def log_marginal_likelihood(
+        self, amplitude: float | None = None, noise: float | None = None
+    ) -> float:
+        """Log evidence of the reduced theory in nats, targets scaled, summed over outputs; at other
+        values of amplitude or noise (same units as the parameters) when given."""
+        check_is_fitted(self)
+        process = self.process_
+        with jax.enable_x64(True):
+            whole = process.modes.theory(
+                process.amplitude if amplitude is None else amplitude,
+                process.noise if noise is None else noise,
+            )
+            kept = process.theory.weights
+            return float(whole.absorb(kept=kept, lost=1 - kept).log_evidence())
+
+    # Checks -------------------------------------------------------------------------------------
+
+    def _check(self, X, y, sample_weight, reset):
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            reset=reset,
+            dtype=float,
+            multi_output=True,
+            y_numeric=True,
+            ensure_min_samples=2 if reset else 1,
+        )
+        if reset:
+            self.target_dimensions_ = y.ndim
+        y = np.asarray(y, float).reshape(len(y), -1)
+        weights = check_weights(sample_weight, X)
+        if np.any(weights == 0):
+            X, y, weights = X[weights > 0], y[weights > 0], weights[weights > 0]
+        if reset:
+            check_varying(y)
+        return X, y, weights
+
+    def _squeeze(self, values: np.ndarray) -> np.ndarray:
+        return values[..., 0] if self.target_dimensions_ == 1 else values
+
+    def _plan(self, columns: int) -> Plan:
+        return Plan.of(self.get_params(deep=False), columns)

@@ -1,0 +1,278 @@
+"""Fitted estimators as plain data, and in model folders (see `wilsonian.support.model_files`)."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from wilsonian.core.cutoffs import (
+    AbstractCutoff,
+    LearnabilityCutoff,
+    RankCutoff,
+    SharpCutoff,
+    SmoothCutoff,
+)
+from wilsonian.core.precision import with_precision
+from wilsonian.kernels import as_kernel
+from wilsonian.language.kernel_text import format_kernel, parse_kernel
+from wilsonian.regression.classifier import ReducedGPClassifier
+from wilsonian.regression.fitting import Prepared
+from wilsonian.regression.inducing_features import LandmarkFeatures
+from wilsonian.regression.learning import Hyperparameters
+from wilsonian.regression.reduced import Modes, ReducedProcess
+from wilsonian.regression.regressor import ReducedGPRegressor
+from wilsonian.regression.statistics import Statistics
+from wilsonian.support.model_files import ModelFileError, read_folder, write_folder
+
+Document = dict[str, Any]
+Arrays = dict[str, np.ndarray]
+Estimator = ReducedGPRegressor | ReducedGPClassifier
+
+ESTIMATORS: dict[str, type[Estimator]] = {
+    cls.__name__: cls for cls in (ReducedGPRegressor, ReducedGPClassifier)
+}
+CUTOFFS: dict[str, type[AbstractCutoff]] = {
+    cls.__name__: cls for cls in (RankCutoff, SharpCutoff, SmoothCutoff, LearnabilityCutoff)
+}
+
+
+class StoredWeights(AbstractCutoff):
+    """The weights that a cutoff gave when the model was fitted."""
+
+    kept: Any  # (modes,)
+
+    def weights(self, eigenvalues):
+        return jnp.asarray(self.kept, eigenvalues.dtype)
+
+
+def save_model(estimator: Estimator, path: str | os.PathLike[str]) -> Path:
+    """Write a fitted :class:`ReducedGPRegressor` or :class:`ReducedGPClassifier` to a folder of
+    one JSON and one safetensors file, whole or not at all.
+
+    Raises FileError where nothing can be written, KernelTextError for a kernel that is a function
+    (data cannot hold it), and NotFittedError.
+    """
+    document, arrays = estimator_state(estimator)
+    return write_folder(path, "model", {"estimator": document}, arrays)
+
+
+def load_model(path: str | os.PathLike[str]) -> Estimator:
+    """The estimator in a folder of :func:`save_model` or `wilsonian fit --out`; nothing is
+    executed. A model of the command line takes encoded columns; `wilsonian.app.runs.fit.load_run`
+    also gives their encoding.
+
+    Raises ModelFileError, one sentence, for a folder that is missing, damaged or not ours.
+    """
+    document, arrays = read_folder(path, "model")
+    with understood(path):
+        return restore_estimator(document["estimator"], arrays)
+
+
+class understood:  # noqa: N801 (reads as a phrase: with understood(path))
+    """Turns what goes wrong in reading a well-formed folder of strange content into one error."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if isinstance(error, ModelFileError):
+            return
+        if isinstance(error, KeyError | TypeError | ValueError | AttributeError | IndexError):
+            raise ModelFileError(
+                f"Cannot load {self.path!r}: its contents do not make a model ({error}); save it "
+                "again with this version of wilsonian."
+            ) from error
+
+
+def estimator_state(estimator: Estimator) -> tuple[Document, Arrays]:
+    """A fitted estimator as a JSON document and named arrays."""
+    check_is_fitted(estimator)
+    parameters, arrays = _parameters(estimator)
+    document: Document = {"type": type(estimator).__name__, "parameters": parameters}
+    regressor = estimator
+    if isinstance(estimator, ReducedGPClassifier):
+        regressor = estimator.regressor_
+        classes = estimator.classes_
+        document["classes"] = {"dtype": classes.dtype.str, "values": classes.tolist()}
+        document["inverse_temperature"] = estimator.inverse_temperature_
+    names = getattr(estimator, "feature_names_in_", None)
+    document["feature_names"] = None if names is None else [str(name) for name in names]
+    fitted, more = _regressor_state(regressor)
+    return {**document, "fitted": fitted}, {**arrays, **more}
+
+
+def restore_estimator(document: Document, arrays: Arrays) -> Estimator:
+    """The estimator that :func:`estimator_state` took apart."""
+    cls = ESTIMATORS[document["type"]]
+    parameters = dict(document["parameters"])
+    parameters["kernel"] = parameters["kernel"] and parse_kernel(parameters["kernel"])
+    cutoff = parameters["cutoff"]
+    if isinstance(cutoff, dict):
+        fields = dict(cutoff)
+        parameters["cutoff"] = CUTOFFS[fields.pop("type")](**fields)
+    parameters["landmarks"] = arrays.get("given_landmarks")
+    estimator = cls(**parameters)
+    regressor = estimator.regressor() if isinstance(estimator, ReducedGPClassifier) else estimator
+    _restore_regressor(regressor, document["fitted"], arrays)
+    if isinstance(estimator, ReducedGPClassifier):
+        classes = document["classes"]
+        estimator.restore(
+            regressor,
+            np.array(classes["values"], dtype=classes["dtype"]),
+            float(document["inverse_temperature"]),
+        )
+    if document["feature_names"] is not None:
+        estimator.feature_names_in_ = np.array(document["feature_names"], dtype=object)
+    return estimator
+
+
+def _parameters(estimator: Estimator) -> tuple[Document, Arrays]:
+    parameters, arrays = estimator.get_params(deep=False), {}
+    kernel, cutoff = parameters["kernel"], parameters["cutoff"]
+    parameters["kernel"] = None if kernel is None else format_kernel(as_kernel(kernel))
+    if isinstance(cutoff, AbstractCutoff):
+        if type(cutoff).__name__ not in CUTOFFS:
+            raise ModelFileError(
+                f"a {type(cutoff).__name__} cannot be saved; use one of {', '.join(CUTOFFS)}."
+            )
+        fields = {f.name: getattr(cutoff, f.name) for f in dataclasses.fields(cutoff)}
+        parameters["cutoff"] = {"type": type(cutoff).__name__, **fields}
+    if parameters["landmarks"] is not None:
+        arrays["given_landmarks"] = np.asarray(parameters["landmarks"], float)
+    del parameters["landmarks"]
+    # A generator is state, not a choice: a copy of it in a file would repeat its draws.
+    if not isinstance(parameters["random_state"], int | np.integer):
+        parameters["random_state"] = None
+    return {name: _plain(value) for name, value in parameters.items()}, arrays
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, jax.Array | np.ndarray | np.generic):
+        return value.item()
+    return value
+
+
+def prepared_state(prepared: Prepared) -> tuple[Document, Arrays]:
+    """Features and hyperparameters as plain data."""
+    learned = prepared.hyperparameters
+    document = {
+        "kernel": format_kernel(learned.kernel),
+        "amplitude": float(learned.amplitude),
+        "noise": float(learned.noise),
+        "converged": bool(learned.converged),
+        "message": learned.message,
+        "measure": prepared.measure,
+        "rank_status": prepared.rank_status,
+    }
+    features = prepared.features
+    return document, {
+        "landmarks": np.asarray(features.landmarks),
+        "whitening": np.asarray(features.whitening),
+    }
+
+
+def restore_prepared(document: Document, arrays: Arrays) -> Prepared:
+    """What :func:`prepared_state` took apart."""
+    landmarks, whitening = arrays["landmarks"], arrays["whitening"]
+    if landmarks.ndim != 2 or whitening.shape != (len(landmarks), len(landmarks)):
+        raise ValueError(f"landmarks {landmarks.shape} do not fit weights {whitening.shape}")
+    kernel = parse_kernel(document["kernel"])
+    learned = Hyperparameters(
+        with_precision(kernel, float),
+        document["amplitude"],
+        document["noise"],
+        document["converged"],
+        document["message"],
+    )
+    features = LandmarkFeatures(with_precision(kernel, landmarks.dtype), landmarks, whitening)
+    return Prepared(features, learned, document["measure"], document["rank_status"])
+
+
+def statistics_state(statistics: Statistics) -> tuple[Document, Arrays]:
+    """Sufficient statistics as plain data."""
+    document, arrays = {}, {}
+    for field in dataclasses.fields(statistics):
+        value = getattr(statistics, field.name)
+        if isinstance(value, np.ndarray):
+            arrays[f"sum_{field.name}"] = value
+        else:
+            document[field.name] = value
+    return document, arrays
+
+
+def restore_statistics(document: Document, arrays: Arrays) -> Statistics:
+    """What :func:`statistics_state` took apart."""
+    sums: dict[str, Any] = {
+        n.removeprefix("sum_"): a for n, a in arrays.items() if n.startswith("sum_")
+    }
+    return Statistics(**document, **sums)
+
+
+_MODE_ARRAYS = (
+    "rotation",
+    "eigenvalues",
+    "coefficients",
+    "target_square",
+    "target_mean",
+    "target_scale",
+)
+
+
+def _regressor_state(regressor: ReducedGPRegressor) -> tuple[Document, Arrays]:
+    process, modes = regressor.process_, regressor.process_.modes
+    prepared, arrays = prepared_state(regressor.prepared_)
+    statistics, sums = statistics_state(regressor.statistics_)
+    document = {
+        "prepared": prepared,
+        "statistics": statistics,
+        "target_dimensions": regressor.target_dimensions_,
+        "convergence": regressor.convergence_,
+        "amplitude": float(process.amplitude),
+        "noise": float(process.noise),
+        "tail": float(modes.tail),
+        "sample_size": float(modes.sample_size),
+        "uniform_lost": None if process.uniform_lost is None else float(process.uniform_lost),
+        "largest_lost": float(process.largest_lost),
+    }
+    arrays |= sums | {name: getattr(modes, name) for name in _MODE_ARRAYS}
+    arrays["weights"] = np.asarray(process.theory.weights)
+    arrays["mean_weights"], arrays["root"] = process.mean_weights, process.root
+    return document, arrays
+
+
+def _restore_regressor(regressor: ReducedGPRegressor, document: Document, arrays: Arrays) -> None:
+    prepared = restore_prepared(document["prepared"], arrays)
+    modes = Modes(
+        features=prepared.features,
+        tail=document["tail"],
+        sample_size=document["sample_size"],
+        measure=prepared.measure,
+        **{name: arrays[name] for name in _MODE_ARRAYS},
+    )
+    with jax.enable_x64(True):
+        process = ReducedProcess.of(
+            modes, document["amplitude"], document["noise"], StoredWeights(arrays["weights"])
+        )
+    process = dataclasses.replace(
+        process,
+        mean_weights=arrays["mean_weights"],
+        root=arrays["root"],
+        uniform_lost=document["uniform_lost"],
+        largest_lost=document["largest_lost"],
+    )
+    statistics = restore_statistics(document["statistics"], arrays)
+    regressor.adopt(
+        prepared, statistics, process, document["target_dimensions"], document["convergence"]
+    )

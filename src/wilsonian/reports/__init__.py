@@ -1,8 +1,0 @@
-"""The report of a run: one HTML page, its figures and its sentences."""
-
-from wilsonian.reports.report import report_html, write_report
-
-__all__ = [
-    "report_html",
-    "write_report",
-]

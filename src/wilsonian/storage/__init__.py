@@ -1,1 +1,0 @@
-"""Everything on disk: files written whole, models, checkpoints and Gram matrices."""

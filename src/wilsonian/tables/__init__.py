@@ -1,6 +1,0 @@
-"""Tables: read in blocks of rows, encoded as numbers, and written again."""
-
-from wilsonian.tables.blocks import ArrowTable, TableError
-from wilsonian.tables.reading import Columns, array_table, choose_columns, open_table
-
-__all__ = ["ArrowTable", "Columns", "TableError", "array_table", "choose_columns", "open_table"]
