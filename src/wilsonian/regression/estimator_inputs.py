@@ -1,4 +1,5 @@
-"""What the estimators accept: rows that count, targets that vary, landmarks of the right shape."""
+"""What the estimators accept: rows that count, targets that vary, inducing points of the right
+shape."""
 
 from __future__ import annotations
 
@@ -27,13 +28,16 @@ def check_varying(y: np.ndarray) -> None:
             )
 
 
-def check_landmarks(landmarks: Any, columns: int) -> np.ndarray:
-    """Landmarks given by the user. Raises ValueError unless they are (rank, columns) and finite."""
-    points = np.asarray(landmarks, float)
+def check_inducing_points(inducing_points: Any, columns: int) -> np.ndarray:
+    """Inducing points given by the user. Raises ValueError unless they are (rank, columns) and
+    finite."""
+    points = np.asarray(inducing_points, float)
     if points.ndim != 2 or points.shape[1] != columns or not len(points):
-        raise ValueError(f"`landmarks` must have shape (rank, {columns}), got {points.shape}.")
+        raise ValueError(
+            f"`inducing_points` must have shape (rank, {columns}), got {points.shape}."
+        )
     if not np.all(np.isfinite(points)):
-        raise ValueError("`landmarks` must be finite, got NaN or infinity.")
+        raise ValueError("`inducing_points` must be finite, got NaN or infinity.")
     return points
 
 

@@ -1,4 +1,5 @@
-"""From a sample and a stream of rows to a reduced process: rank, landmarks, scale and cutoff."""
+"""From a sample and a stream of rows to a reduced process: rank, inducing points, scale and
+cutoff."""
 
 from __future__ import annotations
 
@@ -14,35 +15,36 @@ from wilsonian.core.cutoffs import AbstractCutoff, LearnabilityCutoff, RankCutof
 from wilsonian.core.precision import with_precision
 from wilsonian.core.spectrum import Measure
 from wilsonian.kernels import Kernel, compiled_gram
-from wilsonian.regression.inducing_features import LandmarkFeatures
-from wilsonian.regression.inducing_points import Landmarks, randomly_pivoted_cholesky
+from wilsonian.regression.inducing_features import InducingFeatures
+from wilsonian.regression.inducing_points import InducingPoints, randomly_pivoted_cholesky
 from wilsonian.regression.learning import (
     Hyperparameters,
     Sample,
     learn,
     learn_scale,
-    move_landmarks,
+    move_inducing_points,
 )
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.reduced import Modes
 
-# Hyperparameters are learned from at most this many rows and landmarks; amplitude and noise are
-# then set by the evidence of all rows. Landmarks move, and hyperparameters with them, in steps that
-# see LANDMARK_ROWS fresh rows each, for LANDMARK_PASSES through the rows within LANDMARK_STEPS.
+# Hyperparameters are learned from at most this many rows and inducing points; amplitude and noise
+# are then set by the evidence of all rows. Inducing points move, and hyperparameters with them, in
+# steps that see INDUCING_POINT_ROWS fresh rows each, for INDUCING_POINT_PASSES through the rows
+# within INDUCING_POINT_STEPS.
 LEARNING_ROWS, LEARNING_RANK = 2000, 512
-LANDMARK_ROWS, LANDMARK_PASSES, LANDMARK_STEPS = 4000, 25, (100, 300)
-# Landmarks are chosen from at most this many rows per landmark of the largest rank.
-POOL_PER_LANDMARK = 8
+INDUCING_POINT_ROWS, INDUCING_POINT_PASSES, INDUCING_POINT_STEPS = 4000, 25, (100, 300)
+# Inducing points are chosen from at most this many rows per inducing point of the largest rank.
+POOL_PER_INDUCING_POINT = 8
 
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
     """What one pass over all rows needs: features, and the hyperparameters they came from."""
 
-    features: LandmarkFeatures
+    features: InducingFeatures
     hyperparameters: Hyperparameters
     measure: Measure
-    rank_status: str  # one sentence: why there are as many landmarks
+    rank_status: str  # one sentence: why there are as many inducing points
 
 
 def prepare(
@@ -52,10 +54,10 @@ def prepare(
     plan: Plan,
     random: np.random.Generator,
     *,
-    landmarks: np.ndarray | None = None,
+    inducing_points: np.ndarray | None = None,
     progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
 ) -> Prepared:
-    """Learn hyperparameters and choose landmarks from a `sample` of the `rows` training rows;
+    """Learn hyperparameters and choose inducing points from a `sample` of the `rows` training rows;
     targets centred and scaled. Runs in float64: call it under `jax.enable_x64(True)`."""
     message = (
         "Nothing was learned: kernel, amplitude and noise are as given."
@@ -63,7 +65,7 @@ def prepare(
         else "The kernel is as given; amplitude and noise maximize the evidence of all rows."
     )
     hyperparameters = Hyperparameters(
-        with_precision(kernel, float), plan.amplitude, plan.noise, True, message
+        with_precision(kernel, float), plan.amplitude, plan.noise_variance, True, message
     )
     budget = min(plan.rank or plan.max_rank, rows)
     if plan.learn == "all":
@@ -73,7 +75,7 @@ def prepare(
             kernel,
             few,
             amplitude=plan.amplitude,
-            noise=plan.noise,
+            noise_variance=plan.noise_variance,
             ard=plan.ard,
             rank=min(budget, LEARNING_RANK, len(few.X)),
             restarts=plan.restarts,
@@ -81,28 +83,30 @@ def prepare(
             max_iterations=plan.max_iterations,
             random=random,
         )
-    if landmarks is not None:
-        status = f"The {len(landmarks)} landmarks were given."
-        features = _features(hyperparameters.kernel, landmarks, plan.dtype)
-        return Prepared(features, hyperparameters, measure_of(len(landmarks), rows), status)
-    pool = sample.draw(max(POOL_PER_LANDMARK * budget, LEARNING_ROWS), random)
-    chosen, status, met = choose_landmarks(hyperparameters, pool.X, rows, plan, random)
+    if inducing_points is not None:
+        status = f"The {len(inducing_points)} inducing points were given."
+        features = _features(hyperparameters.kernel, inducing_points, plan.dtype)
+        return Prepared(features, hyperparameters, measure_of(len(inducing_points), rows), status)
+    pool = sample.draw(max(POOL_PER_INDUCING_POINT * budget, LEARNING_ROWS), random)
+    chosen, status, met = choose_inducing_points(hyperparameters, pool.X, rows, plan, random)
     points = pool.X[chosen.indices]
     measure = measure_of(len(points), rows)
-    wanted = plan.move_landmarks
+    wanted = plan.move_inducing_points
     if wanted is None:
         wanted = measure == "population" and (not met or rows > LEARNING_ROWS)
     if wanted and plan.learn == "all":
-        hyperparameters, points = move_landmarks(
+        hyperparameters, points = move_inducing_points(
             hyperparameters,
             points,
             sample,
             rows=rows,
-            steps=int(np.clip(LANDMARK_PASSES * rows / LANDMARK_ROWS, *LANDMARK_STEPS)),
-            rows_per_step=LANDMARK_ROWS,
+            steps=int(
+                np.clip(INDUCING_POINT_PASSES * rows / INDUCING_POINT_ROWS, *INDUCING_POINT_STEPS)
+            ),
+            rows_per_step=INDUCING_POINT_ROWS,
             input_dependent=plan.input_dependent,
             random=random,
-            progress=lambda done, of: progress("moving landmarks", done, of),
+            progress=lambda done, of: progress("moving inducing points", done, of),
         )
         status += " They were then moved by gradient of the evidence."
     features = _features(hyperparameters.kernel, points, plan.dtype)
@@ -110,12 +114,13 @@ def prepare(
 
 
 def measure_of(rank: int, rows: int) -> Measure:
-    """Modes in the span of more landmarks than half the rows are modes of the sample: they decouple
-    (science notes, section 9). Far fewer landmarks see the rows as draws of the population."""
+    """Modes in the span of more inducing points than half the rows are modes of the sample: they
+    decouple (science notes, section 9). Far fewer inducing points see the rows as draws of the
+    population."""
     return "sample" if 2 * rank > rows else "population"
 
 
-def _features(kernel: Kernel, points: np.ndarray, dtype: Any) -> LandmarkFeatures:
+def _features(kernel: Kernel, points: np.ndarray, dtype: Any) -> InducingFeatures:
     kernel = with_precision(kernel, float)
     square = np.array(compiled_gram(kernel, points, points))
     # The jitter is relative to the diagonal and to the precision of the products to come.
@@ -128,21 +133,21 @@ def _features(kernel: Kernel, points: np.ndarray, dtype: Any) -> LandmarkFeature
             jitter *= 10
     else:
         raise ValueError(
-            f"the kernel matrix of the {len(points)} landmarks is not positive semidefinite; "
-            "use a valid kernel or other landmarks."
+            f"the kernel matrix of the {len(points)} inducing points is not positive semidefinite; "
+            "use a valid kernel or other inducing points."
         )
-    return LandmarkFeatures.of(kernel, points.astype(dtype), root)
+    return InducingFeatures.of(kernel, points.astype(dtype), root)
 
 
-def choose_landmarks(
+def choose_inducing_points(
     hyperparameters: Hyperparameters,
     pool: np.ndarray,
     rows: int,
     plan: Plan,
     random: np.random.Generator,
-) -> tuple[Landmarks, str, bool]:
-    """Landmarks for the plan's rank, or doubled from 64 until the cutoff rule is met or the budget
-    is reached: (landmarks, sentence saying which, whether the rule is met)."""
+) -> tuple[InducingPoints, str, bool]:
+    """Inducing points for the plan's rank, or doubled from 64 until the cutoff rule is met or the
+    budget is reached: (inducing points, sentence saying which, whether the rule is met)."""
     budget = min(plan.rank or plan.max_rank, len(pool))
     rank = budget if plan.rank else min(64, budget)
     chosen = None
@@ -156,25 +161,29 @@ def choose_landmarks(
         rank = min(2 * rank, budget)
     rule = f"learnability of the next mode below {plan.threshold:g}"
     if plan.rank:
-        status = f"{count} landmarks, as asked"
+        status = f"{count} inducing points, as asked"
         status += f"; the cutoff rule ({rule}) is " + ("met." if met else "not met.")
     elif met:
-        status = f"{count} landmarks meet the cutoff rule ({rule})."
+        status = f"{count} inducing points meet the cutoff rule ({rule})."
     elif chosen.exhausted or count == rows:
-        status = f"All {count} independent rows serve as landmarks; nothing is left unresolved."
+        status = (
+            f"All {count} independent rows serve as inducing points; nothing is left unresolved."
+        )
     else:
-        status = f"{count} landmarks are the budget; the cutoff rule ({rule}) is not met yet."
+        status = f"{count} inducing points are the budget; the cutoff rule ({rule}) is not met yet."
     if chosen.exhausted and plan.rank and count < plan.rank:
-        status = f"{count} of the {plan.rank} landmarks asked for exhaust the kernel's rank."
+        status = f"{count} of the {plan.rank} inducing points asked for exhaust the kernel's rank."
     return chosen, status, met
 
 
-def _kept_modes(chosen: Landmarks, hyperparameters: Hyperparameters, rows: int, threshold: float):
+def _kept_modes(
+    chosen: InducingPoints, hyperparameters: Hyperparameters, rows: int, threshold: float
+):
     amplitude = hyperparameters.amplitude
     second_moment = chosen.factor.T @ chosen.factor / len(chosen.factor)
     eigenvalues = amplitude * np.maximum(scipy.linalg.eigvalsh(second_moment)[::-1], 0.0)
     rule = LearnabilityCutoff(
-        threshold, hyperparameters.noise, rows, amplitude * float(chosen.residual.mean())
+        threshold, hyperparameters.noise_variance, rows, amplitude * float(chosen.residual.mean())
     )
     return int(_rank(rule, eigenvalues))
 
@@ -186,11 +195,13 @@ def _rank(rule: LearnabilityCutoff, eigenvalues: jax.Array) -> jax.Array:
 
 def set_scale(modes: Modes, hyperparameters: Hyperparameters) -> Hyperparameters:
     """Amplitude and noise by the evidence of all rows."""
-    mean_square = float(np.mean(modes.target_square) / modes.sample_size)
+    mean_square = float(np.mean(modes.target_square) / modes.n_samples)
     return learn_scale(modes.theory, hyperparameters, mean_square)
 
 
-def resolve_cutoff(modes: Modes, amplitude: float, noise: float, plan: Plan) -> AbstractCutoff:
+def resolve_cutoff(
+    modes: Modes, amplitude: float, noise_variance: float, plan: Plan
+) -> AbstractCutoff:
     """The plan's cutoff for these modes.
 
     Raises ValueError if it asks for more modes than there are.
@@ -203,7 +214,7 @@ def resolve_cutoff(modes: Modes, amplitude: float, noise: float, plan: Plan) -> 
     if isinstance(cutoff, str) and cutoff == "auto":
         population = modes.measure == "population"
         rule = LearnabilityCutoff(
-            plan.threshold, noise, modes.sample_size, amplitude * modes.tail, population
+            plan.threshold, noise_variance, modes.n_samples, amplitude * modes.tail, population
         )
         return RankCutoff(np.asarray(_rank(rule, amplitude * modes.eigenvalues)))
     if isinstance(cutoff, int | np.integer):

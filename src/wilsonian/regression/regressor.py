@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from wilsonian.core.cutoffs import AbstractCutoff
 from wilsonian.kernels import Matern52, as_kernel
 from wilsonian.regression.estimator_inputs import (
-    check_landmarks,
+    check_inducing_points,
     check_varying,
     check_weights,
     location_and_scale,
@@ -35,11 +35,11 @@ MERGED_ROWS = 20_000  # up to here repeated rows are merged, and the order of ro
 class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     r"""Gaussian-process regression with the unlearnable kernel modes integrated out.
 
-    The kernel's modes on the data are found in the span of landmarks; those that n samples can
-    teach, :math:`n \lambda / (\sigma^2 + n \lambda) \ge T`, are kept, and the others renormalize
-    the ridge, :math:`\sigma_c^2 = \sigma^2 + \sum_{q > \kappa} \lambda_q` (Howard, Jefferson, Maiti
-    and Ringel 2024, eqs. 33-37). With every mode kept it is exact Gaussian-process regression,
-    :class:`sklearn.gaussian_process.GaussianProcessRegressor`.
+    The kernel's modes on the data are found in the span of inducing points; those that n samples
+    can teach, :math:`n \lambda / (\sigma^2 + n \lambda) \ge T`, are kept, and the others
+    renormalize the ridge, :math:`\sigma_c^2 = \sigma^2 + \sum_{q > \kappa} \lambda_q` (Howard,
+    Jefferson, Maiti and Ringel 2024, eqs. 33-37). With every mode kept it is exact Gaussian-process
+    regression, :class:`sklearn.gaussian_process.GaussianProcessRegressor`.
 
     Parameters
     ----------
@@ -49,8 +49,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Prior variance multiplying the kernel, and noise variance: starting values, or the values
         used if `optimizer` is None. In units of the target's variance if `normalize_y`.
     rank : int or "auto"
-        Number of landmarks. "auto" adds landmarks until the cutoff rule is met or `max_rank`;
-        `rank_status_` says which.
+        Number of inducing points. "auto" adds inducing points until the cutoff rule is met or
+        `max_rank`; `rank_status_` says which.
     cutoff : "auto", None, int, float or cutoff object
         Which modes are kept: those above `threshold`, all, a number of them, those with an
         eigenvalue (targets scaled) of at least a scale, or by a smooth or sharp cutoff's weights.
@@ -63,8 +63,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         None keeps kernel, amplitude and noise as they are.
     learn : "all" or "scale"
         What the optimizer moves: everything, or amplitude and noise only.
-    move_landmarks : "auto" or bool
-        Whether landmarks, and hyperparameters with them, follow the gradient of the evidence;
+    move_inducing_points : "auto" or bool
+        Whether inducing points, and hyperparameters with them, follow the gradient of the evidence;
         "auto": if `max_rank` (or `rank`) leaves learnable modes unresolved, or there are more rows
         than the first learning sees.
     ard : "auto" or bool
@@ -74,8 +74,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Further optimizer runs from random starting points.
     normalize_y : bool
         Count targets from their mean in units of their standard deviation.
-    landmarks : array (rank, columns), optional
-        Landmarks to use as they are.
+    inducing points : array (rank, columns), optional
+        Inducing points to use as they are.
     dtype : "float64" or "float32"
         Precision of the pass over the data.
 
@@ -83,7 +83,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     ----------
     kernel_, amplitude_, noise_ : learned prior, and noise variance in the target's units squared
     ridge_ : float, renormalized ridge, target's units squared
-    rank_, n_modes_ : landmarks used, modes kept
+    rank_, n_modes_ : inducing points used, modes kept
     flow_ : FlowRecord, ridge, learnability and evidence at every cutoff
     spectrum_ : SpectrumRecord
     log_marginal_likelihood_value_ : float, of the reduced theory, targets scaled, nats
@@ -103,7 +103,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         kernel: Any = None,
         *,
         amplitude: float = 1.0,
-        noise: float = 0.01,
+        noise_variance: float = 0.01,
         rank: int | str = "auto",
         max_rank: int = 1024,
         cutoff: Any = "auto",
@@ -111,19 +111,19 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ridge: str = "uniform",
         optimizer: str | None = "l-bfgs-b",
         learn: str = "all",
-        move_landmarks: bool | str = "auto",
+        move_inducing_points: bool | str = "auto",
         ard: bool | str = "auto",
         n_restarts: int = 0,
         max_iterations: int = 100,
         normalize_y: bool = True,
-        landmarks: Any = None,
+        inducing_points: Any = None,
         block_size: int = 4096,
         dtype: str = "float64",
         random_state: Any = None,
     ):
         self.kernel = kernel
         self.amplitude = amplitude
-        self.noise = noise
+        self.noise_variance = noise_variance
         self.rank = rank
         self.max_rank = max_rank
         self.cutoff = cutoff
@@ -131,12 +131,12 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.ridge = ridge
         self.optimizer = optimizer
         self.learn = learn
-        self.move_landmarks = move_landmarks
+        self.move_inducing_points = move_inducing_points
         self.ard = ard
         self.n_restarts = n_restarts
         self.max_iterations = max_iterations
         self.normalize_y = normalize_y
-        self.landmarks = landmarks
+        self.inducing_points = inducing_points
         self.block_size = block_size
         self.dtype = dtype
         self.random_state = random_state
@@ -154,9 +154,9 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return self._fit_arrays(X, y, weights)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReducedGPRegressor:
-        """Add rows. The first call chooses landmarks and kernel; later ones add to the sufficient
-        statistics and, if there is an optimizer, set amplitude and noise anew: the same model as
-        one fit of all rows with those landmarks and that kernel."""
+        """Add rows. The first call chooses inducing points and kernel; later ones add to the
+        sufficient statistics and, if there is an optimizer, set amplitude and noise anew: the same
+        model as one fit of all rows with those inducing points and that kernel."""
         if self.ridge != "uniform":
             raise ValueError(
                 "`partial_fit` needs ridge='uniform': an input-dependent ridge has no sufficient "
@@ -194,9 +194,9 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         rows: int,
         sample_weight: np.ndarray | None = None,
     ) -> ReducedGPRegressor:
-        """Fit to a stream: `X`, `y` are a uniform sample to learn and choose landmarks from (or all
-        rows; `y` of one or two axes, as predictions will be), and every call of `blocks` runs
-        through all `rows` as (inputs, targets (rows, outputs), weights or None)."""
+        """Fit to a stream: `X`, `y` are a uniform sample to learn and choose inducing points from
+        (or all rows; `y` of one or two axes, as predictions will be), and every call of `blocks`
+        runs through all `rows` as (inputs, targets (rows, outputs), weights or None)."""
         with jax.enable_x64(True):
             prepared = self.prepare(X, y, rows, sample_weight)
             statistics = self.no_statistics(prepared, y, sample_weight)
@@ -212,16 +212,16 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         sample_weight: np.ndarray | None = None,
         progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
     ) -> Prepared:
-        """First step of a fit, from a sample: hyperparameters and landmarks."""
+        """First step of a fit, from a sample: hyperparameters and inducing points."""
         self.n_features_in_, self.target_dimensions_ = X.shape[1], y.ndim
         y = y.reshape(len(y), -1)
         plan = self._plan(X.shape[1])
         weights = np.ones(len(X)) if sample_weight is None else sample_weight
         mean, scale = location_and_scale(y, weights, self.normalize_y)
         sample = Sample(np.asarray(X, float), (y - mean) / scale, weights)
-        landmarks = self.landmarks
-        if landmarks is not None:
-            landmarks = check_landmarks(landmarks, X.shape[1])
+        inducing_points = self.inducing_points
+        if inducing_points is not None:
+            inducing_points = check_inducing_points(inducing_points, X.shape[1])
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         kernel = Matern52() if self.kernel is None else as_kernel(self.kernel)
         with jax.enable_x64(True):
@@ -231,7 +231,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 rows,
                 plan,
                 np.random.default_rng(seed),
-                landmarks=landmarks,
+                inducing_points=inducing_points,
                 progress=progress,
             )
 
@@ -262,9 +262,9 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             hyperparameters = prepared.hyperparameters
             if plan.learn is not None:
                 hyperparameters = set_scale(modes, hyperparameters)
-            amplitude, noise = hyperparameters.amplitude, hyperparameters.noise
-            cutoff = resolve_cutoff(modes, amplitude, noise, plan)
-            process = ReducedProcess.of(modes, amplitude, noise, cutoff)
+            amplitude, noise_variance = hyperparameters.amplitude, hyperparameters.noise_variance
+            cutoff = resolve_cutoff(modes, amplitude, noise_variance, plan)
+            process = ReducedProcess.of(modes, amplitude, noise_variance, cutoff)
             if plan.input_dependent:
                 if blocks is None:
                     raise ValueError("an input-dependent ridge needs the data again: use `fit`.")
@@ -289,7 +289,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """Be the fitted estimator of these results; targets had one axis or two."""
         self.prepared_, self.statistics_ = prepared, statistics
         self.target_dimensions_ = target_dimensions
-        self.n_features_in_ = prepared.features.landmarks.shape[1]
+        self.n_features_in_ = prepared.features.inducing_points.shape[1]
         self.kernel_, self.convergence_ = prepared.hyperparameters.kernel, convergence
         self.rank_, self.rank_status_ = prepared.features.rank, prepared.rank_status
         self.measure_ = prepared.measure
@@ -302,7 +302,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         unit = float(np.mean(process.modes.target_scale**2))
         with jax.enable_x64(True):
             ridge = float(process.theory.ridge.mean())
-            self.noise_, self.ridge_ = process.noise * unit, ridge * unit
+            self.noise_variance_, self.ridge_ = process.noise_variance * unit, ridge * unit
             self.n_modes_ = process.kept
             self.expected_loss_ = process.expected_loss() * unit
             self.log_marginal_likelihood_value_ = process.log_evidence()
@@ -322,8 +322,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         plan = dataclasses.replace(self._plan(self.n_features_in_), cutoff=cutoff)
         old = self.process_
         with jax.enable_x64(True):
-            chosen = resolve_cutoff(old.modes, old.amplitude, old.noise, plan)
-            process = ReducedProcess.of(old.modes, old.amplitude, old.noise, chosen)
+            chosen = resolve_cutoff(old.modes, old.amplitude, old.noise_variance, plan)
+            process = ReducedProcess.of(old.modes, old.amplitude, old.noise_variance, chosen)
             copy._publish(dataclasses.replace(process, largest_lost=old.largest_lost))
         return copy
 
@@ -344,10 +344,10 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=float)
         process, scale = self.process_, self.process_.modes.target_scale
-        noise = process.noise if include_noise else 0.0
+        noise_variance = process.noise_variance if include_noise else 0.0
         with jax.enable_x64(True):
             if return_cov:
-                covariance = process.covariance(X) + noise * np.eye(len(X))
+                covariance = process.covariance(X) + noise_variance * np.eye(len(X))
                 return self._squeeze(process.mean(X)), self._squeeze(
                     covariance[..., None] * scale**2
                 )
@@ -359,7 +359,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if not return_std:
             return mean
         variance = np.concatenate([part[1] for part in parts])
-        return mean, self._squeeze(np.sqrt(variance + noise)[:, None] * scale)
+        return mean, self._squeeze(np.sqrt(variance + noise_variance)[:, None] * scale)
 
     def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = 0) -> np.ndarray:
         """Draws of the latent function from the posterior: (rows, n_samples), or (rows, outputs,
@@ -375,7 +375,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return np.stack(draws, axis=1)
 
     def log_marginal_likelihood(
-        self, amplitude: float | None = None, noise: float | None = None
+        self, amplitude: float | None = None, noise_variance: float | None = None
     ) -> float:
         """Log evidence of the reduced theory in nats, targets scaled, summed over outputs; at other
         values of amplitude or noise (same units as the parameters) when given."""
@@ -384,7 +384,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         with jax.enable_x64(True):
             whole = process.modes.theory(
                 process.amplitude if amplitude is None else amplitude,
-                process.noise if noise is None else noise,
+                process.noise_variance if noise_variance is None else noise_variance,
             )
             kept = process.theory.weights
             return float(whole.absorb(kept=kept, lost=1 - kept).log_evidence())

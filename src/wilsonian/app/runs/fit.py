@@ -109,6 +109,8 @@ def load_run(path: str | os.PathLike[str]) -> Run:
     with understood(path):
         estimator = restore_estimator(document["estimator"], arrays)
         run = dict(document["run"], notes=tuple(document["run"]["notes"]))
+        if "noise" in run:  # as version 0.1.0 called it
+            run["noise_variance"] = run.pop("noise")
         flow = dataclasses.replace(estimator.flow_, test_error=arrays.get("test_error"))
         empty = np.zeros(0)
         std = None if run["task"] == "classification" else empty
@@ -200,7 +202,7 @@ def _record(
         rank=regressor.rank_,
         rank_status=regressor.rank_status_,
         measure=regressor.measure_,
-        noise=regressor.noise_,
+        noise_variance=regressor.noise_variance_,
         ridge=regressor.ridge_,
         expected_loss=regressor.expected_loss_,
         convergence=regressor.convergence_,
@@ -209,7 +211,7 @@ def _record(
         hyperparameters={
             "kernel before the amplitude": format_kernel(regressor.kernel_, digits=6),
             "amplitude": regressor.amplitude_,
-            "noise": regressor.process_.noise,
+            "noise variance": regressor.process_.noise_variance,
             "target scale": float(np.sqrt(unit)),
             "ridge": regressor.ridge,
             "cutoff": str(regressor.cutoff),
