@@ -11,10 +11,11 @@ import numpy as np
 from wilsonian.core.cutoffs import AbstractCutoff, LearnabilityCutoff, RankCutoff, SharpCutoff
 from wilsonian.kernels import Kernel
 from wilsonian.regression.estimator_inputs import location_and_scale
-from wilsonian.regression.learning import Hyperparameters, Sample, learn_scale
+from wilsonian.regression.learning import Hyperparameters, learn_scale
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.preparation import Prepared, Progress, prepare, rank_of, silent
 from wilsonian.regression.reduced import Modes, ReducedProcess
+from wilsonian.regression.sample import Sample
 from wilsonian.regression.statistics import Statistics, accumulate
 
 Block = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # inputs, targets (rows, outputs), weights
@@ -114,7 +115,8 @@ def finish(
     hyperparameters = prepared.hyperparameters
     if plan.learn is not None:
         hyperparameters = set_scale(modes, hyperparameters)
-    amplitude, noise_variance = hyperparameters.amplitude, hyperparameters.noise_variance
+    amplitude = float(hyperparameters.amplitude[0])
+    noise_variance = float(hyperparameters.noise_variance[0])
     cutoff = resolve_cutoff(modes, amplitude, noise_variance, plan)
     process = ReducedProcess.of(modes, amplitude, noise_variance, cutoff)
     if plan.input_dependent:

@@ -15,10 +15,10 @@ from wilsonian.core.cutoffs import AbstractCutoff
 from wilsonian.kernels import Kernel, Matern52, as_kernel
 from wilsonian.regression.estimator_inputs import check_varying, check_weights, random_generator
 from wilsonian.regression.fitting import FittedProcess, finish, fit_process, resolve_cutoff
-from wilsonian.regression.learning import Sample
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.preparation import measure_of
 from wilsonian.regression.reduced import ReducedProcess
+from wilsonian.regression.sample import Sample
 from wilsonian.regression.statistics import accumulate, chunks, row_blocks
 from wilsonian.support.sampling import merge_repeated_rows
 

@@ -24,9 +24,9 @@ from wilsonian.language.kernel_text import describe_kernel, format_kernel
 from wilsonian.regression.classifier import ReducedGPClassifier, class_targets
 from wilsonian.regression.estimator_inputs import random_generator
 from wilsonian.regression.fitting import Standing, fit_process
-from wilsonian.regression.learning import Sample
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.regressor import ReducedGPRegressor
+from wilsonian.regression.sample import Sample
 from wilsonian.regression.saving import Estimator, estimator_state, restore_estimator, understood
 from wilsonian.support.model_files import ModelFileError, check_folder, read_folder, write_folder
 from wilsonian.support.sampling import Reservoir, held_out
