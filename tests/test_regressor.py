@@ -48,7 +48,7 @@ def assert_same_model(one, other, tolerance=1e-10):
     other_mean, other_std = other.predict(NEW, return_std=True)
     assert_close(mean, other_mean, tolerance)
     assert_close(std, other_std, tolerance)
-    for name in ("noise_", "ridge_", "log_marginal_likelihood_value_", "expected_loss_"):
+    for name in ("noise_variance_", "ridge_", "log_marginal_likelihood_value_", "expected_loss_"):
         assert getattr(one, name) == pytest.approx(getattr(other, name), rel=100 * tolerance), name
     assert one.n_modes_ == other.n_modes_
 
