@@ -93,7 +93,7 @@ def test_without_a_ridge():
     assert_close(jax.grad(effective_ridge, 1)(jnp.ones(5), 0.0, 10.0), 2.0)  # 1 / (1 - p / n)
     gradient = jax.grad(effective_ridge)(jnp.array([1.0, 0.5, 0.0]), 0.0, 10.0)
     assert_close(gradient, [0.0, 0.0, 1 / (1 - 0.2)])
-    # Power law, n << p: kappa = (I_2 / n)^b (science notes, section 4); here it is 3 % off.
+    # Power law, n << p: kappa = (I_2 / n)^b, here 3 % off (docs/science/wilsonian.md, section 4).
     b, size = 2.0, 30
     integral = (np.pi / b) / np.sin(np.pi / b)
     value = effective_ridge(power_law(100_000, b - 1), 0.0, size)

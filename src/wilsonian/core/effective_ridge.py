@@ -27,7 +27,8 @@ def solve_effective_ridge(
     eigenvalues the solution is zero.
 
     Differentiable, also there: :math:`\partial s / \partial \sigma^2 = 1 / (1 - \gamma)`,
-    :math:`\gamma = \sum_q m_q [\lambda_q / (s + n \lambda_q)]^2 n` (science notes, section 4).
+    :math:`\gamma = \sum_q m_q [\lambda_q / (s + n \lambda_q)]^2 n` (docs/science/wilsonian.md,
+    section 4).
     """
     dtype = jnp.result_type(eigenvalues, ridge, n_samples, multiplicity, 1.0)
     eigenvalues, ridge, n_samples, multiplicity = (

@@ -207,8 +207,8 @@ class LearningCurve(eqx.Module):
     def crossover(self, ridge: Any) -> Float[Values, "..."]:
         r"""The sample size :math:`n_\times` at which the effective ridge of ridgeless regression
         equals `ridge`: below it the error falls as if there were no ridge, above it as if there
-        were no tail (science notes, section 4). Zero where `ridge` exceeds the whole trace,
-        infinite for no ridge."""
+        were no tail (docs/science/wilsonian.md, section 4). Zero where `ridge` exceeds the whole
+        trace, infinite for no ridge."""
         ridge = np.asarray(ridge, float)
         check_sizes(np.ones(1), ridge)
         return self._over_pairs(_crossovers, 1.0, ridge)

@@ -27,8 +27,8 @@ u)` its error on infinite data is :math:`B = G - \kappa_1\,dG/d\kappa_1`, and on
     E_{tr} = \Big(\frac{\lambda}{\kappa_1}\Big)^2 E_g .
 
 Averaged over features the predictor is kernel ridge regression at :math:`u`; averaged over both,
-its error is :math:`\sum_i v_i^2 u^2 / (\lambda_i + u)^2`. These are the science notes' formulas for
-linear features, for every chain of layers.
+its error is :math:`\sum_i v_i^2 u^2 / (\lambda_i + u)^2`. These are the formulas of
+docs/science/random-features.md, section 2, for every chain of layers.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ class AbstractRandomFeatures(AbstractTheory):
     def absorb(self, kept, lost):
         r"""The theory of the kept modes: eliminated ones of :math:`\lambda_q \ll u` act on the
         features as noise of variance :math:`\sum_q \lambda_q`, on the labels as noise of their
-        power (science notes, section 3, for random features)."""
+        power (docs/science/random-features.md, section 3)."""
         return eqx.tree_at(lambda model: model.population, self, self.population.absorb(kept, lost))
 
     def summary(self):
