@@ -40,7 +40,7 @@ class Table2Row:
 
     alpha: float
     ridge: float
-    noise: float
+    noise_variance: float
     poisson: bool
     test_error: tuple[float, float]
     effective_ridge: float
@@ -149,7 +149,7 @@ def lines_of_table_2(draws: int, seed: int) -> Iterator[str]:
     yield f"Table 2 over {draws} draws; ! beyond 2 standard errors and 0.5 %"
     for row in TABLE_2:
         law = "Poisson n" if row.poisson else f"n {POINTS}"
-        yield f"alpha {row.alpha}, ridge {row.ridge}, noise {row.noise}, {law}, p {MODES}"
+        yield f"alpha {row.alpha}, ridge {row.ridge}, noise {row.noise_variance}, {law}, p {MODES}"
         measured, theory = row.measured(draws, seed), row.theory()
         yield compared("MSE", measured.test_error, float(theory.test_error), row.test_error[0])
         yield compared(

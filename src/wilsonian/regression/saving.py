@@ -23,9 +23,10 @@ from wilsonian.core.precision import with_precision
 from wilsonian.kernels import as_kernel
 from wilsonian.language.kernel_text import format_kernel, parse_kernel
 from wilsonian.regression.classifier import ReducedGPClassifier
-from wilsonian.regression.fitting import Prepared
+from wilsonian.regression.fitting import FittedProcess
 from wilsonian.regression.inducing_features import InducingFeatures
 from wilsonian.regression.learning import Hyperparameters
+from wilsonian.regression.preparation import Prepared
 from wilsonian.regression.reduced import Modes, ReducedProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.statistics import Statistics
@@ -288,6 +289,5 @@ def _restore_regressor(regressor: ReducedGPRegressor, document: Document, arrays
         largest_lost=document["largest_lost"],
     )
     statistics = restore_statistics(document["statistics"], arrays)
-    regressor.adopt(
-        prepared, statistics, process, document["target_dimensions"], document["convergence"]
-    )
+    fitted = FittedProcess(prepared, statistics, process, document["convergence"])
+    regressor.adopt(fitted, document["target_dimensions"])

@@ -234,20 +234,20 @@ class AbstractRandomFeatures(AbstractTheory):
         learned = learnability(eigenvalues, value, 1.0)
         bias = jnp.sum((1 - learned) ** 2 * power)
         overfitting = jnp.sum(learned**2) / samples
-        noise_variance = self.population.label_noise
-        test_error = amplified * (infinite_data + noise_variance)
+        label_noise = self.population.label_noise
+        test_error = amplified * (infinite_data + label_noise)
         data_variance = bias * overfitting / (1 - overfitting)
-        noise_variance = noise_variance * overfitting / (1 - overfitting)
+        noise_variance = label_noise * overfitting / (1 - overfitting)
         return ErrorDecomposition(
             test_error,
             jnp.where(regular, learned_data**2 * test_error, 0.0),
-            noise_variance * one,
+            label_noise * one,
             bias,
             infinite_data - bias,
             data_variance,
             noise_variance,
             amplified * infinite_data - infinite_data - data_variance,
-            noise_variance * (amplified - 1) - noise_variance,
+            label_noise * (amplified - 1) - noise_variance,
             data_ridge,
         )
 
