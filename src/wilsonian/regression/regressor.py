@@ -299,7 +299,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         process = self.process_
         if amplitude is None and noise_variance is None:
-            return process.log_evidence()
+            return float(self.log_marginal_likelihood_value_)
         if not isinstance(process, UniformProcess):
             raise ValueError(
                 "the evidence of an input-dependent ridge at another amplitude or noise needs the "
