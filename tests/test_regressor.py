@@ -19,6 +19,7 @@ from wilsonian import (
 )
 from wilsonian.regression.fitting import fit_process
 from wilsonian.regression.sample import Sample
+from wilsonian.regression.statistics import Block
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.uniform(-2, 2, (40, 2))
@@ -167,7 +168,7 @@ def test_a_piece_with_other_outputs_is_refused():
 def test_a_stream_of_blocks_is_a_fit_of_the_table():
     parameters = {**FIXED, "inducing_points": INDUCING_POINTS}
     table = ReducedGPRegressor(**parameters).fit(X, Y)
-    blocks = [(X[:11], Y[:11], None), (X[11:], Y[11:], np.ones(29))]
+    blocks = [Block(X[:11], Y[:11]), Block(X[11:], Y[11:], np.ones(29))]
     stream = ReducedGPRegressor(**parameters)
     fitted = fit_process(
         stream.prior(),

@@ -84,7 +84,7 @@ def prepare(
             rank=min(budget, LEARNING_RANK if few is sample else COARSE_RANK, len(few.X)),
             groups=groups,
             restarts=plan.restarts,
-            input_dependent=plan.input_dependent,
+            input_dependent=plan.input_dependent or sample.row_noise is not None,
             max_iterations=plan.max_iterations,
             random=random,
             progress=progress,
@@ -111,7 +111,7 @@ def prepare(
                 np.clip(INDUCING_POINT_PASSES * rows / INDUCING_POINT_ROWS, *INDUCING_POINT_STEPS)
             ),
             rows_per_step=INDUCING_POINT_ROWS,
-            input_dependent=plan.input_dependent,
+            input_dependent=plan.input_dependent or sample.row_noise is not None,
             random=random,
             progress=lambda done, of: progress("moving inducing points", done, of),
         )

@@ -35,7 +35,13 @@ def learn_scale_of_rows(
     def objective(vector):
         amplitude, noise_variance = np.exp(vector)[:, None]
         slopes = evidence_and_slopes(
-            *grams, sample.y, sample.weights, amplitude, noise_variance, input_dependent=True
+            *grams,
+            sample.y,
+            sample.weights,
+            amplitude,
+            noise_variance,
+            row_noise=sample.row_noise,
+            input_dependent=True,
         )
         if not np.isfinite(slopes.evidence):  # outside the region where the factorizations exist
             return 1e10, np.zeros(2)
