@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from wilsonian.regression.estimator_inputs import check_weights
+from wilsonian.regression.outputs import parts_of
 from wilsonian.regression.regressor import MERGED_ROWS, ReducedGPRegressor
 from wilsonian.support.sampling import merge_repeated_rows
 
@@ -111,7 +112,7 @@ ard, n_restarts, max_iterations, inducing points, block_size, dtype, random_stat
 
     def regressor(self) -> ReducedGPRegressor:
         """The regressor, unfitted, that learns :func:`class_targets`."""
-        return ReducedGPRegressor(**self.get_params(deep=False))
+        return ReducedGPRegressor(**self.get_params(deep=False), per_output=None)
 
     def adopt(
         self,
@@ -126,7 +127,7 @@ ard, n_restarts, max_iterations, inducing points, block_size, dtype, random_stat
         weights = np.ones(len(X)) if weights is None else weights
         stride = -(-len(X) // CALIBRATION_ROWS)
         X, codes, weights = X[::stride], codes[::stride], weights[::stride]
-        process = regressor.process_
+        (process,) = parts_of(regressor.process_)
         with jax.enable_x64(True):
             targets = class_targets(codes, len(classes)).reshape(len(X), -1)
             means, variances = process.leave_one_out(X, targets, weights)

@@ -59,7 +59,9 @@ def prepare(
 ) -> Prepared:
     """Learn hyperparameters and choose inducing points from a `sample` of the `rows` training rows;
     targets centred and scaled. Runs in float64: call it under `jax.enable_x64(True)`."""
-    groups = 1
+    # One amplitude and noise for each output, where they are learned.
+    own = plan.per_output == "scale" and plan.learn is not None
+    groups = sample.y.shape[1] if own else 1
     message = (
         "Nothing was learned: kernel, amplitude and noise are as given."
         if plan.learn is None
