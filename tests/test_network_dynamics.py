@@ -61,7 +61,9 @@ def gram(kernel, points, others):
 @functools.cache
 def flow(ridge=0.0, noise=0.0, tangent=NTK):
     with jax.enable_x64(True):
-        return gradient_flow(NNGP, tangent, X, TARGETS, ridge=ridge, noise=noise, learning_rate=0.7)
+        return gradient_flow(
+            NNGP, tangent, X, TARGETS, ridge=ridge, noise_variance=noise, learning_rate=0.7
+        )
 
 
 # The formulas of Lee et al. 2019, written with dense exponentials and inverses.
