@@ -539,7 +539,7 @@ def settings():
     }
 
 before = settings()
-import wilsonian, wilsonian.kernels.text
+import wilsonian, wilsonian.app.cli, wilsonian.language
 after = settings()
 changed = [name for name in before if before[name] != after[name]]
 assert not changed, {name: (before[name], after[name]) for name in changed}
