@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wilsonian import effective_ridge
+from wilsonian.core.effective_ridge import solve_effective_ridge
 from wilsonian.theory.datasets import power_law
 
 pytestmark = pytest.mark.double_precision
@@ -112,3 +113,9 @@ def test_one_data_set_has_nearly_the_same():
         measured.append(200 / np.sum(1 / (values + 0.1)))
     # One draw scatters by one percent.
     assert_close(effective_ridge(eigenvalues, 0.1, 200), np.mean(measured), rtol=0.02)
+
+
+def test_the_solution_says_how_it_was_found():
+    solution = solve_effective_ridge(power_law(300, 0.7), 1e-3, 100)
+    assert solution.residual < 1e-13
+    assert 0 < solution.steps < 20

@@ -71,7 +71,7 @@ class ResidualCorrection:
         duals, kept_dual = [], np.zeros((process.kept, outputs))
         with jax.enable_x64(True):
             for rows, part, weight in row_blocks(X, targets, weights, model.block_size):
-                ridge = np.asarray(process.theory.ridge.mean())
+                ridge = np.asarray(process.mean_ridge())
                 if model.ridge == "input-dependent":
                     ridge = process.ridge_at(rows)
                 left = (part - process.mean(rows)) / process.modes.target_scale

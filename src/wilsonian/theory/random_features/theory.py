@@ -44,7 +44,7 @@ from jaxtyping import Array, Float
 
 from wilsonian.core.coarse_graining import AbstractTheory
 from wilsonian.core.information import learnability
-from wilsonian.core.roots import root_or_zero
+from wilsonian.core.roots import golden_section, root_or_zero
 from wilsonian.core.types import Scalar
 from wilsonian.theory.free_probability import AbstractEnsemble, check_spectrum, parameter
 
@@ -308,18 +308,8 @@ def _optimal_ridge(model: AbstractRandomFeatures, samples: Any, members: Any) ->
     low = jnp.log(least) + 1e-9
     grid = jnp.linspace(low, jnp.log(1e6 * (scale + least)), 400)
     best = jnp.argmin(jax.lax.map(error, grid))
-    golden = (jnp.sqrt(5.0) - 1) / 2
-
-    def shrink(_, bracket):
-        left, right = bracket
-        first, second = right - golden * (right - left), left + golden * (right - left)
-        errors = jax.vmap(error)(jnp.stack([first, second]))
-        rising = errors[0] < errors[1]
-        return jnp.where(rising, left, first), jnp.where(rising, second, right)
-
     ends = grid[jnp.maximum(best - 1, 0)], grid[jnp.minimum(best + 1, 399)]
-    left, right = jax.lax.fori_loop(0, 60, shrink, ends)
-    value = jnp.exp((left + right) / 2)
+    value = jnp.exp(golden_section(error, *ends, steps=60))
     data_ridge, freedom, _, _ = model.chain(value)
     without = model.decompose_at(ridgeless, samples).ensemble_error(members)
     least_error = error(jnp.log(value))
