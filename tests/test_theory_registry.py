@@ -34,6 +34,8 @@ from wilsonian.theory.random_features.models import (
 )
 from wilsonian.theory.registry import CLAIMS, Law
 
+pytestmark = pytest.mark.double_precision
+
 MODES, POINTS, RIDGE = 8, 60, 0.1
 EIGENVALUES = 1.0 / np.arange(1, MODES + 1) ** 1.5
 POWER = EIGENVALUES**1.5
@@ -81,12 +83,6 @@ def claimed(law):
     pairs = [(kind, family) for kind in CLAIMS if law in CLAIMS[kind] for family in CUTOFFS]
     names = [f"{kind.__name__}-{family}" for kind, family in pairs]
     return pytest.mark.parametrize(("kind", "family"), pairs, ids=names)
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
 
 
 def assert_close(left, right):
