@@ -75,7 +75,7 @@ def sgpr(rank: int, seed: int, quick: bool, *, steps: int = 150, inducing: str =
         tensors = [torch.as_tensor(array, dtype=dtype) for array in (X, y, points)]
         # The default floor, 1e-4, is lowered so that it can bind nowhere.
         likelihood = gpytorch.likelihoods.GaussianLikelihood(noise_constraint=GreaterThan(1e-6))
-        likelihood.noise_variance = 0.1
+        likelihood.noise = 0.1
         return Model(*tensors[:2], likelihood, tensors[2]).to(dtype), *tensors[:2]
 
     def train(model, X, y):
@@ -132,7 +132,7 @@ def sgpr(rank: int, seed: int, quick: bool, *, steps: int = 150, inducing: str =
         scaled = model.covar_module.base_kernel
         predict(X[:2])  # fills the caches of the posterior, which belong to the fit
         notes = {
-            "noise": model.likelihood.noise_variance.item(),
+            "noise": model.likelihood.noise.item(),
             "outputscale": scaled.outputscale.item(),
             "lengthscale": scaled.base_kernel.lengthscale.flatten().tolist(),
             "losses": losses,

@@ -31,9 +31,7 @@ Split = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 def bundled(load: Callable) -> Callable[[int], Split]:
     def split(seed: int) -> Split:
         X, y = load(return_X_y=True)
-        X, unseen, y, truth = train_test_split(
-            X, y, test_size=0.3, random_state=seed, stratify=y
-        )
+        X, unseen, y, truth = train_test_split(X, y, test_size=0.3, random_state=seed, stratify=y)
         spread = X.std(axis=0)
         spread = np.where(spread > 0, spread, 1.0)
         return (X - X.mean(axis=0)) / spread, y, (unseen - X.mean(axis=0)) / spread, truth
@@ -87,9 +85,9 @@ def methods(gpc_rows: int) -> dict[str, Callable]:
 
     return {
         "ours": lambda X, y: ReducedGPClassifier(random_state=0).fit(X, y),
-        "regression": lambda X, y: ReducedGPClassifier(
-            likelihood="regression", random_state=0
-        ).fit(X, y),
+        "regression": lambda X, y: ReducedGPClassifier(likelihood="regression", random_state=0).fit(
+            X, y
+        ),
         "logistic": lambda X, y: LogisticRegression(max_iter=5000).fit(X, y),
         "GPC": gpc,
     }

@@ -22,7 +22,7 @@ from wilsonian import Matern52, ReducedGPRegressor
 
 
 def truncation(gp: ReducedGPRegressor, kept: int, noise: float, X: np.ndarray):
-    """Mean and standard deviation of a new label from `kept` modes and `noise_variance` alone."""
+    """Mean and standard deviation of a new label from `kept` modes and a noise variance alone."""
     process, modes = gp.process_, gp.process_.modes
     signal = modes.n_samples * process.amplitude * modes.eigenvalues[:kept]
     learned = signal / (noise + signal)

@@ -193,9 +193,7 @@ def test_leaving_one_out_is_fitting_without_one_repetition(classes):
     for row in (0, 7, 23):
         fewer = weights.copy()
         fewer[row] = max(weights[row] - 1, 0)
-        without = ReducedGPRegressor(
-            inducing_points=X, normalize_y=False, **exact
-        ).fit(X, y, fewer)
+        without = ReducedGPRegressor(inducing_points=X, normalize_y=False, **exact).fit(X, y, fewer)
         mean, std = without.predict(X[[row]], return_std=True)
         np.testing.assert_allclose(means[row], mean.ravel(), rtol=1e-6, atol=1e-8)
         np.testing.assert_allclose(variances[row], std.ravel()[0] ** 2, rtol=1e-6)
@@ -254,7 +252,12 @@ X, CODES = blobs(2, 20, 1.0, seed=8)
         (np.where(X > 2, np.nan, X), CODES, None, r"Input X contains NaN"),
         (np.where(X > 2, np.inf, X), CODES, None, r"Input X contains infinity"),
         (X, np.where(CODES > 0, np.nan, 0.0), None, r"Input y contains NaN"),
-        (X, np.where(CODES > 0, "a", None), None, r"10 missing labels \(the first is None in row 0"),
+        (
+            X,
+            np.where(CODES > 0, "a", None),
+            None,
+            r"10 missing labels \(the first is None in row 0",
+        ),
         (X, [np.nan, *"ab" * 9, "a"], None, r"1 missing labels \(the first is nan in row 0"),
         (X, [1, *"ab" * 9, "a"], None, r"mixes labels of types that have no order \(int, str\)"),
         (X, X[:, 0], None, r"Unknown label type: continuous"),

@@ -61,7 +61,9 @@ def test_two_classes_are_those_of_scikit_learn():
     values, vectors = np.linalg.eigh(kernel(X))
     kept = values > 1e-10
     design = vectors[:, kept] * np.sqrt(values[kept])
-    found = find_mode((design, codes[:, None].astype(float), np.ones(40)), np.zeros((kept.sum(), 1)))
+    found = find_mode(
+        (design, codes[:, None].astype(float), np.ones(40)), np.zeros((kept.sum(), 1))
+    )
     # Its integral is a mixture of five error functions, within 1e-3 of the logistic's.
     chances = expected_probabilities(found.means(design), found.variances(design))
     np.testing.assert_allclose(chances, twin.predict_proba(X), atol=2e-3)
@@ -102,7 +104,9 @@ def test_leaving_out_is_nearly_finding_the_mode_without(classes):
         without = find_mode((design, targets, fewer), start)
         exact, spread = without.means(design[[row]]), without.variances(design[[row]])
         chances = expected_probabilities(means[[row]], variances[[row]])
-        np.testing.assert_allclose(chances, expected_probabilities(exact, spread), atol=0.03 if classes == 2 else 0.08)
+        np.testing.assert_allclose(
+            chances, expected_probabilities(exact, spread), atol=0.03 if classes == 2 else 0.08
+        )
 
 
 @pytest.mark.parametrize("variance", [0.0, 0.3, 4.0, 100.0])

@@ -148,9 +148,7 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
 
     def _check_likelihood(self) -> None:
         if self.likelihood not in LIKELIHOODS:
-            raise ValueError(
-                f"`likelihood` must be one of {LIKELIHOODS}, got {self.likelihood!r}."
-            )
+            raise ValueError(f"`likelihood` must be one of {LIKELIHOODS}, got {self.likelihood!r}.")
 
     def adopt(
         self,
@@ -244,9 +242,7 @@ def calibrate(
     return float(np.exp(best.x)), float(best.fun)
 
 
-def temperature_scores(
-    mean: np.ndarray, std: np.ndarray, inverse_temperature: float
-) -> np.ndarray:
+def temperature_scores(mean: np.ndarray, std: np.ndarray, inverse_temperature: float) -> np.ndarray:
     """Logarithms of unnormalized probabilities of a regression, (rows, classes)."""
     moderation = np.sqrt(1 + np.pi / 8 * (inverse_temperature * std) ** 2)
     scores = inverse_temperature * mean / moderation

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight
 
 
@@ -81,3 +82,8 @@ def location_and_scale(
         return np.zeros(y.shape[1]), np.ones(y.shape[1])
     mean = weights @ y / weights.sum()
     return mean, np.sqrt(weights @ (y - mean) ** 2 / weights.sum())
+
+
+def random_generator(random_state: Any) -> np.random.Generator:
+    """NumPy's generator for scikit-learn's `random_state`."""
+    return np.random.default_rng(check_random_state(random_state).randint(2**31 - 1))

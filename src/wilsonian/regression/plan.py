@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from wilsonian.core.cutoffs import AbstractCutoff
+from wilsonian.regression.estimator_inputs import check_inducing_points
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +27,9 @@ class Plan:
     ard: bool
     restarts: int
     max_iterations: int
+    normalize_y: bool
+    inducing_points: np.ndarray | None
+    block_size: int
     dtype: Any
 
     @classmethod
@@ -56,6 +60,7 @@ class Plan:
             if given[name] not in allowed:
                 raise ValueError(f"`{name}` must be one of {allowed}, got {given[name]!r}.")
         _check_cutoff(given["cutoff"])
+        points = given["inducing_points"]
         return cls(
             amplitude=float(given["amplitude"]),
             noise_variance=float(given["noise_variance"]),
@@ -71,6 +76,9 @@ class Plan:
             ard=columns <= ARD_COLUMNS if given["ard"] == "auto" else given["ard"],
             restarts=int(given["n_restarts"]),
             max_iterations=int(given["max_iterations"]),
+            normalize_y=bool(given.get("normalize_y", True)),
+            inducing_points=None if points is None else check_inducing_points(points, columns),
+            block_size=int(given["block_size"]),
             dtype=np.dtype(given["dtype"]).type,
         )
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -14,21 +12,17 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from wilsonian.core.cutoffs import AbstractCutoff
-from wilsonian.kernels import Matern52, as_kernel
-from wilsonian.regression.estimator_inputs import (
-    check_inducing_points,
-    check_varying,
-    check_weights,
-    location_and_scale,
-)
-from wilsonian.regression.fitting import Prepared, measure_of, prepare, resolve_cutoff, set_scale
+from wilsonian.kernels import Kernel, Matern52, as_kernel
+from wilsonian.regression.estimator_inputs import check_varying, check_weights, random_generator
+from wilsonian.regression.fitting import FittedProcess, finish, fit_process, resolve_cutoff
 from wilsonian.regression.learning import Sample
 from wilsonian.regression.plan import Plan
-from wilsonian.regression.reduced import Modes, ReducedProcess
-from wilsonian.regression.statistics import Statistics, accumulate, chunks, row_blocks
+from wilsonian.regression.preparation import measure_of
+from wilsonian.regression.reduced import ReducedProcess
+from wilsonian.regression.statistics import accumulate, chunks, row_blocks
+from wilsonian.regression.uniform import UniformProcess
 from wilsonian.support.sampling import merge_repeated_rows
 
-Blocks = Callable[[], Iterable[tuple[np.ndarray, np.ndarray, np.ndarray | None]]]
 MERGED_ROWS = 20_000  # up to here repeated rows are merged, and the order of rows does not matter
 
 
@@ -178,122 +172,43 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 self.prepared_, measure=measure_of(self.rank_, statistics.rows)
             )
             seen = self.process_.largest_lost / self.process_.amplitude
-            return self.finish(prepared, statistics, X, largest_lost=seen)
+            plan = self.plan(X.shape[1])
+            fitted = finish(
+                prepared, statistics, Sample(X, y, weights), plan, lambda start: (), seen
+            )
+        return self.adopt(fitted, self.target_dimensions_)
 
     def _fit_arrays(self, X: np.ndarray, y: np.ndarray, weights: np.ndarray) -> ReducedGPRegressor:
         if len(X) <= MERGED_ROWS:
             X, y, weights = merge_repeated_rows(X, y, weights)
-        blocks = functools.partial(row_blocks, X, y, weights, self.block_size)
-        return self.fit_blocks(X, self._squeeze(y), blocks, len(X), weights)
-
-    def fit_blocks(
-        self,
-        X: np.ndarray,
-        y: np.ndarray,
-        blocks: Blocks,
-        rows: int,
-        sample_weight: np.ndarray | None = None,
-    ) -> ReducedGPRegressor:
-        """Fit to a stream: `X`, `y` are a uniform sample to learn and choose inducing points from
-        (or all rows; `y` of one or two axes, as predictions will be), and every call of `blocks`
-        runs through all `rows` as (inputs, targets (rows, outputs), weights or None)."""
-        with jax.enable_x64(True):
-            prepared = self.prepare(X, y, rows, sample_weight)
-            statistics = self.no_statistics(prepared, y, sample_weight)
-            for running in accumulate(prepared.features, statistics, blocks()):
-                statistics = running
-            return self.finish(prepared, statistics, X, blocks)
-
-    def prepare(
-        self,
-        X: np.ndarray,
-        y: np.ndarray,
-        rows: int,
-        sample_weight: np.ndarray | None = None,
-        progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
-    ) -> Prepared:
-        """First step of a fit, from a sample: hyperparameters and inducing points."""
-        self.n_features_in_, self.target_dimensions_ = X.shape[1], y.ndim
-        y = y.reshape(len(y), -1)
-        plan = self._plan(X.shape[1])
-        weights = np.ones(len(X)) if sample_weight is None else sample_weight
-        mean, scale = location_and_scale(y, weights, self.normalize_y)
-        sample = Sample(np.asarray(X, float), (y - mean) / scale, weights)
-        inducing_points = self.inducing_points
-        if inducing_points is not None:
-            inducing_points = check_inducing_points(inducing_points, X.shape[1])
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
-        kernel = Matern52() if self.kernel is None else as_kernel(self.kernel)
-        with jax.enable_x64(True):
-            return prepare(
-                kernel,
-                sample,
-                rows,
-                plan,
-                np.random.default_rng(seed),
-                inducing_points=inducing_points,
-                progress=progress,
-            )
-
-    def no_statistics(
-        self, prepared: Prepared, y: np.ndarray, sample_weight: np.ndarray | None = None
-    ) -> Statistics:
-        """Empty statistics, targets counted from the mean of the sample."""
-        y = y.reshape(len(y), -1)
-        weights = np.ones(len(y)) if sample_weight is None else sample_weight
-        return Statistics.empty(prepared.features.rank, weights @ y / weights.sum())
-
-    def finish(
-        self,
-        prepared: Prepared,
-        statistics: Statistics,
-        X: np.ndarray,
-        blocks: Blocks | None = None,
-        largest_lost: float = 0.0,
-    ) -> ReducedGPRegressor:
-        """Last step of a fit, once all rows are in `statistics`: scale, cutoff, posterior. `X` is
-        some of the inputs, `largest_lost` their largest unresolved variance so far (unit
-        amplitude); an input-dependent ridge reads all `blocks` once more."""
-        plan = self._plan(X.shape[1])
-        with jax.enable_x64(True):
-            modes = Modes.of(
-                prepared.features, statistics, normalize=self.normalize_y, measure=prepared.measure
-            )
-            hyperparameters = prepared.hyperparameters
-            if plan.learn is not None:
-                hyperparameters = set_scale(modes, hyperparameters)
-            amplitude, noise_variance = hyperparameters.amplitude, hyperparameters.noise_variance
-            cutoff = resolve_cutoff(modes, amplitude, noise_variance, plan)
-            process = ReducedProcess.of(modes, amplitude, noise_variance, cutoff)
-            if plan.input_dependent:
-                if blocks is None:
-                    raise ValueError("an input-dependent ridge needs the data again: use `fit`.")
-                process = process.input_dependent(blocks())
-            process = process.with_lost_range(X[: 4 * self.block_size], largest_lost)
-        return self.adopt(
-            prepared,
-            statistics,
-            process,
-            self.target_dimensions_,
-            hyperparameters.message,
+        fitted = fit_process(
+            self.prior(),
+            Sample(X, y, weights),
+            lambda start: row_blocks(X, y, weights, self.block_size, start),
+            self.plan(X.shape[1]),
+            random_generator(self.random_state),
+            rows=len(X),
         )
+        return self.adopt(fitted, self.target_dimensions_)
 
-    def adopt(
-        self,
-        prepared: Prepared,
-        statistics: Statistics,
-        process: ReducedProcess,
-        target_dimensions: int,
-        convergence: str,
-    ) -> ReducedGPRegressor:
-        """Be the fitted estimator of these results; targets had one axis or two."""
-        self.prepared_, self.statistics_ = prepared, statistics
+    def prior(self) -> Kernel:
+        """The kernel to start from."""
+        return Matern52() if self.kernel is None else as_kernel(self.kernel)
+
+    def plan(self, columns: int) -> Plan:
+        """The choices of a fit of so many columns, checked."""
+        return Plan.of(self.get_params(deep=False), columns)
+
+    def adopt(self, fitted: FittedProcess, target_dimensions: int) -> ReducedGPRegressor:
+        """Be the fitted estimator of a process; targets had one axis or two."""
+        prepared = fitted.prepared
+        self.prepared_, self.statistics_ = prepared, fitted.statistics
         self.target_dimensions_ = target_dimensions
         self.n_features_in_ = prepared.features.inducing_points.shape[1]
-        self.kernel_, self.convergence_ = prepared.hyperparameters.kernel, convergence
+        self.kernel_, self.convergence_ = prepared.hyperparameters.kernel, fitted.convergence
         self.rank_, self.rank_status_ = prepared.features.rank, prepared.rank_status
         self.measure_ = prepared.measure
-        self._publish(process)
+        self._publish(fitted.process)
         return self
 
     def _publish(self, process: ReducedProcess) -> None:
@@ -301,7 +216,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.process_, self.amplitude_ = process, process.amplitude
         unit = float(np.mean(process.modes.target_scale**2))
         with jax.enable_x64(True):
-            ridge = float(process.theory.ridge.mean())
+            ridge = process.mean_ridge()
             self.noise_variance_, self.ridge_ = process.noise_variance * unit, ridge * unit
             self.n_modes_ = process.kept
             self.expected_loss_ = process.expected_loss() * unit
@@ -318,13 +233,15 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if self.ridge != "uniform":
             raise ValueError("only a uniform ridge flows without the data; fit again.")
         copy = type(self)(**{**self.get_params(deep=False), "cutoff": cutoff})
-        copy.__dict__.update({k: v for k, v in vars(self).items() if k.endswith("_")})
-        plan = dataclasses.replace(self._plan(self.n_features_in_), cutoff=cutoff)
-        old = self.process_
+        plan, old = copy.plan(self.n_features_in_), self.process_
         with jax.enable_x64(True):
             chosen = resolve_cutoff(old.modes, old.amplitude, old.noise_variance, plan)
-            process = ReducedProcess.of(old.modes, old.amplitude, old.noise_variance, chosen)
-            copy._publish(dataclasses.replace(process, largest_lost=old.largest_lost))
+            process = UniformProcess.of(old.modes, old.amplitude, old.noise_variance, chosen)
+            process = dataclasses.replace(process, largest_lost=old.largest_lost)
+        fitted = FittedProcess(self.prepared_, self.statistics_, process, self.convergence_)
+        copy.adopt(fitted, self.target_dimensions_)
+        if hasattr(self, "feature_names_in_"):
+            copy.feature_names_in_ = self.feature_names_in_
         return copy
 
     # Predicting ---------------------------------------------------------------------------------
@@ -381,6 +298,13 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         values of amplitude or noise (same units as the parameters) when given."""
         check_is_fitted(self)
         process = self.process_
+        if amplitude is None and noise_variance is None:
+            return float(self.log_marginal_likelihood_value_)
+        if not isinstance(process, UniformProcess):
+            raise ValueError(
+                "the evidence of an input-dependent ridge at another amplitude or noise needs the "
+                "data again: fit with them and optimizer=None."
+            )
         with jax.enable_x64(True):
             whole = process.modes.theory(
                 process.amplitude if amplitude is None else amplitude,
@@ -414,6 +338,3 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _squeeze(self, values: np.ndarray) -> np.ndarray:
         return values[..., 0] if self.target_dimensions_ == 1 else values
-
-    def _plan(self, columns: int) -> Plan:
-        return Plan.of(self.get_params(deep=False), columns)

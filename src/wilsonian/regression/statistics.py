@@ -113,10 +113,10 @@ def accumulate(
 
 
 def row_blocks(
-    X: np.ndarray, y: np.ndarray, weights: np.ndarray | None, block_size: int
+    X: np.ndarray, y: np.ndarray, weights: np.ndarray | None, block_size: int, first: int = 0
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
-    """Consecutive blocks of rows of arrays in memory."""
-    for start in range(0, len(X), block_size):
+    """Consecutive blocks of rows of arrays in memory, from that of number `first` on."""
+    for start in range(first * block_size, len(X), block_size):
         rows = slice(start, start + block_size)
         yield X[rows], y[rows], None if weights is None else weights[rows]
 
