@@ -32,7 +32,13 @@ def check_varying(y: np.ndarray) -> None:
 def check_labels_present(y: Any) -> None:
     """Raise ValueError when class labels of any type are missing (None, NaN, NaT or pandas' NA), or
     of types that have no order."""
-    labels = np.asarray(y)
+    if isinstance(y, list | tuple):  # NumPy would make text of every label beside one
+        try:
+            labels = np.array(y, dtype=object)
+        except ValueError:  # ragged
+            return
+    else:
+        labels = np.asarray(y)
     if labels.ndim != 1 or labels.dtype.kind not in "OM":
         return  # scikit-learn's own checks have their sentences
     missing = np.flatnonzero([_missing(label) for label in labels])
