@@ -307,7 +307,9 @@ def test_descent_ensembles_by_networks(ensemble):
     """I8: 48 networks of width 512, in three standard errors and a bias of 2 / sqrt(width)."""
     width, count = 512, 48
     network = relu_network(1, width)
-    starts = jax.vmap(lambda key: network.init(key, (4,)))(jax.random.split(jax.random.key(3), count))
+    starts = jax.vmap(lambda key: network.init(key, (4,)))(
+        jax.random.split(jax.random.key(3), count)
+    )
 
     @jax.jit
     @jax.vmap
@@ -353,7 +355,9 @@ def theories(linear, regression):
 
 @pytest.mark.parametrize("name", ["linear", "kernel", "torus", "softmax"])
 @pytest.mark.parametrize(
-    "family", [SharpCutoff, lambda s: SmoothCutoff(s, 1.0), LitimCutoff], ids=["sharp", "soft", "litim"]
+    "family",
+    [SharpCutoff, lambda s: SmoothCutoff(s, 1.0), LitimCutoff],
+    ids=["sharp", "soft", "litim"],
 )
 def test_laws(theories, name, family):
     theory = theories[name]
@@ -391,9 +395,12 @@ def test_at_cost_is_the_largest_affordable_cutoff(linear):
     assert smaller.predicted_cost > 0.01
     assert linear.prices(scales=[10.0]).choose(0.01) == linear.information[chosen.kept - 1]
     with pytest.raises(ValueError, match="no prices"):
-        coarse_grain(information.torus_field(
-            dimension=1, side=1.0, mass=1.0, noise=1.0, samples=1.0, highest=1
-        ), information.AtCost(0.1))
+        coarse_grain(
+            information.torus_field(
+                dimension=1, side=1.0, mass=1.0, noise=1.0, samples=1.0, highest=1
+            ),
+            information.AtCost(0.1),
+        )
     with pytest.raises(ValueError, match="must be positive"):
         information.AtCost(0.0)
 
@@ -403,4 +410,5 @@ def test_without_double_precision_the_same_numbers(linear):
         cut = coarse_grain(linear.resetting("prior"), SharpCutoff(10.0))
         mean, deviation = cut.predict(NEW, return_std=True)
         np.testing.assert_allclose(mean[0, 0], 0.8128939448, rtol=1e-8)
+        np.testing.assert_allclose(deviation[0, 0] ** 2, 0.0140064332, rtol=1e-8)
         np.testing.assert_allclose(cut.nats_lost, 4.2140450220, rtol=1e-8)

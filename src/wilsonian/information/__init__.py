@@ -2,7 +2,6 @@
 
 from wilsonian.information.at_cost import AtCost
 from wilsonian.information.computing import spectrum
-from wilsonian.information.stochastic_counts import Counts, counts
 from wilsonian.information.descent import descent_cut
 from wilsonian.information.fisher_spectrum import FisherSpectrum
 from wilsonian.information.free_scalar import (
@@ -20,6 +19,7 @@ from wilsonian.information.prior import Prior
 from wilsonian.information.products import count_products
 from wilsonian.information.pruning import Pruned, prune
 from wilsonian.information.routes import Plan, plan
+from wilsonian.information.stochastic_counts import Counts, counts
 from wilsonian.information.trained_network import TrainedNetwork, network
 from wilsonian.information.validity import doubts
 

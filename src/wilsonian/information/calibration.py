@@ -22,9 +22,7 @@ def negative_log_density(
     return float(jnp.mean(values))
 
 
-def calibration_error(
-    likelihood: AbstractLikelihood, mean: Any, covariance: Any, y: Any
-) -> float:
+def calibration_error(likelihood: AbstractLikelihood, mean: Any, covariance: Any, y: Any) -> float:
     """Of classes the expected calibration error in 15 bins of confidence; of a regression the mean
     distance between nine central intervals' levels and how often labels fall in them."""
     mean, covariance = jnp.asarray(mean), jnp.asarray(covariance)
@@ -32,11 +30,14 @@ def calibration_error(
         return expected_calibration_error(
             np.asarray(likelihood.predictive(mean, covariance)), np.asarray(y)
         )
-    total = np.asarray(covariance) + likelihood.covariance(mean.shape[1])  # type: ignore[attr-defined]
+    noise = likelihood.covariance(mean.shape[1], mean.dtype)  # type: ignore[attr-defined]
+    total = np.asarray(covariance + noise)
     deviations = np.sqrt(np.einsum("nkk->nk", total))
     inside = np.abs(np.asarray(y) - np.asarray(mean)) / deviations
     reach = np.sqrt(2) * scipy.special.erfinv(LEVELS)
-    return float(np.mean([abs(np.mean(inside <= z) - p) for z, p in zip(reach, LEVELS, strict=True)]))
+    return float(
+        np.mean([abs(np.mean(inside <= z) - p) for z, p in zip(reach, LEVELS, strict=True)])
+    )
 
 
 def expected_calibration_error(probabilities: np.ndarray, y: np.ndarray) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -132,18 +132,21 @@ def _finished(
     information = jnp.append(modes.information, unresolved)
     away = products.flat(slope) + products.flat(z)
     length = jnp.sqrt(products.inner(z, z))
-    terms = pricing.MoveTerms(gradient, squared, information, None, None, None)
+    nowhere = jnp.zeros_like(whitened)
+    terms = pricing.MoveTerms(gradient, squared, information, -gradient, squared, nowhere)
     # NumPy keeps float64 where JAX is asked later without it.
-    known = (modes, jnp.append(modes.information, 0.0), jnp.ones_like(information))
-    found = jax.tree.map(np.asarray, (*known, whitened, slopes, terms))
+    modes, terms = jax.tree.map(np.asarray, (modes, terms))
     return FisherSpectrum(
-        network,
-        *found,
+        network=network,
+        modes=modes,
+        information=np.append(modes.information, 0.0),
+        kept_weights=np.ones_like(terms.information),
+        whitened=np.asarray(whitened),
+        slopes=np.asarray(slopes),
+        terms=terms,
         others=network.size - len(modes.information),
         unresolved=unresolved,
         stationarity=float(jnp.linalg.norm(away) / jnp.where(length > 0, length, 1.0)),
         route=route,
         seconds=time.perf_counter() - begun,
     )
-
-

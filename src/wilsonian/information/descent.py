@@ -11,17 +11,16 @@ from wilsonian.information.kernel_information import FlowedPrediction
 from wilsonian.networks.dynamics import GradientFlow
 
 
-def descent_cut(
-    ensemble: GradientFlow, kept: int, steps: int, Z: Any = None
-) -> FlowedPrediction:
+def descent_cut(ensemble: GradientFlow, kept: int, steps: int, Z: Any = None) -> FlowedPrediction:
     r"""Ensemble of infinitely wide networks trained by gradient descent, of whose directions only
     the `kept` stiffest stay trained while all others go back to each member's own initial values.
 
     With the tangent kernel's modes :math:`\Theta = \sum \kappa_A u_A u_A^T` and :math:`A_q =
     \Theta_* \sum_{A \le q} \kappa_A^{-1} (1 - (1 - \eta \kappa_A)^s) u_A u_A^T` the mean is
     :math:`A_q y` and the covariance :math:`K_{**} - A_q K_*^T - K_* A_q^T + A_q K A_q^T`
-    (docs/science/information.md, section 3). With all modes kept this is its `predict_after(steps)`. The filter of descent is
-    no fraction of information, so there is no cutoff of the library that does this.
+    (docs/science/information.md, section 3). With all modes kept this is the ensemble's own
+    `predict_after(steps)`. The filter of descent is no fraction of information, so no cutoff of
+    the library does this.
 
     Raises ValueError unless `kept` is between zero and the number of points.
     """

@@ -58,10 +58,10 @@ class FisherSpectrum(AbstractTheory):
 
     network: TrainedNetwork
     modes: AbstractModes
-    information: Float[Array, " entries"]  # k, last entry zero
-    kept_weights: Float[Array, " entries"]
-    whitened: Float[Array, " modes"]  # z_A
-    slopes: Float[Array, " modes"]  # g_A
+    information: Any  # (entries,): k, last entry zero
+    kept_weights: Any  # (entries,)
+    whitened: Any  # (modes,): z_A
+    slopes: Any  # (modes,): g_A
     terms: pricing.MoveTerms
     others: int = eqx.field(static=True)
     unresolved: float = eqx.field(static=True)
@@ -177,7 +177,7 @@ class FisherSpectrum(AbstractTheory):
                     "network(...)."
                 )
             terms = self.terms.with_start(self.network, self.modes, self.slopes)
-            spectrum = eqx.tree_at(lambda s: s.terms, spectrum, terms, is_leaf=lambda x: x is None)
+            spectrum = eqx.tree_at(lambda s: s.terms, spectrum, terms)
         return _changed(spectrum, reset=reset)
 
     def at_newton_minimum(self) -> FisherSpectrum:
@@ -281,7 +281,5 @@ class InformationSummary(eqx.Module):
 
 def _changed(spectrum: FisherSpectrum, **changes: Any) -> FisherSpectrum:
     """A copy with other static fields."""
-    fields = {
-        field.name: getattr(spectrum, field.name) for field in dataclasses.fields(spectrum)
-    }
+    fields = {field.name: getattr(spectrum, field.name) for field in dataclasses.fields(spectrum)}
     return FisherSpectrum(**{**fields, **changes})

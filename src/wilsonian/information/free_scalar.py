@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -37,8 +37,8 @@ class TorusField(AbstractTheory):
     :func:`torus_field`.
     """
 
-    momenta: Float[Array, "modes d"]  # by rising length
-    kept_weights: Float[Array, " modes"]
+    momenta: Any  # (modes, d), by rising length
+    kept_weights: Any  # (modes,)
     side: float = eqx.field(static=True)
     mass: float = eqx.field(static=True)
     field_variance: float = eqx.field(static=True)
@@ -131,9 +131,7 @@ def torus_field(
     axis = range(-highest, highest + 1)
     momenta = 2 * np.pi / side * np.array(list(itertools.product(axis, repeat=dimension)), float)
     momenta = momenta[np.argsort(np.sum(momenta**2, axis=1), kind="stable")]
-    return TorusField(
-        *(momenta, np.ones(len(momenta)), side, mass, field_variance, noise, samples)
-    )
+    return TorusField(*(momenta, np.ones(len(momenta)), side, mass, field_variance, noise, samples))
 
 
 def information_shell(field: TorusField, low: float, high: float) -> tuple[float, float]:
@@ -204,7 +202,7 @@ def kernel_spread(
     return math.sqrt(second - kernel**2) / kernel
 
 
-def _exact_kernel(momenta: FreeField, distance: float, dimension: int) -> Array:
+def _exact_kernel(momenta: FreeField, distance: float, dimension: int) -> np.ndarray:
     with jax.enable_x64(True):
         return np.asarray(momenta.kernel(jnp.asarray(float(distance) ** 2), dimension))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from wilsonian.information.computing import spectrum
 from wilsonian.information.trained_network import TrainedNetwork
@@ -15,8 +15,8 @@ class SplitHalves(eqx.Module):
     """Modes of one half of the examples, counted double; and the information that the other half,
     counted double, has in the same directions. Where the data decide both agree."""
 
-    found: Float[Array, " modes"]  # k on the half whose modes they are
-    confirmed: Float[Array, " modes"]  # k of those directions on the other half
+    found: Float[np.ndarray, " modes"]  # k on the half whose modes they are
+    confirmed: Float[np.ndarray, " modes"]  # k of those directions on the other half
 
     def count_above(self, scale: float = 1.0) -> int:
         """Modes above `scale` by half of the examples: beside that by all, as it grows with T."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -18,7 +19,7 @@ class Leading(eqx.Module):
     vectors: Float[Array, "n modes"]
     residuals: Float[Array, " modes"]  # |G u - k u|, estimated
     steps: int = eqx.field(static=True)  # products with the operator
-    exhausted: bool = eqx.field(static=True)  # all of the space that the operator reaches
+    exhausted: bool = eqx.field(static=True)  # these are all that the operator reaches
 
 
 def leading_pairs(
@@ -29,7 +30,7 @@ def leading_pairs(
     seed: int = 0,
     tolerance: float = 1e-8,
     steps: int | None = None,
-    dtype: object = float,
+    dtype: Any = float,
 ) -> Leading:
     """The `modes` largest eigenpairs of a positive semidefinite operator on vectors of `size`.
 
@@ -64,17 +65,15 @@ def leading_pairs(
                 break
         beside.append(beta)
         vector = image / beta
-    exhausted = exhausted or len(diagonal) == size
+    exhausted = (exhausted or len(diagonal) == size) and len(values) <= modes
     chosen = slice(0, min(modes, len(values)))
     values, rotation, residuals = values[chosen], rotation[:, chosen], residuals[chosen]
-    if not exhausted:
+    if len(diagonal) == limit and not exhausted:
         # From the top on: an unconverged pair below converged ones would leave a gap.
         bad = np.flatnonzero(residuals > tolerance * values[0])
         count = bad[0] if len(bad) else len(values)
         values, rotation, residuals = values[:count], rotation[:, :count], residuals[:count]
-    vectors = jnp.dot(
-        basis[: len(diagonal)].T, jnp.asarray(rotation, dtype), precision="highest"
-    )
+    vectors = jnp.dot(basis[: len(diagonal)].T, jnp.asarray(rotation, dtype), precision="highest")
     return Leading(
         *(jnp.asarray(values, dtype), vectors, jnp.asarray(residuals, dtype)),
         steps=len(diagonal),

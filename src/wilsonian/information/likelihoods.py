@@ -91,15 +91,15 @@ class Regression(AbstractLikelihood):
                 "of a label about the function, e.g. the mean squared residual."
             )
 
-    def _lower(self, outputs: int) -> np.ndarray:
-        noise = np.asarray(self.noise, float)
+    def _lower(self, outputs: int, dtype: Any) -> Array:
+        noise = jnp.asarray(self.noise, dtype)
         if noise.ndim == 2:
-            return np.linalg.cholesky(noise)
-        return np.diag(np.sqrt(np.broadcast_to(noise, (outputs,))))
+            return jnp.linalg.cholesky(noise)
+        return jnp.diag(jnp.sqrt(jnp.broadcast_to(noise, (outputs,))))
 
-    def covariance(self, outputs: int) -> np.ndarray:
+    def covariance(self, outputs: int, dtype: Any = float) -> Array:
         """:math:`R` as a matrix."""
-        lower = self._lower(outputs)
+        lower = self._lower(outputs, dtype)
         return lower @ lower.T
 
     def labels(self, y, points, outputs):
@@ -122,12 +122,12 @@ class Regression(AbstractLikelihood):
 
     def nll(self, f, y):
         residual = self.transposed(f, f - y)
-        lower = self._lower(f.shape[1])
-        constant = np.sum(np.log(np.diagonal(lower))) + f.shape[1] * math.log(2 * math.pi) / 2
+        lower = self._lower(f.shape[1], f.dtype)
+        constant = jnp.sum(jnp.log(jnp.diagonal(lower))) + f.shape[1] * math.log(2 * math.pi) / 2
         return 0.5 * jnp.sum(residual**2, axis=1) + constant
 
     def _inverse(self, f):
-        return jnp.asarray(np.linalg.inv(self._lower(f.shape[1])), f.dtype)
+        return jnp.linalg.inv(self._lower(f.shape[1], f.dtype))
 
     def factor(self, f, c):
         return jnp.dot(c, self._inverse(f), precision="highest")
@@ -142,11 +142,11 @@ class Regression(AbstractLikelihood):
         return mean
 
     def predictive_nll(self, mean, covariance, y):
-        total = covariance + jnp.asarray(self.covariance(mean.shape[1]), mean.dtype)
+        total = covariance + self.covariance(mean.shape[1], mean.dtype)
         lower = jnp.linalg.cholesky(total)
-        residual = jax.vmap(
-            lambda a, b: jax.scipy.linalg.solve_triangular(a, b, lower=True)
-        )(lower, y - mean)
+        residual = jax.vmap(lambda a, b: jax.scipy.linalg.solve_triangular(a, b, lower=True))(
+            lower, y - mean
+        )
         logs = jnp.sum(jnp.log(jnp.diagonal(lower, axis1=1, axis2=2)), axis=1)
         constant = mean.shape[1] * math.log(2 * math.pi) / 2
         return 0.5 * jnp.sum(residual**2, axis=1) + logs + constant
@@ -235,7 +235,9 @@ def as_likelihood(likelihood: Any, noise: Any = None) -> AbstractLikelihood:
     """
     if isinstance(likelihood, AbstractLikelihood):
         if noise is not None:
-            raise ValueError("`noise` goes with likelihood='regression'; the likelihood has its own.")
+            raise ValueError(
+                "`noise` goes with likelihood='regression'; the likelihood has its own."
+            )
         return likelihood
     if likelihood == "softmax":
         if noise is not None:

@@ -8,7 +8,6 @@ apart, and that of the network itself (docs/science/information.md, sections 2 a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -38,18 +37,18 @@ class HeldOutPrices(eqx.Module):
     uncut predictive's there: choose on other data than it is reported on.
     """
 
-    linearised: Float[Array, " cutoffs"]
-    measured: Float[Array, " cutoffs"]
-    accuracy: Float[Array, " cutoffs"]
-    nll: Float[Array, " cutoffs"]
-    calibration_error: Float[Array, " cutoffs"]
+    linearised: Float[np.ndarray, " cutoffs"]
+    measured: Float[np.ndarray, " cutoffs"]
+    accuracy: Float[np.ndarray, " cutoffs"]
+    nll: Float[np.ndarray, " cutoffs"]
+    calibration_error: Float[np.ndarray, " cutoffs"]
     uncut_nll: float
     uncut_calibration_error: float
     trained_nll: float
     trained_accuracy: float
     trained_calibration_error: float
-    data_weights: Float[Array, " weights"]
-    weighted_nll: Float[Array, " weights"]
+    data_weights: Float[np.ndarray, " weights"]
+    weighted_nll: Float[np.ndarray, " weights"]
     examples: int
 
 
@@ -57,21 +56,21 @@ class PriceList(eqx.Module):
     """Costs in nats per training example, one entry per scale; `predicted` is `gradient` plus
     `quadratic`. A price is valid where what was measured agrees with it (see `validity`)."""
 
-    scales: Float[Array, " cutoffs"]
-    kept: Float[Array, " cutoffs"]
-    nats_kept: Float[Array, " cutoffs"]
-    nats_lost: Float[Array, " cutoffs"]
-    gradient: Float[Array, " cutoffs"]
-    quadratic: Float[Array, " cutoffs"]
-    linearised: Float[Array, " cutoffs"]
-    measured: Float[Array, " cutoffs"]
+    scales: Float[np.ndarray, " cutoffs"]
+    kept: Float[np.ndarray, " cutoffs"]
+    nats_kept: Float[np.ndarray, " cutoffs"]
+    nats_lost: Float[np.ndarray, " cutoffs"]
+    gradient: Float[np.ndarray, " cutoffs"]
+    quadratic: Float[np.ndarray, " cutoffs"]
+    linearised: Float[np.ndarray, " cutoffs"]
+    measured: Float[np.ndarray, " cutoffs"]
     loss: float  # mean training loss as it is
     standard_error: float  # of that mean
     held_out: HeldOutPrices | None
     reset: str = eqx.field(static=True)
     # Parts of the cost by entry of the spectrum, for `choose`.
-    costs: Float[Array, " entries"]
-    information: Float[Array, " entries"]
+    costs: Float[np.ndarray, " entries"]
+    information: Float[np.ndarray, " entries"]
 
     @property
     def predicted(self) -> np.ndarray:
@@ -108,7 +107,7 @@ def price_list(
     spectrum: Any,
     held_out: Any = None,
     *,
-    scales: Sequence[float] = SCALES,
+    scales: Any = SCALES,
     draws: int = 4,
     seed: int = 77,
     calibration: bool = True,
@@ -132,7 +131,9 @@ def price_list(
         before = np.asarray(network.loss())
         moves = _moves(spectrum, theories, draws, seed)
         rows = [_losses(network, points, inputs, network.outputs, labels) for points in moves]
-        linearised, measured = (np.array(column) - before.mean() for column in zip(*rows, strict=True))
+        linearised, measured = (
+            np.array(column) - before.mean() for column in zip(*rows, strict=True)
+        )
         gradient, quadratic = (np.asarray(part) for part in spectrum.terms.parts(spectrum.reset))
         removed = [np.asarray(theory.kept_weights) == 0 for theory in theories]
         return PriceList(
@@ -174,8 +175,9 @@ def _moves(spectrum: Any, theories: list, draws: int, seed: int) -> list[list[An
     for draw in range(draws):
         random = np.random.RandomState(seed + draw)
         place = jax.tree.map(
-            lambda leaf, random=random: leaf
-            + jnp.asarray(random.standard_normal(leaf.shape), leaf.dtype),
+            lambda leaf, random=random: (
+                leaf + jnp.asarray(random.standard_normal(leaf.shape), leaf.dtype)
+            ),
             about,
         )
         away = jax.tree.map(jnp.subtract, network.point, place)

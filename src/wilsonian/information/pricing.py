@@ -25,9 +25,10 @@ class MoveTerms(eqx.Module):
     gradient_times_value: Float[Array, " entries"]  # g z
     value_squared: Float[Array, " entries"]  # k z^2
     information: Float[Array, " entries"]  # k; last that of all other directions
-    gradient_times_start: Float[Array, " entries"] | None  # g (z_0 - z), at initialization z_0
-    start_squared: Float[Array, " entries"] | None  # k (z_0 - z)^2
-    start: Float[Array, " modes"] | None  # z_0
+    # Of going back to initialization, z_0; to the prior's mean where that is not asked for.
+    gradient_times_start: Float[Array, " entries"]  # g (z_0 - z)
+    start_squared: Float[Array, " entries"]  # k (z_0 - z)^2
+    start: Float[Array, " modes"]  # z_0
 
     def parts(self, reset: str) -> tuple[Array, Array]:
         """Gradient and quadratic term of removing each entry."""

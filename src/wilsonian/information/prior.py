@@ -125,9 +125,7 @@ def last_layer(function: Callable, parameters: Any) -> list[bool]:
     chosen = [False] * len(leaves)
     random = np.random.RandomState(0)
     size = max(max(float(jnp.sqrt(jnp.mean(leaf**2))) for leaf in leaves), 1e-3)
-    moves = [
-        jnp.asarray(size * random.standard_normal(leaf.shape), leaf.dtype) for leaf in leaves
-    ]
+    moves = [jnp.asarray(size * random.standard_normal(leaf.shape), leaf.dtype) for leaf in leaves]
     before = function(parameters)
 
     @eqx.filter_jit
@@ -136,9 +134,7 @@ def last_layer(function: Callable, parameters: Any) -> list[bool]:
         step = [jnp.where(on, move, 0.0) for on, move in zip(switches, moves, strict=True)]
         moved = [leaf + delta for leaf, delta in zip(leaves, step, strict=True)]
         back = [leaf - 2 * delta for leaf, delta in zip(leaves, step, strict=True)]
-        _, tangent = jax.jvp(
-            function, (parameters,), (jax.tree.unflatten(structure, step),)
-        )
+        _, tangent = jax.jvp(function, (parameters,), (jax.tree.unflatten(structure, step),))
         return (
             function(jax.tree.unflatten(structure, moved)) - before - tangent,
             function(jax.tree.unflatten(structure, back)) - before + 2 * tangent,

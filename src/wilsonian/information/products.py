@@ -164,4 +164,4 @@ def unflat(network: TrainedNetwork, vector: Any) -> Any:
 def inner(left: Any, right: Any) -> Array:
     """Inner product of two trees of parameters."""
     pairs = zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True)
-    return sum(jnp.vdot(a, b, precision="highest") for a, b in pairs)
+    return jnp.sum(jnp.stack([jnp.vdot(a, b, precision="highest") for a, b in pairs]))

@@ -14,7 +14,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
-from jaxtyping import Array, Bool
+from jaxtyping import Bool
 
 from wilsonian.information import products
 from wilsonian.information.fisher_spectrum import FisherSpectrum
@@ -27,7 +27,7 @@ class Pruned(eqx.Module):
     """Costs in nats per example of setting the `removed` weights to zero, before and after the
     others were moved to repair it; the measured ones are the network's own."""
 
-    removed: Bool[Array, " p"]
+    removed: Bool[np.ndarray, " p"]
     predicted: float
     measured: float
     repaired_predicted: float
@@ -73,8 +73,14 @@ def prune(
             measured = network.loss(network.evaluate(network.inputs, point)).mean() - before
             return float(predicted / network.examples), float(measured)
 
+        predicted, measured = costs(step)
+        repaired_predicted, repaired = costs(repair)
         return Pruned(
-            *(removed, *costs(step), *costs(repair)),
+            removed=removed,
+            predicted=predicted,
+            measured=measured,
+            repaired_predicted=repaired_predicted,
+            repaired=repaired,
             point=products.unflat(network, jnp.asarray(u + repair)),
         )
 
@@ -88,6 +94,4 @@ def _scores(score: Score, fisher: np.ndarray, u: np.ndarray, seed: int) -> np.nd
         return np.diagonal(fisher)
     if score == "random":
         return np.random.RandomState(seed).random_sample(len(u))
-    raise ValueError(
-        f"`score` must be 'damage', 'magnitude', 'fisher' or 'random', got {score!r}."
-    )
+    raise ValueError(f"`score` must be 'damage', 'magnitude', 'fisher' or 'random', got {score!r}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -155,7 +155,7 @@ def _network_costs(network: TrainedNetwork) -> tuple[float, float]:
     return forward, costs["structured"]
 
 
-def _measured_rate(dtype: object) -> float:
+def _measured_rate(dtype: Any) -> float:
     matrix = jnp.ones((384, 384), dtype)
     product = jax.jit(lambda a: jnp.dot(a, a, precision="highest"))
     product(matrix).block_until_ready()

@@ -69,9 +69,15 @@ def counts(
             spent += taken
             rows.append(_sums(nodes, length**2 * weights))
         means, errors = np.mean(rows, axis=0), np.std(rows, axis=0, ddof=1) / probes**0.5
-        total = exact + means
+        above, freedom, information = (float(value) for value in exact + means)
+        above_error, freedom_error, information_error = (float(value) for value in errors)
         return Counts(
-            *(float(value) for pair in zip(total, errors, strict=True) for value in pair),
+            above_one=above,
+            above_one_error=above_error,
+            degrees_of_freedom=freedom,
+            degrees_of_freedom_error=freedom_error,
+            nats=information,
+            nats_error=information_error,
             trace=float(information_trace(network)),
             largest=float(leading.values[0]),
             products=spent,

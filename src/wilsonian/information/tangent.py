@@ -49,9 +49,9 @@ def _theta(network: TrainedNetwork, X: Array, Z: Array | None) -> Array:
 @eqx.filter_jit
 def _diagonal(function, u, X):
     def at(x):
-        return empirical_ntk(
-            function, x[None], parameters=u, outputs="full", method="structured"
-        )[0, 0]
+        return empirical_ntk(function, x[None], parameters=u, outputs="full", method="structured")[
+            0, 0
+        ]
 
     return jax.lax.map(at, X, batch_size=64)
 

@@ -66,6 +66,7 @@ class TrainedNetwork(eqx.Module):
     outputs: Float[Array, "n k"]  # at the training inputs
     precision: Precision = eqx.field(static=True)
     scope: str = eqx.field(static=True)
+    kinds: tuple[str, ...] = eqx.field(static=True)  # of the parameters as they were given
 
     @property
     def examples(self) -> int:
@@ -109,9 +110,14 @@ class TrainedNetwork(eqx.Module):
             return np.asarray(evaluate(self.function, self.point if point is None else point, X))
 
     def model(self, point: Any = None) -> Any:
-        """The network's own parameters (an Equinox network: the network) at the whitened u."""
+        """The network's own parameters (an Equinox network: the network) at the whitened u, in the
+        precision they were given in."""
         with self.arithmetic():
-            return self.function.parameters(self.point if point is None else point)
+            whole = self.function.parameters(self.point if point is None else point)
+            moved, fixed = eqx.partition(whole, eqx.is_inexact_array)
+            leaves, structure = jax.tree.flatten(moved)
+            cast = [leaf.astype(kind) for leaf, kind in zip(leaves, self.kinds, strict=True)]
+            return eqx.combine(jax.tree.unflatten(structure, cast), fixed)
 
     def checked_inputs(self, X: Any) -> Array:
         X = _as_inputs(X, self.inputs.dtype)
@@ -174,15 +180,15 @@ def network(
     dtype = np.dtype(precision)
     context = jax.enable_x64(True) if precision == "float64" else contextlib.nullcontext()
     with context:
-        moved, fixed = eqx.partition(
-            model if parameters is None else parameters, eqx.is_inexact_array
-        )
+        given = model if parameters is None else parameters
+        moved, fixed = eqx.partition(given, eqx.is_inexact_array)
         leaves, structure = jax.tree.flatten(moved)
         if not leaves:
             raise TypeError(
                 "the network has no floating-point arrays to differentiate; pass an Equinox module "
                 "with `X` and `y`, or a function f(parameters, x) and `parameters`."
             )
+        kinds = tuple(str(leaf.dtype) for leaf in leaves)
         moved = jax.tree.unflatten(structure, [jnp.asarray(leaf, dtype) for leaf in leaves])
         inner = None if parameters is None else model
         X = _as_inputs(X, dtype)
@@ -190,9 +196,7 @@ def network(
         outputs = _checked_outputs(whole, moved, X)
         labels = _as_labels(likelihood, y, len(X), outputs.shape[1], dtype)
 
-        chosen = jax.tree.unflatten(
-            structure, _chosen(whole, moved, X, scope)
-        )
+        chosen = jax.tree.unflatten(structure, _chosen(whole, moved, X, scope))
         inside, outside = eqx.partition(moved, chosen)
         prior = as_prior(prior, weight_decay, len(X))
         scales = jax.tree.map(lambda s: jnp.asarray(s, dtype), prior.scales(inside))
@@ -200,7 +204,9 @@ def network(
         function = WhitenedFunction(inner, eqx.combine(outside, fixed), scales, bool(batched))
         point = jax.tree.map(jnp.divide, inside, scales)
         prior_point = jax.tree.map(
-            lambda mean, scale, leaf: jnp.broadcast_to(jnp.asarray(mean, dtype) / scale, leaf.shape),
+            lambda mean, scale, leaf: jnp.broadcast_to(
+                jnp.asarray(mean, dtype) / scale, leaf.shape
+            ),
             *(means, scales, inside),
         )
         begun = None if start is None else _start(start, structure, chosen, scales, dtype)
@@ -209,6 +215,7 @@ def network(
         *(function, point, prior_point, begun, X, labels, likelihood, outputs),
         precision=precision,
         scope=described,
+        kinds=kinds,
     )
 
 
@@ -232,7 +239,7 @@ def _chosen(whole: WhitenedFunction, moved: Any, X: Array, scope: Scope) -> list
 
 
 def _start(start: Any, structure: Any, chosen: Any, scales: Any, dtype: Any) -> Any:
-    leaves, other = jax.tree.flatten(eqx.filter(start, eqx.is_inexact_array))
+    leaves, _ = jax.tree.flatten(eqx.filter(start, eqx.is_inexact_array))
     if len(leaves) != structure.num_leaves:
         raise ValueError(
             f"`start` has {len(leaves)} arrays and the network {structure.num_leaves}; pass the "

@@ -65,9 +65,10 @@ class FreeField(AbstractMomenta):
     by momenta uniform in the shell and :math:`A(p)^2 / 2 = v\, V / (p^2 + m^2)` with :math:`V` its
     volume; or, with `sampling="propagator"`, by momenta of density :math:`\propto 1 / (p^2 + m^2)`
     and one amplitude, :math:`A^2 / 2 = K(0)`: the same kernel at any width, with less spread
-    between networks (in up to three dimensions). `lowest` :math:`\mu` above zero makes the momentum shell of a renormalization step: the
-    kernels of adjacent shells add up. Evaluated by `nodes` Gauss points in :math:`|p|`, and in the
-    direction unless d is 1 or 3; exact to rounding while :math:`\Lambda r` is below `nodes`.
+    between networks (in up to three dimensions). `lowest` :math:`\mu` above zero makes the
+    momentum shell of a renormalization step: the kernels of adjacent shells add up. Evaluated by
+    `nodes` Gauss points in :math:`|p|`, and in the direction unless d is 1 or 3; exact to rounding
+    while :math:`\Lambda r` is below `nodes`.
 
     Raises ValueError unless 0 <= `lowest` < `cutoff`.
     """
