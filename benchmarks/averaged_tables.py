@@ -40,7 +40,7 @@ class Table2Row:
 
     alpha: float
     ridge: float
-    noise: float
+    noise_variance: float
     poisson: bool
     test_error: tuple[float, float]
     effective_ridge: float
@@ -54,14 +54,14 @@ class Table2Row:
     def measured(self, draws: int, seed: int = 0) -> Simulation:
         return simulate(
             *(self.eigenvalues, POINTS, self.ridge),
-            noise=self.noise,
+            noise_variance=self.noise_variance,
             draws=draws,
             random_state=seed,
             poisson=self.poisson,
         )
 
     def theory(self) -> DeterministicEquivalent:
-        curve = LearningCurve(self.eigenvalues, self.eigenvalues, self.noise)
+        curve = LearningCurve(self.eigenvalues, self.eigenvalues, self.noise_variance)
         return curve.equivalent(POINTS, self.ridge)
 
 
@@ -149,7 +149,7 @@ def lines_of_table_2(draws: int, seed: int) -> Iterator[str]:
     yield f"Table 2 over {draws} draws; ! beyond 2 standard errors and 0.5 %"
     for row in TABLE_2:
         law = "Poisson n" if row.poisson else f"n {POINTS}"
-        yield f"alpha {row.alpha}, ridge {row.ridge}, noise {row.noise}, {law}, p {MODES}"
+        yield f"alpha {row.alpha}, ridge {row.ridge}, noise {row.noise_variance}, {law}, p {MODES}"
         measured, theory = row.measured(draws, seed), row.theory()
         yield compared("MSE", measured.test_error, float(theory.test_error), row.test_error[0])
         yield compared(
@@ -160,7 +160,7 @@ def lines_of_table_2(draws: int, seed: int) -> Iterator[str]:
             *("posterior variance", measured.posterior_variance),
             *(float(theory.posterior_variance), row.posterior_variance),
         )
-        curve = LearningCurve(row.eigenvalues, row.eigenvalues, row.noise)
+        curve = LearningCurve(row.eigenvalues, row.eigenvalues, row.noise_variance)
         modes = np.array([1, 3, 10, 30, 100]) - 1
         deviations = measured.mode_mean.deviation(curve.mode_mean(POINTS, row.ridge))[modes]
         yield (
@@ -186,7 +186,7 @@ def lines_of_table_3() -> Iterator[str]:
         yield f"  EK at the effective ridge  {shown(dressed, [row.dressed])}"
         yield f"  RG0, T = .5, .2, .1, .05   {shown(result.first_order / exact, row.first_order)}"
         yield f"  RG2                        {shown(result.second_order / exact, row.second_order)}"
-        yield f"  RG2 with read-out          {shown(result.read_out / exact)}"
+        yield f"  RG2 with read-out          {shown(result.residual_correction / exact)}"
         flow = row.flow()
         yield (
             f"  flow to no mode: F0 {flow.bare[0]:.5f}, F1 {flow.dressed[0]:.5f} ({row.stepwise}), "

@@ -266,7 +266,7 @@ class Comparison(eqx.Module):
     """Reduced against exact regression on one data set, one entry per ridge of `RIDGES`."""
 
     error: jax.Array  # |f_reduced - f_exact|^2 over kept modes / MSE of the exact one
-    read_out: jax.Array  # MSE with read-out / exact - 1
+    residual_correction: jax.Array  # MSE with read-out / exact - 1
     kept_sector: jax.Array  # MSE within the kept modes / exact's there - 1
     variance: jax.Array  # posterior variance of kept modes / exact's - 1
     uniform_grid: jax.Array  # `error` at other uniform ridges
@@ -318,7 +318,8 @@ def compare(problem: RegressionProblem, ridge: float, cutoff, grid: jax.Array) -
         jnp.stack([distance(theory) for theory in reduced]),
         jnp.stack(
             [
-                problem.squared_error(theory.coefficients(read_out=True)) / exact_error - 1
+                problem.squared_error(theory.coefficients(residual_correction=True)) / exact_error
+                - 1
                 for theory in reduced
             ]
         ),
@@ -365,7 +366,7 @@ def measure_table_1(row: Table1Row, seeds: int = SEEDS) -> dict[str, tuple[Estim
     """(squared error, MSE with read-out) of every ridge of a row of table 1."""
     result = measure(row.alpha, row.ridge, row.modes, row.threshold, seeds=seeds)
     return {
-        name: (Estimate.of(result.error[:, i]), Estimate.of(result.read_out[:, i]))
+        name: (Estimate.of(result.error[:, i]), Estimate.of(result.residual_correction[:, i]))
         for i, name in enumerate(RIDGES)
     }
 

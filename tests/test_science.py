@@ -127,7 +127,7 @@ def test_table_1_within_seed_spread(name):
     assert result.error.shape == (tables.SEEDS, len(tables.RIDGES))
     for column, printed in enumerate((row.truncated, row.uniform, row.dressed)):
         assert_within_spread(result.error[:, column], printed[0])
-        assert_within_spread(result.read_out[:, column], printed[1])
+        assert_within_spread(result.residual_correction[:, column], printed[1])
     # What the columns say: absorbing the lost modes beats truncation, on every data set.
     assert np.all(result.error[:, 1] < 0.5 * result.error[:, 0])
     # Twin of the effective ridge on these very data: n / tr (K + sigma^2)^{-1}.

@@ -301,7 +301,7 @@ def test_gaussian_features_against_a_pool(eigenvalues):
     ("call", "sentence"),
     [
         (lambda m, t: self_consistent_ridge(m, 0.0, 10), r"`ridge` must be positive"),
-        (lambda m, t: self_consistent_ridge(m, 0.1, -1), r"`sample_size` must be positive"),
+        (lambda m, t: self_consistent_ridge(m, 0.1, -1), r"`n_samples` must be positive"),
         (lambda m, t: error_field(t, jnp.ones(3)), r"one number for each of the 400 modes"),
         (lambda m, t: error_field(t, jnp.ones(MODES), -1.0), r"`label_noise` is a variance"),
         (

@@ -83,7 +83,7 @@ class LearnabilityCutoff(AbstractCutoff):
 
     threshold: Scalar
     ridge: Scalar
-    sample_size: Scalar
+    n_samples: Scalar
     tail: Scalar = 0.0
     renormalizes: bool = eqx.field(static=True, default=True)
 
@@ -92,7 +92,7 @@ class LearnabilityCutoff(AbstractCutoff):
         ridge = self.ridge + self.tail
         if self.renormalizes:
             ridge = ridge + jnp.cumsum(eigenvalues[::-1])[::-1]
-        return learnability(eigenvalues, ridge, self.sample_size)
+        return learnability(eigenvalues, ridge, self.n_samples)
 
     def rank(self, eigenvalues: Float[Array, " modes"]) -> Array:
         """How many modes are kept."""

@@ -13,7 +13,7 @@ from wilsonian.core.types import Scalar
 def effective_ridge(
     eigenvalues: Float[Array, " modes"],
     ridge: Scalar,
-    sample_size: Scalar,
+    n_samples: Scalar,
     multiplicity: Scalar | Float[Array, " modes"] = 1.0,
 ) -> Float[Array, ""]:
     r"""Solution :math:`s` of :math:`s = \sigma^2 + \sum_q m_q \lambda_q s / (s + n \lambda_q)`,
@@ -28,14 +28,14 @@ def effective_ridge(
     Differentiable, also there: :math:`\partial s / \partial \sigma^2 = 1 / (1 - \gamma)`,
     :math:`\gamma = \sum_q m_q [\lambda_q / (s + n \lambda_q)]^2 n` (science notes, section 4).
     """
-    dtype = jnp.result_type(eigenvalues, ridge, sample_size, multiplicity, 1.0)
-    eigenvalues, ridge, sample_size, multiplicity = (
-        jnp.asarray(value, dtype) for value in (eigenvalues, ridge, sample_size, multiplicity)
+    dtype = jnp.result_type(eigenvalues, ridge, n_samples, multiplicity, 1.0)
+    eigenvalues, ridge, n_samples, multiplicity = (
+        jnp.asarray(value, dtype) for value in (eigenvalues, ridge, n_samples, multiplicity)
     )
     tiny = 1e6 * jnp.finfo(dtype).tiny
 
-    def renormalized(value, eigenvalues, ridge, sample_size):
-        total = value + sample_size * eigenvalues
+    def renormalized(value, eigenvalues, ridge, n_samples):
+        total = value + n_samples * eigenvalues
         share = jnp.where(total > 0, value / jnp.where(total > 0, total, 1.0), 1.0)
         return ridge + jnp.sum(multiplicity * eigenvalues * share)
 
@@ -43,7 +43,7 @@ def effective_ridge(
         def step(state):
             low, high, current, _, count = state
             value = jnp.exp(current)
-            right, slope = jax.value_and_grad(renormalized)(value, eigenvalues, ridge, sample_size)
+            right, slope = jax.value_and_grad(renormalized)(value, eigenvalues, ridge, n_samples)
             excess = jnp.log(right) - current
             low, high = jnp.where(excess > 0, current, low), jnp.where(excess > 0, high, current)
             newton = current + excess / (1 - slope * value / right)
@@ -63,12 +63,12 @@ def effective_ridge(
         value = jnp.exp(jax.lax.while_loop(unfinished, step, start)[2])
         rank = jnp.sum(multiplicity * (eigenvalues > 0))
         # Multiplicities add up with rounding.
-        vanishes = (ridge <= 0) & (rank <= sample_size * (1 + 1e3 * jnp.finfo(dtype).eps))
+        vanishes = (ridge <= 0) & (rank <= n_samples * (1 + 1e3 * jnp.finfo(dtype).eps))
         # One more iteration of the equation itself removes the rounding of the logarithm.
-        return jnp.where(vanishes, 0.0, renormalized(value, eigenvalues, ridge, sample_size))
+        return jnp.where(vanishes, 0.0, renormalized(value, eigenvalues, ridge, n_samples))
 
     return jax.lax.custom_root(
-        lambda value: renormalized(value, eigenvalues, ridge, sample_size) - value,
+        lambda value: renormalized(value, eigenvalues, ridge, n_samples) - value,
         jnp.zeros((), dtype),
         solve,
         lambda tangent, right: right / tangent(jnp.ones_like(right)),

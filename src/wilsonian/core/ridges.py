@@ -86,20 +86,20 @@ class DressedRidge(AbstractRidge):
     """
 
     bare: Scalar
-    sample_size: Scalar
+    n_samples: Scalar
     lost: Scalar | Float[Array, " modes"] = 0.0  # eigenvalues integrated out so far
     tail: Scalar = 0.0
 
     def absorb(self, lost):
         eigenvalues = self.lost + lost.kept_eigenvalues
         tail = self.tail + jnp.mean(lost.tail)
-        return DressedRidge(self.bare, self.sample_size, eigenvalues, tail)
+        return DressedRidge(self.bare, self.n_samples, eigenvalues, tail)
 
     def matrix(self, points):
         return self.mean() * jnp.eye(points)
 
     def mean(self):
-        return effective_ridge(self.lost, self.bare + self.tail, self.sample_size)
+        return effective_ridge(self.lost, self.bare + self.tail, self.n_samples)
 
 
 class FullRidge(AbstractRidge):

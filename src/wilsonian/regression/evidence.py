@@ -19,56 +19,57 @@ class Candidate(eqx.Module):
 
     log_kernel: Any  # the kernel's learnable leaves, None elsewhere
     log_amplitude: Array
-    log_noise: Array
-    landmarks: Array  # (rank, d)
+    log_noise_variance: Array
+    inducing_points: Array  # (rank, d)
 
     @classmethod
     def of(
-        cls, kernel: Kernel, amplitude: float, noise: float, landmarks: Any
+        cls, kernel: Kernel, amplitude: float, noise_variance: float, inducing_points: Any
     ) -> tuple[Candidate, Any]:
         """A candidate, and the part of the kernel that stays fixed."""
         moved, fixed = eqx.partition(kernel, learnable(kernel))
         logs = jax.tree.map(lambda leaf: jnp.log(jnp.asarray(leaf, float)), moved)
-        scale = jnp.log(jnp.asarray(amplitude, float)), jnp.log(jnp.asarray(noise, float))
-        return cls(logs, *scale, jnp.asarray(landmarks)), fixed
+        scale = jnp.log(jnp.asarray(amplitude, float)), jnp.log(jnp.asarray(noise_variance, float))
+        return cls(logs, *scale, jnp.asarray(inducing_points)), fixed
 
     def kernel(self, fixed: Any) -> Kernel:
         return eqx.combine(jax.tree.map(jnp.exp, self.log_kernel), fixed)
 
 
-def landmark_evidence(
+def inducing_evidence(
     kernel: Kernel,
     amplitude: Scalar,
-    noise: Scalar,
-    landmarks: Float[Array, "rank d"],
+    noise_variance: Scalar,
+    inducing_points: Float[Array, "rank d"],
     X: Float[Array, "rows d"],
     y: Float[Array, "rows outputs"],
     weights: Float[Array, " rows"],
     *,
     input_dependent: bool = False,
 ) -> Float[Array, ""]:
-    r"""Log evidence, in nats, of the theory of all landmark modes with the rest integrated out:
-    :math:`y \sim N(0, a F F^T + R)`, :math:`F = K_{XZ} L^{-T}`, :math:`L L^T = K_{ZZ}`.
+    r"""Log evidence, in nats, of the theory of all modes of the inducing points with the rest
+    integrated out: :math:`y \sim N(0, a F F^T + R)`, :math:`F = K_{XZ} L^{-T}`, :math:`L L^T =
+    K_{ZZ}`.
 
     The ridge :math:`R` is uniform, :math:`\sigma^2 + c` with :math:`c` the mean of the unresolved
     diagonal :math:`K_>(x, x)`; or input-dependent, :math:`\sigma^2 + K_>(x, x)`: the likelihood of
     FITC (Snelson and Ghahramani 2006). Differentiable in everything but the weights, which count
     rows. Products run in the precision of `X`, factorizations in JAX's widest enabled one.
     """
-    rank = landmarks.shape[0]
-    square = kernel.gram(landmarks, landmarks).astype(float)
-    # Landmarks that move, or that were chosen for another kernel, can become dependent; the jitter
-    # is what the precision of the products resolves anyway.
+    rank = inducing_points.shape[0]
+    square = kernel.gram(inducing_points, inducing_points).astype(float)
+    # Inducing points that move, or that were chosen for another kernel, can become dependent; the
+    # jitter is what the precision of the products resolves anyway.
     jitter = 10 * jnp.finfo(X.dtype).eps * jnp.mean(jnp.diagonal(square))
     lower = jnp.linalg.cholesky(square + jitter * jnp.eye(rank))
     # One inverse and a matrix product: a triangular solve with many right-hand sides and its
     # derivative are several times slower on a CPU.
     whitening = jax.scipy.linalg.solve_triangular(lower, jnp.eye(rank), lower=True).T
-    features = kernel.gram(X, landmarks) @ whitening.astype(X.dtype)
+    features = kernel.gram(X, inducing_points) @ whitening.astype(X.dtype)
     tail = jnp.maximum(kernel.diagonal(X) - jnp.sum(features**2, axis=1), 0.0)
     if not input_dependent:
         tail = jnp.full_like(tail, weights @ tail / jnp.sum(weights))
-    ridge = noise + amplitude * tail
+    ridge = noise_variance + amplitude * tail
     precision = (weights / ridge)[:, None].astype(X.dtype)
     inner = (amplitude * ((features * precision).T @ features)).astype(float) + jnp.eye(rank)
     inner_lower = jnp.linalg.cholesky(inner)
@@ -88,17 +89,17 @@ def loss_and_gradient(
     y: Array,
     weights: Array,
     input_dependent: bool,
-    move_landmarks: bool,
+    move_inducing_points: bool,
 ) -> tuple[Array, Candidate]:
     """Negative log evidence per row and output, and its gradient."""
 
     def loss(candidate):
-        landmarks = candidate.landmarks
-        evidence = landmark_evidence(
+        inducing_points = candidate.inducing_points
+        evidence = inducing_evidence(
             candidate.kernel(fixed),
             jnp.exp(candidate.log_amplitude),
-            jnp.exp(candidate.log_noise),
-            landmarks if move_landmarks else jax.lax.stop_gradient(landmarks),
+            jnp.exp(candidate.log_noise_variance),
+            inducing_points if move_inducing_points else jax.lax.stop_gradient(inducing_points),
             X,
             y,
             weights,

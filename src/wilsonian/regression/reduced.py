@@ -19,7 +19,7 @@ from wilsonian.core.precision import with_precision
 from wilsonian.core.ridges import BareRidge, UniformRidge
 from wilsonian.core.spectrum import Measure, Spectrum, eigenvalue_floor
 from wilsonian.kernels import compiled_diagonal, compiled_gram
-from wilsonian.regression.inducing_features import LandmarkFeatures
+from wilsonian.regression.inducing_features import InducingFeatures
 from wilsonian.regression.mode_theory import ModeSummary, ModeTheory
 from wilsonian.regression.records import FlowRecord, SpectrumRecord
 from wilsonian.regression.statistics import Statistics
@@ -30,7 +30,7 @@ class Modes:
     r"""Kernel modes orthonormal on the data behind some statistics,
     :math:`\phi_k(x) = f(x) \cdot u_k / \sqrt{\lambda_k}`, for a kernel of unit amplitude."""
 
-    features: LandmarkFeatures
+    features: InducingFeatures
     rotation: np.ndarray  # (rank, modes), u_k
     eigenvalues: np.ndarray  # (modes,), descending
     tail: float  # mean diagonal that no mode resolves
@@ -38,20 +38,20 @@ class Modes:
     target_square: np.ndarray  # (outputs,), sum of y^2, y centred and scaled
     target_mean: np.ndarray  # (outputs,), in the target's units
     target_scale: np.ndarray  # (outputs,)
-    sample_size: float
+    n_samples: float
     measure: Measure
 
     @classmethod
     def of(
         cls,
-        features: LandmarkFeatures,
+        features: InducingFeatures,
         statistics: Statistics,
         *,
         normalize: bool,
         measure: Measure,
     ) -> Modes:
-        """Rayleigh-Ritz in the span of the landmarks: the modes diagonalize the second moment of
-        the features. With `normalize` targets are counted from their mean in units of their
+        """Rayleigh-Ritz in the span of the inducing points: the modes diagonalize the second moment
+        of the features. With `normalize` targets are counted from their mean in units of their
         standard deviation."""
         size = statistics.weight
         if normalize:
@@ -86,16 +86,16 @@ class Modes:
             measure,
         )
 
-    def theory(self, amplitude: Any, noise: Any) -> ModeTheory:
+    def theory(self, amplitude: Any, noise_variance: Any) -> ModeTheory:
         """The theory of all resolved modes; the unresolved tail is absorbed into its ridge."""
         arrays = self.eigenvalues, self.tail, self.coefficients, self.target_square
         population = self.measure == "population"
-        return _whole(*arrays, self.sample_size, amplitude, noise, population)
+        return _whole(*arrays, self.n_samples, amplitude, noise_variance, population)
 
 
 @dataclasses.dataclass(frozen=True)
 class ReducedProcess:
-    r"""Posterior of a coarse-grained Gaussian process, in features of the landmarks.
+    r"""Posterior of a coarse-grained Gaussian process, in features of the inducing points.
 
     .. math:: \bar f(x) = f(x) \cdot m, \qquad
         \mathrm{Var} f(x) = |f(x) R|^2 + \text{lost variance at } x .
@@ -108,7 +108,7 @@ class ReducedProcess:
 
     modes: Modes
     amplitude: float
-    noise: float  # variance, targets scaled
+    noise_variance: float  # variance, targets scaled
     theory: ModeTheory  # coarse grained
     mean_weights: np.ndarray  # (rank, outputs)
     root: np.ndarray  # (rank, kept), kept posterior covariance is root @ root.T
@@ -124,20 +124,20 @@ class ReducedProcess:
 
     @classmethod
     def of(
-        cls, modes: Modes, amplitude: float, noise: float, cutoff: AbstractCutoff
+        cls, modes: Modes, amplitude: float, noise_variance: float, cutoff: AbstractCutoff
     ) -> ReducedProcess:
         """Posterior under a uniform ridge, in closed form from the statistics in `modes`."""
-        whole = modes.theory(amplitude, noise)
+        whole = modes.theory(amplitude, noise_variance)
         reduced = _coarse_grained(whole, with_precision(cutoff, float))
         theory, learned, coefficients = with_precision(reduced, float)
         kept_root, kept = _kept_root(modes, amplitude, theory)
         learned, coefficients = learned[kept], coefficients[kept]
         bare = modes.rotation[:, kept] / np.sqrt(modes.eigenvalues[kept])
-        lost = float(theory.ridge.mean()) - noise
+        lost = float(theory.ridge.mean()) - noise_variance
         return cls(
             modes,
             amplitude,
-            noise,
+            noise_variance,
             theory,
             bare @ coefficients,
             kept_root * np.sqrt(1 - learned),
@@ -153,7 +153,7 @@ class ReducedProcess:
         return dataclasses.replace(self, largest_lost=max(largest, self.amplitude * before))
 
     def _unresolved(self, X: np.ndarray, features: np.ndarray) -> np.ndarray:
-        """Prior variance (rows,) outside the span of the landmarks, targets scaled."""
+        """Prior variance (rows,) outside the span of the inducing points, targets scaled."""
         rest = _diagonal(self.modes.features, X) - np.einsum("ij,ij->i", features, features)
         return self.amplitude * np.maximum(rest, 0.0)
 
@@ -179,7 +179,7 @@ class ReducedProcess:
         )
 
     def _features(self, X: np.ndarray) -> np.ndarray:
-        dtype = self.modes.features.landmarks.dtype
+        dtype = self.modes.features.inducing_points.dtype
         return np.asarray(_features(self.modes.features, X.astype(dtype)), float)
 
     def kept_features(self, X: np.ndarray) -> np.ndarray:
@@ -195,7 +195,7 @@ class ReducedProcess:
     def ridge_at(self, X: np.ndarray) -> np.ndarray:
         r""":math:`\sigma^2 + K_>(x, x)` at the rows of `X`: the ridge of an input-dependent theory,
         targets scaled."""
-        return self.noise + self.lost_kernel(X)
+        return self.noise_variance + self.lost_kernel(X)
 
     def mean(self, X: np.ndarray) -> np.ndarray:
         """Posterior mean (rows, outputs), in the target's units."""
@@ -236,7 +236,7 @@ class ReducedProcess:
         is the variance of :meth:`moments`."""
         features = self._features(X)
         kept, spread = features @ self.kept_root, features @ self.root
-        points = X.astype(self.modes.features.landmarks.dtype)
+        points = X.astype(self.modes.features.inducing_points.dtype)
         gram = compiled_gram(self.modes.features.kernel, points, points)
         prior = self.amplitude * np.asarray(gram, float)
         lost = prior - kept @ kept.T
@@ -252,7 +252,7 @@ class ReducedProcess:
     @functools.cached_property
     def flow(self) -> ModeSummary:
         """The flow at every cutoff from no mode kept to all, from the statistics alone."""
-        whole = self.modes.theory(self.amplitude, self.noise)
+        whole = self.modes.theory(self.amplitude, self.noise_variance)
         cutoffs = RankCutoff(np.arange(len(self.modes.eigenvalues) + 1))
         return with_precision(_flow(whole, cutoffs), float)
 
@@ -263,9 +263,7 @@ class ReducedProcess:
     def learnabilities(self) -> np.ndarray:
         """Learnability of every resolved mode at the fitted ridge."""
         eigenvalues = self.amplitude * self.modes.eigenvalues
-        return np.asarray(
-            learnability(eigenvalues, self.theory.ridge.mean(), self.modes.sample_size)
-        )
+        return np.asarray(learnability(eigenvalues, self.theory.ridge.mean(), self.modes.n_samples))
 
     def basis(self, X: np.ndarray) -> np.ndarray:
         """All resolved modes at the rows of `X`, (rows, modes); orthonormal on the data seen."""
@@ -276,7 +274,7 @@ class ReducedProcess:
         the target's units."""
         modes, summary = self.modes, self.flow
         basis = self.basis(X)
-        signal = (modes.sample_size * self.amplitude * modes.eigenvalues)[:, None]
+        signal = (modes.n_samples * self.amplitude * modes.eigenvalues)[:, None]
         learned = signal / (np.asarray(summary.ridge) + signal)
         learned *= np.arange(len(signal))[:, None] < np.asarray(summary.kept)
         for output, (mean, scale) in enumerate(
@@ -299,7 +297,7 @@ class ReducedProcess:
         """The flow in the target's units; `unit` is its squared scale."""
         summary = self.flow
         ridge = np.asarray(summary.ridge)
-        signal = self.modes.sample_size * self.amplitude * np.append(self.modes.eigenvalues, 0.0)
+        signal = self.modes.n_samples * self.amplitude * np.append(self.modes.eigenvalues, 0.0)
         return FlowRecord(
             kept=np.asarray(summary.kept).round().astype(int),
             ridge=ridge * unit,
@@ -326,12 +324,12 @@ class ReducedProcess:
 
 @functools.partial(jax.jit, static_argnums=7)
 def _whole(
-    eigenvalues, tail, coefficients, target_square, sample_size, amplitude, noise, population
+    eigenvalues, tail, coefficients, target_square, n_samples, amplitude, noise_variance, population
 ) -> ModeTheory:
     spectrum = Spectrum.averaged(amplitude * eigenvalues)
-    total = noise + amplitude * tail
+    total = noise_variance + amplitude * tail
     ridge = UniformRidge(total) if population else BareRidge(total)
-    return ModeTheory(spectrum, ridge, coefficients, target_square, sample_size)
+    return ModeTheory(spectrum, ridge, coefficients, target_square, n_samples)
 
 
 @eqx.filter_jit
@@ -358,11 +356,11 @@ def _kept_root(modes: Modes, amplitude: float, theory: ModeTheory) -> tuple[np.n
     return modes.rotation[:, kept] * np.sqrt(amplitude * weights[kept]), kept
 
 
-def _diagonal(features: LandmarkFeatures, X: np.ndarray) -> np.ndarray:
-    dtype = features.landmarks.dtype
+def _diagonal(features: InducingFeatures, X: np.ndarray) -> np.ndarray:
+    dtype = features.inducing_points.dtype
     return np.asarray(compiled_diagonal(features.kernel, X.astype(dtype)), float)
 
 
 @eqx.filter_jit
-def _features(features: LandmarkFeatures, X: Any) -> jax.Array:
+def _features(features: InducingFeatures, X: Any) -> jax.Array:
     return features(X)

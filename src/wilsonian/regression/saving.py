@@ -23,13 +23,21 @@ from wilsonian.core.precision import with_precision
 from wilsonian.kernels import as_kernel
 from wilsonian.language.kernel_text import format_kernel, parse_kernel
 from wilsonian.regression.classifier import ReducedGPClassifier
-from wilsonian.regression.fitting import Prepared
-from wilsonian.regression.inducing_features import LandmarkFeatures
+from wilsonian.regression.fitting import FittedProcess
+from wilsonian.regression.inducing_features import InducingFeatures
 from wilsonian.regression.learning import Hyperparameters
+from wilsonian.regression.preparation import Prepared
 from wilsonian.regression.reduced import Modes, ReducedProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.statistics import Statistics
 from wilsonian.support.model_files import ModelFileError, read_folder, write_folder
+
+# What parameters were called by version 0.1.0; names inside the files are those still.
+RENAMED = {
+    "noise": "noise_variance",
+    "move_landmarks": "move_inducing_points",
+    "sample_size": "n_samples",
+}
 
 Document = dict[str, Any]
 Arrays = dict[str, np.ndarray]
@@ -114,13 +122,13 @@ def estimator_state(estimator: Estimator) -> tuple[Document, Arrays]:
 def restore_estimator(document: Document, arrays: Arrays) -> Estimator:
     """The estimator that :func:`estimator_state` took apart."""
     cls = ESTIMATORS[document["type"]]
-    parameters = dict(document["parameters"])
+    parameters = _renamed(document["parameters"])
     parameters["kernel"] = parameters["kernel"] and parse_kernel(parameters["kernel"])
     cutoff = parameters["cutoff"]
     if isinstance(cutoff, dict):
-        fields = dict(cutoff)
+        fields = _renamed(cutoff)
         parameters["cutoff"] = CUTOFFS[fields.pop("type")](**fields)
-    parameters["landmarks"] = arrays.get("given_landmarks")
+    parameters["inducing_points"] = arrays.get("given_landmarks")
     estimator = cls(**parameters)
     regressor = estimator.regressor() if isinstance(estimator, ReducedGPClassifier) else estimator
     _restore_regressor(regressor, document["fitted"], arrays)
@@ -147,13 +155,17 @@ def _parameters(estimator: Estimator) -> tuple[Document, Arrays]:
             )
         fields = {f.name: getattr(cutoff, f.name) for f in dataclasses.fields(cutoff)}
         parameters["cutoff"] = {"type": type(cutoff).__name__, **fields}
-    if parameters["landmarks"] is not None:
-        arrays["given_landmarks"] = np.asarray(parameters["landmarks"], float)
-    del parameters["landmarks"]
+    if parameters["inducing_points"] is not None:
+        arrays["given_landmarks"] = np.asarray(parameters["inducing_points"], float)
+    del parameters["inducing_points"]
     # A generator is state, not a choice: a copy of it in a file would repeat its draws.
     if not isinstance(parameters["random_state"], int | np.integer):
         parameters["random_state"] = None
     return {name: _plain(value) for name, value in parameters.items()}, arrays
+
+
+def _renamed(parameters: Document) -> Document:
+    return {RENAMED.get(name, name): value for name, value in parameters.items()}
 
 
 def _plain(value: Any) -> Any:
@@ -170,7 +182,7 @@ def prepared_state(prepared: Prepared) -> tuple[Document, Arrays]:
     document = {
         "kernel": format_kernel(learned.kernel),
         "amplitude": float(learned.amplitude),
-        "noise": float(learned.noise),
+        "noise": float(learned.noise_variance),
         "converged": bool(learned.converged),
         "message": learned.message,
         "measure": prepared.measure,
@@ -178,16 +190,18 @@ def prepared_state(prepared: Prepared) -> tuple[Document, Arrays]:
     }
     features = prepared.features
     return document, {
-        "landmarks": np.asarray(features.landmarks),
+        "landmarks": np.asarray(features.inducing_points),
         "whitening": np.asarray(features.whitening),
     }
 
 
 def restore_prepared(document: Document, arrays: Arrays) -> Prepared:
     """What :func:`prepared_state` took apart."""
-    landmarks, whitening = arrays["landmarks"], arrays["whitening"]
-    if landmarks.ndim != 2 or whitening.shape != (len(landmarks), len(landmarks)):
-        raise ValueError(f"landmarks {landmarks.shape} do not fit weights {whitening.shape}")
+    inducing_points, whitening = arrays["landmarks"], arrays["whitening"]
+    if inducing_points.ndim != 2 or whitening.shape != (len(inducing_points), len(inducing_points)):
+        raise ValueError(
+            f"inducing points {inducing_points.shape} do not fit weights {whitening.shape}"
+        )
     kernel = parse_kernel(document["kernel"])
     learned = Hyperparameters(
         with_precision(kernel, float),
@@ -196,7 +210,9 @@ def restore_prepared(document: Document, arrays: Arrays) -> Prepared:
         document["converged"],
         document["message"],
     )
-    features = LandmarkFeatures(with_precision(kernel, landmarks.dtype), landmarks, whitening)
+    features = InducingFeatures(
+        with_precision(kernel, inducing_points.dtype), inducing_points, whitening
+    )
     return Prepared(features, learned, document["measure"], document["rank_status"])
 
 
@@ -240,9 +256,9 @@ def _regressor_state(regressor: ReducedGPRegressor) -> tuple[Document, Arrays]:
         "target_dimensions": regressor.target_dimensions_,
         "convergence": regressor.convergence_,
         "amplitude": float(process.amplitude),
-        "noise": float(process.noise),
+        "noise": float(process.noise_variance),
         "tail": float(modes.tail),
-        "sample_size": float(modes.sample_size),
+        "sample_size": float(modes.n_samples),
         "uniform_lost": None if process.uniform_lost is None else float(process.uniform_lost),
         "largest_lost": float(process.largest_lost),
     }
@@ -257,7 +273,7 @@ def _restore_regressor(regressor: ReducedGPRegressor, document: Document, arrays
     modes = Modes(
         features=prepared.features,
         tail=document["tail"],
-        sample_size=document["sample_size"],
+        n_samples=document["sample_size"],
         measure=prepared.measure,
         **{name: arrays[name] for name in _MODE_ARRAYS},
     )
@@ -273,6 +289,5 @@ def _restore_regressor(regressor: ReducedGPRegressor, document: Document, arrays
         largest_lost=document["largest_lost"],
     )
     statistics = restore_statistics(document["statistics"], arrays)
-    regressor.adopt(
-        prepared, statistics, process, document["target_dimensions"], document["convergence"]
-    )
+    fitted = FittedProcess(prepared, statistics, process, document["convergence"])
+    regressor.adopt(fitted, document["target_dimensions"])

@@ -61,7 +61,10 @@ def fit(
     categorical: CategoricalOption = "",
     task: TaskOption = Task.auto,
     rank: Annotated[
-        str, typer.Option(help="Number of landmarks; auto adds them until the cutoff rule is met.")
+        str,
+        typer.Option(
+            help="Number of inducing points; auto adds them until the cutoff rule is met."
+        ),
     ] = "auto",
     max_rank: Annotated[int, typer.Option(help="Budget of --rank auto.")] = 1024,
     cutoff: Annotated[
@@ -81,7 +84,7 @@ def fit(
     amplitude: Annotated[
         float, typer.Option(help="Prior variance, in units of the target's: start, or value.")
     ] = 1.0,
-    noise: Annotated[
+    noise_variance: Annotated[
         float, typer.Option(help="Noise variance, in units of the target's: start, or value.")
     ] = 0.01,
     precision: Annotated[
@@ -126,7 +129,7 @@ def fit(
             "optimizer": None if learn is Learn.none else "l-bfgs-b",
             "learn": "all" if learn is Learn.none else learn.value,
             "amplitude": amplitude,
-            "noise": noise,
+            "noise_variance": noise_variance,
             "dtype": precision.value,
         },
         test_fraction=test_fraction,

@@ -33,9 +33,9 @@ class RunRecord:
     test_rows: int
     columns: int  # after encoding
     rank: int
-    rank_status: str  # one sentence: why the landmarks stopped there
+    rank_status: str  # one sentence: why the inducing points stopped there
     measure: Literal["population", "sample"]
-    noise: float  # noise variance, units of target^2
+    noise_variance: float  # noise variance, units of target^2
     ridge: float  # renormalized ridge at the cutoff
     expected_loss: float  # expected rise in mean squared error from the cutoff
     convergence: str  # one sentence about the optimizer

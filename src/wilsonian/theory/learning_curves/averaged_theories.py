@@ -39,7 +39,7 @@ class TheoryComparison(eqx.Module):
     # RG2: the deterministic equivalent of the kept modes at sigma_c^2 with label noise s, and s.
     second_order: Float[Values, " thresholds"]
     # RG2 where eliminated modes are estimated, too, from the residual of the reduced theory.
-    read_out: Float[Values, " thresholds"]
+    residual_correction: Float[Values, " thresholds"]
     # DE: all modes integrated out self-consistently.
     deterministic_equivalent: Float[Values, ""]
 
@@ -108,9 +108,9 @@ def read_out_error(theory: AveragedTheory, reduced: AveragedTheory) -> Float[Arr
     """
     effective = reduced.effective_ridge()
     kept = reduced.test_error(effective)
-    share = theory.sample_size * theory.eigenvalues / effective
+    share = theory.n_samples * theory.eigenvalues / effective
     lost = theory.weights - reduced.weights
-    variance = share**2 * (kept + reduced.label_noise) / theory.sample_size
+    variance = share**2 * (kept + reduced.label_noise) / theory.n_samples
     remaining = (1 - share) ** 2 * theory.target_power + theory.multiplicity * variance
     return kept + jnp.sum(lost * remaining)
 
@@ -118,7 +118,7 @@ def read_out_error(theory: AveragedTheory, reduced: AveragedTheory) -> Float[Arr
 @jax.jit
 def _compare(theory, thresholds):
     def reduce(threshold):
-        cutoff = LearnabilityCutoff(threshold, theory.ridge, theory.sample_size)
+        cutoff = LearnabilityCutoff(threshold, theory.ridge, theory.n_samples)
         reduced = coarse_grain(theory, cutoff)
         never_learned = reduced.label_noise - theory.label_noise
         return (
@@ -130,18 +130,18 @@ def _compare(theory, thresholds):
             read_out_error(theory, reduced),
         )
 
-    kept, ridge, noise, first, second, read_out = jax.vmap(reduce)(thresholds)
+    kept, ridge, noise_variance, first, second, residual_correction = jax.vmap(reduce)(thresholds)
     effective = theory.effective_ridge()
     return TheoryComparison(
         thresholds,
         kept,
         ridge,
-        noise,
+        noise_variance,
         theory.kernel_error(),
         theory.bias(effective),
         first,
         second,
-        read_out,
+        residual_correction,
         theory.test_error(effective),
     )
 

@@ -28,12 +28,12 @@ class SelfConsistentCutoff(AbstractCutoff):
     """
 
     ridge: Scalar
-    sample_size: Scalar
+    n_samples: Scalar
     multiplicity: Scalar | Float[Array, " modes"] = 1.0
 
     def weights(self, eigenvalues):
-        ridge = effective_ridge(eigenvalues, self.ridge, self.sample_size, self.multiplicity)
-        return learnability(eigenvalues, ridge, self.sample_size)
+        ridge = effective_ridge(eigenvalues, self.ridge, self.n_samples, self.multiplicity)
+        return learnability(eigenvalues, ridge, self.n_samples)
 
 
 class DeterministicEquivalent(eqx.Module):
@@ -61,14 +61,14 @@ class DeterministicEquivalent(eqx.Module):
 
 
 def averaged_theory(
-    nodes: BinnedSpectrum, noise: Scalar, n: Scalar, ridge: Scalar
+    nodes: BinnedSpectrum, noise_variance: Scalar, n: Scalar, ridge: Scalar
 ) -> AveragedTheory:
     """The averaged theory of the nodes of a spectrum; its tail is absorbed in the ridge."""
     values, power, counts = (
         jnp.asarray(column)
         for column in (nodes.eigenvalues, nodes.target_power, nodes.multiplicity)
     )
-    return AveragedTheory.of(values, power, ridge + nodes.tail, n, noise, counts)
+    return AveragedTheory.of(values, power, ridge + nodes.tail, n, noise_variance, counts)
 
 
 def deterministic_equivalent(
@@ -84,7 +84,7 @@ def deterministic_equivalent(
     shrinkage = jnp.where(effective_ridge > 0, (theory.ridge - tail) / value, rigidity)
     return DeterministicEquivalent(
         effective_ridge=effective_ridge,
-        kappa=effective_ridge / theory.sample_size,
+        kappa=effective_ridge / theory.n_samples,
         degrees_of_freedom=theory.degrees_of_freedom(effective_ridge),
         overfitting=gamma,
         bias=bias,

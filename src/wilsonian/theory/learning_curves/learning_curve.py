@@ -49,8 +49,8 @@ class LearningCurve(eqx.Module):
     :class:`Spectrum` or :class:`Eigenfunctions`, whose tail is then used; or a
     :class:`BinnedSpectrum`, which brings its own target power. `target` is the target's power in
     each mode, :math:`y_k^2 = E[y \phi_k]^2`: *squared* coefficients, in the order of the
-    eigenvalues. `noise` is :math:`\sigma_\varepsilon^2`, the variance of the labels about the
-    target. `tail` is the trace of modes that are not listed: too small to learn, they act as a
+    eigenvalues. `noise_variance` is :math:`\sigma_\varepsilon^2`, the variance of the labels about
+    the target. `tail` is the trace of modes that are not listed: too small to learn, they act as a
     ridge. `unresolved_target` is target power outside the listed modes: never learned, it acts as
     noise, and counts as error.
 
@@ -68,20 +68,20 @@ class LearningCurve(eqx.Module):
     eigenvalues: Float[Values, " modes"]
     target_power: Float[Values, " modes"]
     nodes: BinnedSpectrum  # what the sums run over; its own target power includes the unresolved
-    noise: Scalar
+    noise_variance: Scalar
 
     def __init__(
         self,
         spectrum: Any,
         target: Any = None,
-        noise: Scalar = 0.0,
+        noise_variance: Scalar = 0.0,
         *,
         tail: Scalar | None = None,
         unresolved_target: Scalar = 0.0,
         tolerance: float = TOLERANCE,
     ) -> None:
-        check_nonnegative(noise=noise, unresolved_target=unresolved_target)
-        self.noise = noise
+        check_nonnegative(noise_variance=noise_variance, unresolved_target=unresolved_target)
+        self.noise_variance = noise_variance
         if isinstance(spectrum, BinnedSpectrum):
             if target is not None:
                 raise ValueError(
@@ -121,7 +121,7 @@ class LearningCurve(eqx.Module):
 
     def theory(self, n: Scalar, ridge: Scalar) -> AveragedTheory:
         """The averaged theory of one sample size and ridge; the tail is absorbed."""
-        return averaged_theory(self.nodes, self.noise, n, ridge)
+        return averaged_theory(self.nodes, self.noise_variance, n, ridge)
 
     def equivalent(self, n: Any, ridge: Any) -> DeterministicEquivalent:
         """Everything at once, for sample sizes `n` broadcast against `ridge`.
@@ -215,7 +215,7 @@ class LearningCurve(eqx.Module):
     def _over_pairs(self, function: Any, n: Any, ridge: Any, *rest: Any) -> Any:
         if is_traced(self, n, ridge):
             n, ridge = jnp.broadcast_arrays(1.0 * jnp.asarray(n), 1.0 * jnp.asarray(ridge))
-            one = functools.partial(function, self.nodes, self.noise)
+            one = functools.partial(function, self.nodes, self.noise_variance)
             flat = jax.vmap(lambda n, ridge: one(n, ridge, *rest))(n.ravel(), ridge.ravel())
             return jax.tree.map(lambda leaf: leaf.reshape(n.shape), flat)
         n, ridge = np.broadcast_arrays(np.asarray(n, float), np.asarray(ridge, float))
@@ -229,7 +229,7 @@ class LearningCurve(eqx.Module):
                 lambda leaf: np.pad(np.asarray(leaf, float), filling if np.ndim(leaf) else 0),
                 self.nodes,
             )
-            result = _in_blocks(function, nodes, float(self.noise), *padded, *rest)
+            result = _in_blocks(function, nodes, float(self.noise_variance), *padded, *rest)
         return jax.tree.map(
             lambda leaf: np.asarray(leaf).ravel()[: n.size].reshape(n.shape), result
         )
@@ -251,29 +251,29 @@ class LearningCurve(eqx.Module):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _in_blocks(function, nodes, noise, n, ridge, *rest):
+def _in_blocks(function, nodes, noise_variance, n, ridge, *rest):
     def block(pair):
-        return jax.vmap(lambda n, ridge: function(nodes, noise, n, ridge, *rest))(*pair)
+        return jax.vmap(lambda n, ridge: function(nodes, noise_variance, n, ridge, *rest))(*pair)
 
     return jax.lax.map(block, (n, ridge))
 
 
-def _equivalents(nodes, noise, n, ridge):
-    theory = averaged_theory(nodes, noise, n, ridge)
+def _equivalents(nodes, noise_variance, n, ridge):
+    theory = averaged_theory(nodes, noise_variance, n, ridge)
     return deterministic_equivalent(theory, theory.effective_ridge(), nodes.tail)
 
 
-def _local_exponents(nodes, noise, n, ridge, ridge_exponent):
+def _local_exponents(nodes, noise_variance, n, ridge, ridge_exponent):
     def log_error(log_n):
         growth = jnp.exp(ridge_exponent * (log_n - jax.lax.stop_gradient(log_n)))
-        theory = averaged_theory(nodes, noise, jnp.exp(log_n), ridge * growth)
+        theory = averaged_theory(nodes, noise_variance, jnp.exp(log_n), ridge * growth)
         return jnp.log(theory.test_error(theory.effective_ridge()))
 
     return jax.grad(log_error)(jnp.log(n))
 
 
-def _optimal_ridges(nodes, noise, n, _):
-    bare = averaged_theory(nodes, noise, n, 0.0)
+def _optimal_ridges(nodes, noise_variance, n, _):
+    bare = averaged_theory(nodes, noise_variance, n, 0.0)
     least = bare.effective_ridge()
 
     def at(log_value):
@@ -304,7 +304,7 @@ def _optimal_ridges(nodes, noise, n, _):
     return jnp.where(best == 399, jnp.inf, ridge)
 
 
-def _crossovers(nodes, noise, _, ridge):
+def _crossovers(nodes, noise_variance, _, ridge):
     def excess(log_ratio):
         kept = 1 / (1 + jnp.exp(log_ratio) * nodes.eigenvalues)
         return jnp.sum(nodes.multiplicity * nodes.eigenvalues * kept) + nodes.tail - ridge
@@ -345,7 +345,7 @@ def eigenvalues_and_tail(spectrum: Any) -> tuple[Any, Any]:
     if isinstance(spectrum, Spectrum):
         return spectrum.kept_eigenvalues, jnp.mean(spectrum.tail)
     if isinstance(spectrum, Eigenfunctions):
-        variance = jnp.mean(spectrum.kernel.diagonal(spectrum.landmarks))
+        variance = jnp.mean(spectrum.kernel.diagonal(spectrum.inducing_points))
         return spectrum.eigenvalues, jnp.maximum(variance - jnp.sum(spectrum.eigenvalues), 0.0)
     return spectrum, 0.0
 

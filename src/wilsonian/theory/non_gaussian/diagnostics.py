@@ -159,7 +159,7 @@ def error_shift(
     spectrum: Spectrum,
     kept: int,
     ridge: float,
-    sample_size: float,
+    n_samples: float,
     coefficients: Float[Array, " modes"],
     label_noise: float = 0.0,
 ) -> float:
@@ -173,14 +173,12 @@ def error_shift(
     Raises ValueError as the functions it calls.
     """
     moments = FeatureMoments.of(spectrum, kept)
-    field = error_field(
-        self_consistent_ridge(moments, ridge, sample_size), coefficients, label_noise
-    )
+    field = error_field(self_consistent_ridge(moments, ridge, n_samples), coefficients, label_noise)
     uniform = AveragedTheory.of(
         spectrum.kept_eigenvalues,
         jnp.asarray(coefficients) ** 2,
         ridge + jnp.mean(spectrum.tail),
-        sample_size,
+        n_samples,
         label_noise,
     )
     return float(field.test_error / uniform.test_error()) - 1

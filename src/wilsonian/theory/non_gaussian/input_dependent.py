@@ -65,7 +65,7 @@ class EffectiveTarget(eqx.Module):
     eliminated modes add to it there."""
 
     values: Float[np.ndarray, " points"]
-    noise: Float[np.ndarray, " points"]
+    noise_variance: Float[np.ndarray, " points"]
 
 
 def effective_target(
@@ -117,7 +117,7 @@ class ReweightedTheory(eqx.Module):
     modes: Float[Array, "points modes"]
     ridge: Float[Array, " points"]
     target: Float[Array, " points"]
-    sample_size: Scalar
+    n_samples: Scalar
 
     @classmethod
     def of(
@@ -126,7 +126,7 @@ class ReweightedTheory(eqx.Module):
         kept: int,
         ridge: Float[Array, " points"],
         target: Float[Array, " points"],
-        sample_size: Scalar,
+        n_samples: Scalar,
     ) -> ReweightedTheory:
         """The theory of the first `kept` modes.
 
@@ -145,7 +145,7 @@ class ReweightedTheory(eqx.Module):
             ridge, jnp.any(ridge <= 0), "`ridge` must be positive at every point; add the bare one."
         )
         eigenvalues = spectrum.kept_eigenvalues[:kept]
-        return cls(eigenvalues, spectrum.modes[:, :kept], ridge, target, sample_size)
+        return cls(eigenvalues, spectrum.modes[:, :kept], ridge, target, n_samples)
 
     def mean_ridge(self) -> Float[Array, ""]:
         r""":math:`\sigma_c^2`."""
@@ -162,16 +162,14 @@ class ReweightedTheory(eqx.Module):
     def coefficients(self) -> Float[Array, " modes"]:
         r""":math:`\bar f = (\Lambda^{-1} + n W)^{-1} n \int d\mu\, \phi\, y / \sigma^2(x)`, which
         for a target within the modes is :math:`(\Lambda^{-1} + n W)^{-1} n W y`."""
-        source = self.sample_size * jnp.mean(
-            self.modes * (self.target / self.ridge)[:, None], axis=0
-        )
+        source = self.n_samples * jnp.mean(self.modes * (self.target / self.ridge)[:, None], axis=0)
         return self.posterior_covariance() @ source
 
     def posterior_covariance(self) -> Float[Array, "modes modes"]:
         r""":math:`(\Lambda^{-1} + n W)^{-1}`."""
         root = jnp.sqrt(self.eigenvalues)
         identity = jnp.eye(root.shape[0], dtype=root.dtype)
-        inner = identity + self.sample_size * root[:, None] * self.weight_matrix() * root
+        inner = identity + self.n_samples * root[:, None] * self.weight_matrix() * root
         return root[:, None] * jnp.linalg.solve(inner, identity) * root
 
     def rediagonalized(self) -> Spectrum:

@@ -61,7 +61,7 @@ class LinearRandomFeatures(AbstractRandomFeatures):
         return white(key, self.population.eigenvalues.shape[0], int(self.width))
 
     def features(self, weights, inputs, key):
-        return noisy(inputs @ weights, self.layers()[0].noise, key)
+        return noisy(inputs @ weights, self.layers()[0].noise_variance, key)
 
 
 class DeepRandomFeatures(AbstractRandomFeatures):
@@ -99,7 +99,7 @@ class DeepRandomFeatures(AbstractRandomFeatures):
     def features(self, weights, inputs, key):
         keys = jax.random.split(key, len(weights))
         for matrix, layer, layer_key in zip(weights, self.layers(), keys, strict=True):
-            inputs = noisy(inputs @ matrix, layer.noise, layer_key)
+            inputs = noisy(inputs @ matrix, layer.noise_variance, layer_key)
         return inputs
 
 
@@ -142,7 +142,7 @@ class ProjectedRandomFeatures(AbstractRandomFeatures):
         return jnp.sqrt(inputs / self.width) * frame
 
     def features(self, weights, inputs, key):
-        return noisy(inputs @ weights, self.layers()[0].noise, key)
+        return noisy(inputs @ weights, self.layers()[0].noise_variance, key)
 
 
 class AnisotropicRandomFeatures(AbstractRandomFeatures):
@@ -211,8 +211,12 @@ class AnisotropicRandomFeatures(AbstractRandomFeatures):
     def features(self, weights, inputs, key):
         first, second = jax.random.split(key)
         inner, outer = self.layers()
-        mixed = noisy((inputs * jnp.asarray(self.input_scales)) @ weights, inner.noise, first)
-        return noisy(mixed * jnp.sqrt(jnp.asarray(self.feature_variances)), outer.noise, second)
+        mixed = noisy(
+            (inputs * jnp.asarray(self.input_scales)) @ weights, inner.noise_variance, first
+        )
+        return noisy(
+            mixed * jnp.sqrt(jnp.asarray(self.feature_variances)), outer.noise_variance, second
+        )
 
 
 class NonlinearRandomFeatures(AbstractRandomFeatures):

@@ -101,19 +101,22 @@ class Population(eqx.Module):
 
 
 class Layer(eqx.Module):
-    r"""One random map: `ensemble` is the law of :math:`F F^T` on its `inputs` dimensions, `noise`
-    the variance :math:`s^2` it adds to each of its `width` features, anew for every input."""
+    r"""One random map: `ensemble` is the law of :math:`F F^T` on its `inputs` dimensions,
+    `noise_variance` the variance :math:`s^2` it adds to each of its `width` features, anew for
+    every input."""
 
     ensemble: AbstractEnsemble
     inputs: Scalar = eqx.field(converter=parameter)
     width: Scalar = eqx.field(converter=parameter)
-    noise: Scalar = eqx.field(converter=parameter)
+    noise_variance: Scalar = eqx.field(converter=parameter)
 
     def outward(self, ridge: Array, freedom: Array) -> tuple[Array, Array]:
         r"""Ridge :math:`\kappa` and degrees of freedom :math:`z` outside, from those within."""
         total = ridge * self.ensemble.t_transform(-freedom / self.inputs)
-        share = jnp.where(self.noise > 0, self.noise / jnp.where(total > 0, total, 1.0), 0.0)
-        return total - self.noise, freedom + share * (self.width - freedom)
+        share = jnp.where(
+            self.noise_variance > 0, self.noise_variance / jnp.where(total > 0, total, 1.0), 0.0
+        )
+        return total - self.noise_variance, freedom + share * (self.width - freedom)
 
 
 class ErrorDecomposition(eqx.Module):
@@ -231,20 +234,20 @@ class AbstractRandomFeatures(AbstractTheory):
         learned = learnability(eigenvalues, value, 1.0)
         bias = jnp.sum((1 - learned) ** 2 * power)
         overfitting = jnp.sum(learned**2) / samples
-        noise = self.population.label_noise
-        test_error = amplified * (infinite_data + noise)
+        label_noise = self.population.label_noise
+        test_error = amplified * (infinite_data + label_noise)
         data_variance = bias * overfitting / (1 - overfitting)
-        noise_variance = noise * overfitting / (1 - overfitting)
+        noise_variance = label_noise * overfitting / (1 - overfitting)
         return ErrorDecomposition(
             test_error,
             jnp.where(regular, learned_data**2 * test_error, 0.0),
-            noise * one,
+            label_noise * one,
             bias,
             infinite_data - bias,
             data_variance,
             noise_variance,
             amplified * infinite_data - infinite_data - data_variance,
-            noise * (amplified - 1) - noise_variance,
+            label_noise * (amplified - 1) - noise_variance,
             data_ridge,
         )
 

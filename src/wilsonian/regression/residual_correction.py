@@ -18,7 +18,7 @@ from wilsonian.regression.statistics import chunks, row_blocks
 
 
 @dataclasses.dataclass(frozen=True)
-class ReadOut:
+class ResidualCorrection:
     r"""Posterior mean of a reduced regressor with the modes it eliminated, to leading order.
 
     A mode q that was integrated out still answers to the data (Howard, Jefferson, Maiti and Ringel
@@ -43,7 +43,9 @@ class ReadOut:
     block_size: int
 
     @classmethod
-    def of(cls, model: ReducedGPRegressor, X: Any, y: Any, sample_weight: Any = None) -> ReadOut:
+    def of(
+        cls, model: ReducedGPRegressor, X: Any, y: Any, sample_weight: Any = None
+    ) -> ResidualCorrection:
         """From the rows `X` (n, columns), targets `y` (n,) or (n, outputs) and weights that `model`
         was fitted on.
 
@@ -75,7 +77,7 @@ class ReadOut:
                 left = (part - process.mean(rows)) / process.modes.target_scale
                 duals.append(left * (weight / ridge)[:, None])
                 kept_dual += process.kept_features(rows).T @ duals[-1]
-        points = X.astype(process.modes.features.landmarks.dtype)
+        points = X.astype(process.modes.features.inducing_points.dtype)
         return cls(process, points, np.concatenate(duals), kept_dual, one_output, model.block_size)
 
     def predict(self, X: Any) -> np.ndarray:
