@@ -37,7 +37,7 @@ def linear_network(**options):
         INPUTS[:, None],
         TARGETS,
         likelihood="regression",
-        noise=NOISE,
+        noise_variance=NOISE,
         prior=information.Prior(VARIANCES),
         **{"parameters": linear_map(), **options},
     )

@@ -111,15 +111,22 @@ def test_refusals():
         field(4, "propagator").draw(jax.random.key(0), 3, 4)
     with pytest.raises(ValueError, match="'gaussian' or 'signs'"):
         information.fourth_cumulant(field(1), 1, "cauchy")
-    with pytest.raises(ValueError, match="`noise` must be positive"):
-        torus(noise=0.0)
+    with pytest.raises(ValueError, match="`noise_variance` must be positive"):
+        torus(noise_variance=0.0)
 
 
 # R6: the torus.
 
 
 def torus(**changes):
-    sizes = {"dimension": 1, "side": 10.0, "mass": 1.0, "noise": 0.1, "samples": 256, "highest": 60}
+    sizes = {
+        "dimension": 1,
+        "side": 10.0,
+        "mass": 1.0,
+        "noise_variance": 0.1,
+        "n_samples": 256,
+        "highest": 60,
+    }
     return information.torus_field(**{**sizes, **changes})
 
 

@@ -236,7 +236,7 @@ def test_an_equinox_convolution_with_shared_weights(blobs):
         X,
         y,
         likelihood="regression",
-        noise=np.array([[0.5, 0.2], [0.2, 0.4]]),
+        noise_variance=np.array([[0.5, 0.2], [0.2, 0.4]]),
         weight_decay=0.01,
     )
     one = information.spectrum(net, route="dense")
@@ -249,7 +249,7 @@ def test_an_equinox_convolution_with_shared_weights(blobs):
         X,
         y,
         likelihood="regression",
-        noise=0.5,
+        noise_variance=0.5,
         prior=1.0,
         scope="last-layer",
     )
@@ -287,7 +287,7 @@ def test_regression_noise_by_a_dense_twin(noise):
         X,
         y,
         likelihood="regression",
-        noise=noise,
+        noise_variance=noise,
         prior=2.0,
         parameters=matrix,
     )
@@ -469,8 +469,8 @@ def test_digits(digits):
         ({"y": np.full(POINTS, 3)}, "class indices from 0 to 2"),
         ({"y": np.zeros(POINTS + 1, int)}, "one class index per point"),
         ({"X": np.full((POINTS, 2), np.nan)}, "NaN or infinity"),
-        ({"likelihood": "regression"}, "regression needs `noise`"),
-        ({"likelihood": "regression", "noise": -1.0}, "must be positive"),
+        ({"likelihood": "regression"}, "regression needs `noise_variance`"),
+        ({"likelihood": "regression", "noise_variance": -1.0}, "must be positive"),
         ({"likelihood": "hinge"}, "'softmax', 'regression'"),
         ({"prior": None}, "no unit without a prior"),
         ({"weight_decay": 0.1}, "no unit without a prior"),

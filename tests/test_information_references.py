@@ -327,7 +327,7 @@ def test_descent_ensembles_by_networks(ensemble):
     found = {2: [], 8: []}
     for index in range(count):
         start, end = (jax.tree.map(lambda leaf, i=index: leaf[i], t) for t in (starts, ends))
-        options = {"likelihood": "regression", "noise": 1.0, "prior": 1.0}
+        options = {"likelihood": "regression", "noise_variance": 1.0, "prior": 1.0}
         net = information.network(network, X, Y, parameters=end, start=start, **options)
         spectrum = information.spectrum(net, route="dual").resetting("init")
         for kept, outputs in found.items():
@@ -347,7 +347,7 @@ def test_descent_ensembles_by_networks(ensemble):
 @pytest.fixture(scope="module")
 def theories(linear, regression):
     torus = information.torus_field(
-        dimension=1, side=10.0, mass=1.0, noise=0.1, samples=256, highest=20
+        dimension=1, side=10.0, mass=1.0, noise_variance=0.1, n_samples=256, highest=20
     )
     softmax = information.spectrum(softmax_network(), route="dual")
     return {"linear": linear, "kernel": regression, "torus": torus, "softmax": softmax}
@@ -397,7 +397,7 @@ def test_at_cost_is_the_largest_affordable_cutoff(linear):
     with pytest.raises(ValueError, match="no prices"):
         coarse_grain(
             information.torus_field(
-                dimension=1, side=1.0, mass=1.0, noise=1.0, samples=1.0, highest=1
+                dimension=1, side=1.0, mass=1.0, noise_variance=1.0, n_samples=1.0, highest=1
             ),
             information.AtCost(0.1),
         )

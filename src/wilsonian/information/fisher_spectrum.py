@@ -83,6 +83,8 @@ class FisherSpectrum(AbstractTheory):
 
     def absorb(self, kept, lost):
         # Modes of the sample decouple: what is lost changes nothing for the kept.
+        if not self.others:  # nothing is there that could be removed
+            kept = jnp.append(kept[:-1], 1.0)
         return eqx.tree_at(lambda theory: theory.kept_weights, self, kept)
 
     def summary(self):

@@ -29,8 +29,9 @@ Amplitudes = Literal["gaussian", "signs"]
 
 
 class TorusField(AbstractTheory):
-    r"""A free scalar on a torus of side `side` in d dimensions, observed at `samples` points with
-    label noise of variance `noise`: modes :math:`p = 2 \pi j / L`, :math:`|j_i| \le` `highest`.
+    r"""A free scalar on a torus of side `side` in d dimensions, observed at `n_samples` points with
+    label noise of variance `noise_variance`: modes :math:`p = 2 \pi j / L`, :math:`|j_i| \le`
+    `highest`.
 
     `eigenvalues` are per sample, :math:`\lambda(p)`: a cutoff at :math:`\Lambda` keeps momenta up
     to :meth:`cutoff_momentum`. `field_variance` is :math:`\sigma_a^2`. Made by
@@ -42,8 +43,8 @@ class TorusField(AbstractTheory):
     side: float = eqx.field(static=True)
     mass: float = eqx.field(static=True)
     field_variance: float = eqx.field(static=True)
-    noise: float = eqx.field(static=True)
-    samples: float = eqx.field(static=True)
+    noise_variance: float = eqx.field(static=True)
+    n_samples: float = eqx.field(static=True)
 
     @property
     def volume(self) -> float:
@@ -52,7 +53,7 @@ class TorusField(AbstractTheory):
     @property
     def eigenvalues(self):
         squared = jnp.sum(jnp.asarray(self.momenta) ** 2, axis=1)
-        return self.field_variance / (self.volume * self.noise * (squared + self.mass**2))
+        return self.field_variance / (self.volume * self.noise_variance * (squared + self.mass**2))
 
     @property
     def weights(self):
@@ -62,7 +63,7 @@ class TorusField(AbstractTheory):
         return eqx.tree_at(lambda theory: theory.kept_weights, self, kept)
 
     def summary(self):
-        information = self.samples * self.eigenvalues * self.kept_weights
+        information = self.n_samples * self.eigenvalues * self.kept_weights
         return TorusSummary(
             jnp.sum(self.kept_weights), degrees_of_freedom(information), nats(information)
         )
@@ -70,33 +71,33 @@ class TorusField(AbstractTheory):
     def kernel(self, distance: Float[Array, "... d"]) -> Float[Array, "..."]:
         r"""Prior covariance of the kept modes, :math:`\frac{\sigma_a^2}V \sum_p w_p \frac{\cos p
         \cdot r}{p^2 + m^2}`."""
-        strengths = self.noise * self.eigenvalues * self.kept_weights
+        strengths = self.noise_variance * self.eigenvalues * self.kept_weights
         return jnp.cos(jnp.asarray(distance) @ jnp.asarray(self.momenta).T) @ strengths
 
     def posterior_kernel(self, distance: Float[Array, "... d"]) -> Float[Array, "..."]:
         """Covariance of what uniform data leave, removed modes at their prior: a free scalar of
         mass :meth:`effective_mass` below the cutoff and of the bare mass above it."""
-        information = self.samples * self.eigenvalues * self.kept_weights
-        strengths = self.noise * self.eigenvalues / (1 + information)
+        information = self.n_samples * self.eigenvalues * self.kept_weights
+        strengths = self.noise_variance * self.eigenvalues / (1 + information)
         return jnp.cos(jnp.asarray(distance) @ jnp.asarray(self.momenta).T) @ strengths
 
     def cutoff_momentum(self, scale: Scalar) -> float:
         r""":math:`k_c(\Lambda) = \sqrt{\sigma_a^2 / (V \sigma^2 \Lambda) - m^2}`; zero where
         nothing has so much information."""
-        squared = self.field_variance / (self.volume * self.noise * scale) - self.mass**2
+        squared = self.field_variance / (self.volume * self.noise_variance * scale) - self.mass**2
         return math.sqrt(max(squared, 0.0))
 
     @property
     def effective_mass_squared(self) -> float:
         r""":math:`m_{\rm eff}^2 = m^2 + \sigma_a^2 \varrho / \sigma^2` at data density
         :math:`\varrho = T / V`."""
-        density = self.samples / self.volume
-        return self.mass**2 + self.field_variance * density / self.noise
+        density = self.n_samples / self.volume
+        return self.mass**2 + self.field_variance * density / self.noise_variance
 
     @property
     def natural_cutoff_momentum(self) -> float:
         """Where the data stop to determine modes, :math:`k_c(1 / T)`."""
-        return self.cutoff_momentum(1 / self.samples)
+        return self.cutoff_momentum(1 / self.n_samples)
 
 
 class TorusSummary(eqx.Module):
@@ -112,15 +113,20 @@ def torus_field(
     dimension: int,
     side: float,
     mass: float,
-    noise: float,
-    samples: float,
+    noise_variance: float,
+    n_samples: float,
     highest: int,
     field_variance: float = 1.0,
 ) -> TorusField:
     """A :class:`TorusField` with every mode kept. Raises ValueError for sizes that are not
     positive."""
-    positive = {"side": side, "mass": mass, "noise": noise, "samples": samples}
-    positive["field_variance"] = field_variance
+    positive = {
+        "side": side,
+        "mass": mass,
+        "noise_variance": noise_variance,
+        "n_samples": n_samples,
+        "field_variance": field_variance,
+    }
     for name, value in positive.items():
         if not value > 0:
             raise ValueError(f"`{name}` must be positive, got {value!r}.")
@@ -131,7 +137,8 @@ def torus_field(
     axis = range(-highest, highest + 1)
     momenta = 2 * np.pi / side * np.array(list(itertools.product(axis, repeat=dimension)), float)
     momenta = momenta[np.argsort(np.sum(momenta**2, axis=1), kind="stable")]
-    return TorusField(*(momenta, np.ones(len(momenta)), side, mass, field_variance, noise, samples))
+    whole = np.ones(len(momenta))
+    return TorusField(*(momenta, whole, side, mass), *(field_variance, noise_variance, n_samples))
 
 
 def information_shell(field: TorusField, low: float, high: float) -> tuple[float, float]:

@@ -43,7 +43,7 @@ class KernelInformation(AbstractTheory):
     kernel: Kernel
     points: Float[Array, "n d"]
     targets: Float[Array, " n"]
-    noise: Scalar
+    noise_variance: Scalar
     gram_eigenvalues: Float[Array, " modes"]  # kappa, descending
     vectors: Float[Array, "n modes"]
     kept_weights: Float[Array, " modes"]
@@ -51,7 +51,7 @@ class KernelInformation(AbstractTheory):
     @property
     def eigenvalues(self):
         """Information of every mode, :math:`k_A`: cutoffs are in its units."""
-        return self.gram_eigenvalues / self.noise
+        return self.gram_eigenvalues / self.noise_variance
 
     @property
     def weights(self):
@@ -75,7 +75,7 @@ class KernelInformation(AbstractTheory):
         return eqx.tree_at(lambda theory: theory.kept_weights, self, weights)
 
     def _gains(self) -> Float[Array, " modes"]:
-        return self.kept_weights / (self.kept_weights * self.gram_eigenvalues + self.noise)
+        return self.kept_weights / (self.kept_weights * self.gram_eigenvalues + self.noise_variance)
 
     @property
     def target_coefficients(self) -> Float[Array, " modes"]:
@@ -128,9 +128,9 @@ class KernelSummary(eqx.Module):
     training_error: Float[Array, "..."]
 
 
-def kernel_information(kernel: Any, X: Any, y: Any, noise: Scalar) -> KernelInformation:
+def kernel_information(kernel: Any, X: Any, y: Any, noise_variance: Scalar) -> KernelInformation:
     """Information spectrum of regression with `kernel` (of an infinite network its NNGP) on the
-    rows of `X` with targets `y` whose labels carry noise of variance `noise`.
+    rows of `X` with targets `y` whose labels carry noise of variance `noise_variance`.
 
     Runs in the precision of JAX's arrays; modes below its rounding are left out. Raises ValueError
     for shapes that do not fit and for noise that is not positive.
@@ -139,17 +139,16 @@ def kernel_information(kernel: Any, X: Any, y: Any, noise: Scalar) -> KernelInfo
     y = jnp.asarray(y, X.dtype)
     if y.shape != (len(X),):
         raise ValueError(f"`y` has shape {y.shape} for {len(X)} points; pass one target per point.")
-    if not float(noise) > 0:
+    if not float(noise_variance) > 0:
         raise ValueError(
-            f"`noise` must be positive, got {noise}; without noise every mode has infinite "
-            "information."
+            f"`noise_variance` must be positive, got {noise_variance}; without noise every "
+            "mode has infinite information."
         )
     values, vectors = _eigenpairs(kernel, X)
     floor = jnp.finfo(values.dtype).eps * len(X) * values[0]
     count = int(np.sum(np.asarray(values) > float(floor)))
-    return KernelInformation(
-        *(kernel, X, y, noise, values[:count], vectors[:, :count], jnp.ones_like(values[:count]))
-    )
+    values, vectors = values[:count], vectors[:, :count]
+    return KernelInformation(kernel, X, y, noise_variance, values, vectors, jnp.ones_like(values))
 
 
 @eqx.filter_jit

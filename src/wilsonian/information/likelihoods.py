@@ -71,28 +71,28 @@ class AbstractLikelihood(eqx.Module):
 
 
 class Regression(AbstractLikelihood):
-    r"""Gaussian labels, :math:`y = f + N(0, R)`: `noise` is a variance, one per output (outputs,),
-    or a covariance (outputs, outputs). :math:`H = R^{-1}`, :math:`S = L^{-T}` with :math:`R = L
+    r"""Gaussian labels, :math:`y = f + N(0, R)`: `noise_variance` is one number, one per output
+    (outputs,), or a covariance (outputs, outputs). :math:`H = R^{-1}`, :math:`S = L^{-T}` with :math:`R = L
     L^T`. Raises ValueError unless the noise is positive definite."""
 
-    noise: float | Float[Array, "..."]
+    noise_variance: float | Float[Array, "..."]
 
     def __check_init__(self):
-        noise = np.asarray(self.noise, float)
+        noise = np.asarray(self.noise_variance, float)
         if noise.ndim > 2 or (noise.ndim == 2 and noise.shape[0] != noise.shape[1]):
             raise ValueError(
-                f"`noise` has shape {noise.shape}; pass a variance, one per output, or a square "
-                "covariance."
+                f"`noise_variance` has shape {noise.shape}; pass one number, one per "
+                "output, or a square covariance."
             )
         values = np.linalg.eigvalsh(noise) if noise.ndim == 2 else noise
         if not np.all(np.isfinite(noise)) or not np.all(values > 0):
             raise ValueError(
-                f"`noise` must be positive, got {np.min(values):.3g} at least; pass the variance "
-                "of a label about the function, e.g. the mean squared residual."
+                f"`noise_variance` must be positive, got {np.min(values):.3g} at least; pass "
+                "the variance of a label about the function, e.g. the mean squared residual."
             )
 
     def _lower(self, outputs: int, dtype: Any) -> Array:
-        noise = jnp.asarray(self.noise, dtype)
+        noise = jnp.asarray(self.noise_variance, dtype)
         if noise.ndim == 2:
             return jnp.linalg.cholesky(noise)
         return jnp.diag(jnp.sqrt(jnp.broadcast_to(noise, (outputs,))))
@@ -103,11 +103,11 @@ class Regression(AbstractLikelihood):
         return lower @ lower.T
 
     def labels(self, y, points, outputs):
-        sizes = np.shape(np.asarray(self.noise))
+        sizes = np.shape(np.asarray(self.noise_variance))
         if sizes and sizes[0] != outputs:
             raise ValueError(
-                f"`noise` is of {sizes[0]} outputs and the network has {outputs}; pass one "
-                "variance per output."
+                f"`noise_variance` is of {sizes[0]} outputs and the network has {outputs}; pass "
+                "one variance per output."
             )
         y = np.asarray(y, float)
         y = y[:, None] if y.ndim == 1 else y.reshape(len(y), -1) if y.ndim else y
@@ -228,28 +228,28 @@ class Softmax(AbstractLikelihood):
         return -jnp.log(jnp.maximum(chosen, jnp.finfo(mean.dtype).tiny))
 
 
-def as_likelihood(likelihood: Any, noise: Any = None) -> AbstractLikelihood:
-    """`"softmax"`, `"regression"` (with its `noise`), or a likelihood as it is.
+def as_likelihood(likelihood: Any, noise_variance: Any = None) -> AbstractLikelihood:
+    """`"softmax"`, `"regression"` (with its `noise_variance`), or a likelihood as it is.
 
     Raises ValueError for anything else, and for regression without noise.
     """
     if isinstance(likelihood, AbstractLikelihood):
-        if noise is not None:
+        if noise_variance is not None:
             raise ValueError(
-                "`noise` goes with likelihood='regression'; the likelihood has its own."
+                "`noise_variance` goes with likelihood='regression'; the likelihood has its own."
             )
         return likelihood
     if likelihood == "softmax":
-        if noise is not None:
-            raise ValueError("softmax has no `noise`; leave it out, or use regression.")
+        if noise_variance is not None:
+            raise ValueError("softmax has no `noise_variance`; leave it out, or use regression.")
         return Softmax()
     if likelihood == "regression":
-        if noise is None:
+        if noise_variance is None:
             raise ValueError(
-                "regression needs `noise`, the variance of a label about the function; the mean "
-                "squared residual of the network is a start."
+                "regression needs `noise_variance`, the variance of a label about the function; the "
+                "mean squared residual of the network is a start."
             )
-        return Regression(noise)
+        return Regression(noise_variance)
     raise ValueError(
         f"`likelihood` must be 'softmax', 'regression' or a likelihood, got {likelihood!r}."
     )

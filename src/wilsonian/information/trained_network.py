@@ -138,7 +138,7 @@ def network(
     y: Any,
     *,
     likelihood: Any,
-    noise: Any = None,
+    noise_variance: Any = None,
     weight_decay: float | None = None,
     prior: Any = None,
     scope: Scope = "all",
@@ -154,7 +154,7 @@ def network(
     A network of :mod:`wilsonian.networks` is batched by itself. Outputs of any shape are
     flattened. `X`, `y` are the T training examples.
 
-    `likelihood` is `"softmax"` (y: class indices), `"regression"` (with `noise`, the variance of a
+    `likelihood` is `"softmax"` (y: class indices), `"regression"` (with `noise_variance`, that of a
     label: one number, one per output, or a covariance), or a likelihood. The unit of information
     is set by exactly one of `prior` (a variance, or a :class:`Prior`) and `weight_decay` w, which
     stands beside the mean loss as :math:`\frac w2 |\theta|^2`: prior variance :math:`1 / (w T)`.
@@ -176,7 +176,7 @@ def network(
                 "network.init(key, shape) made and training changed."
             )
     _check_mode(model)
-    likelihood = as_likelihood(likelihood, noise)
+    likelihood = as_likelihood(likelihood, noise_variance)
     dtype = np.dtype(precision)
     context = jax.enable_x64(True) if precision == "float64" else contextlib.nullcontext()
     with context:
