@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -114,6 +114,14 @@ def check_finite(matrix: Array) -> None:
         )
 
 
+@jax.jit
+def _lengths(slope: Any, z: Any) -> tuple[Array, Array]:
+    """Of slope plus z, and of z; without a copy of either."""
+    pairs = list(zip(jax.tree.leaves(slope), jax.tree.leaves(z), strict=True))
+    squares = (sum(jnp.sum((a + b) ** 2) for a, b in pairs), sum(jnp.sum(b**2) for _, b in pairs))
+    return jnp.sqrt(squares[0]), jnp.sqrt(squares[1])
+
+
 def _finished(
     network: TrainedNetwork, modes: AbstractModes, unresolved: float, route: Route, begun: float
 ) -> FisherSpectrum:
@@ -130,8 +138,7 @@ def _finished(
     check_finite(slopes)
     gradient, squared = pricing.totals(network, modes.information, slopes, whitened, pushed)
     information = jnp.append(modes.information, unresolved)
-    away = products.flat(slope) + products.flat(z)
-    length = jnp.sqrt(products.inner(z, z))
+    away, length = _lengths(slope, z)
     nowhere = jnp.zeros_like(whitened)
     terms = pricing.MoveTerms(gradient, squared, information, -gradient, squared, nowhere)
     # NumPy keeps float64 where JAX is asked later without it.
@@ -146,7 +153,7 @@ def _finished(
         terms=terms,
         others=network.size - len(modes.information),
         unresolved=unresolved,
-        stationarity=float(jnp.linalg.norm(away) / jnp.where(length > 0, length, 1.0)),
+        stationarity=float(away / jnp.where(length > 0, length, 1.0)),
         route=route,
         seconds=time.perf_counter() - begun,
     )

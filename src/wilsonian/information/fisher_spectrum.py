@@ -226,7 +226,11 @@ class FisherSpectrum(AbstractTheory):
         elif self.reset == "init":
             base, coordinates = network.start, self.terms.start
         else:
-            base, coordinates = network.prior_point, jnp.zeros_like(self.whitened)
+            base = jax.tree.map(
+                lambda mean, leaf: jnp.broadcast_to(mean, leaf.shape),
+                *(network.prior_point, network.point),
+            )
+            coordinates = jnp.zeros_like(self.whitened)
         step = self.mode_means() - coordinates
         if not np.any(np.asarray(step)):
             return base

@@ -72,8 +72,8 @@ class AbstractLikelihood(eqx.Module):
 
 class Regression(AbstractLikelihood):
     r"""Gaussian labels, :math:`y = f + N(0, R)`: `noise_variance` is one number, one per output
-    (outputs,), or a covariance (outputs, outputs). :math:`H = R^{-1}`, :math:`S = L^{-T}` with :math:`R = L
-    L^T`. Raises ValueError unless the noise is positive definite."""
+    (outputs,), or a covariance (outputs, outputs). :math:`H = R^{-1}`, :math:`S = L^{-T}` with
+    :math:`R = L L^T`. Raises ValueError unless the noise is positive definite."""
 
     noise_variance: float | Float[Array, "..."]
 
@@ -246,8 +246,8 @@ def as_likelihood(likelihood: Any, noise_variance: Any = None) -> AbstractLikeli
     if likelihood == "regression":
         if noise_variance is None:
             raise ValueError(
-                "regression needs `noise_variance`, the variance of a label about the function; the "
-                "mean squared residual of the network is a start."
+                "regression needs `noise_variance`, the variance of a label about the function; "
+                "the mean squared residual of the network is a start."
             )
         return Regression(noise_variance)
     raise ValueError(

@@ -91,9 +91,9 @@ def as_prior(prior: Any, weight_decay: Any, examples: int) -> Prior:
 
 
 def paths_of(parameters: Any) -> list[str]:
-    """A name for every leaf, such as `.layers[0].weight`."""
+    """A name for every leaf by where it stands, such as `layers.0.weight`."""
     pairs, _ = jax.tree_util.tree_flatten_with_path(parameters)
-    return [jax.tree_util.keystr(path) for path, _ in pairs]
+    return [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in pairs]
 
 
 def named_scope(parameters: Any, scope: Scope) -> list[bool]:

@@ -203,12 +203,8 @@ def network(
         means = prior.means(inside)
         function = WhitenedFunction(inner, eqx.combine(outside, fixed), scales, bool(batched))
         point = jax.tree.map(jnp.divide, inside, scales)
-        prior_point = jax.tree.map(
-            lambda mean, scale, leaf: jnp.broadcast_to(
-                jnp.asarray(mean, dtype) / scale, leaf.shape
-            ),
-            *(means, scales, inside),
-        )
+        # A mean that is one number stays one: a network may be large.
+        prior_point = jax.tree.map(lambda mean, s: jnp.asarray(mean, dtype) / s, means, scales)
         begun = None if start is None else _start(start, structure, chosen, scales, dtype)
     described = scope if isinstance(scope, str) else "chosen parameters"
     return TrainedNetwork(
