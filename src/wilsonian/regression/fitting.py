@@ -11,12 +11,20 @@ import numpy as np
 from wilsonian.core.cutoffs import AbstractCutoff, LearnabilityCutoff, RankCutoff, SharpCutoff
 from wilsonian.kernels import Kernel
 from wilsonian.regression.estimator_inputs import location_and_scale
-from wilsonian.regression.learning import Hyperparameters, Sample, learn_scale
+from wilsonian.regression.input_dependent import InputDependentProcess
+from wilsonian.regression.learning import (
+    Hyperparameters,
+    Sample,
+    learn_scale,
+)
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.preparation import Prepared, Progress, prepare, rank_of, silent
 from wilsonian.regression.reduced import Modes, ReducedProcess
+from wilsonian.regression.scale import learn_scale_of_rows
 from wilsonian.regression.statistics import Statistics, accumulate
+from wilsonian.regression.uniform import UniformProcess
 
+SCALE_ROWS = 4000  # their evidence sets amplitude and noise of an input-dependent ridge
 Block = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # inputs, targets (rows, outputs), weights
 Blocks = Callable[[int], Iterable[Block]]  # all training rows, from a block of that number on
 
@@ -77,7 +85,7 @@ def fit_process(
         except KeyboardInterrupt:
             keep(standing, True)
             raise
-        return finish(standing.prepared, standing.statistics, sample.X, plan, blocks)
+        return finish(standing.prepared, standing.statistics, sample, plan, blocks)
 
 
 def _prepared(
@@ -99,29 +107,30 @@ def _prepared(
 def finish(
     prepared: Prepared,
     statistics: Statistics,
-    X: np.ndarray,
+    sample: Sample,
     plan: Plan,
-    blocks: Blocks | None = None,
+    blocks: Blocks,
     largest_lost: float = 0.0,
 ) -> FittedProcess:
-    """Last step, once all rows are in `statistics`: scale, cutoff, posterior. `X` is some of the
-    inputs, `largest_lost` their largest unresolved variance so far (unit amplitude); an
+    """Last step, once all rows are in `statistics`: scale, cutoff, posterior. `sample` is
+    some of the rows, `largest_lost` their largest unresolved variance so far (unit amplitude); an
     input-dependent ridge reads all `blocks` once more. In float64: call it where that is enabled.
     """
     modes = Modes.of(
         prepared.features, statistics, normalize=plan.normalize_y, measure=prepared.measure
     )
     hyperparameters = prepared.hyperparameters
-    if plan.learn is not None:
+    if plan.learn is not None and plan.input_dependent:
+        hyperparameters = set_scale_of_rows(modes, hyperparameters, sample)
+    elif plan.learn is not None:
         hyperparameters = set_scale(modes, hyperparameters)
     amplitude, noise_variance = hyperparameters.amplitude, hyperparameters.noise_variance
     cutoff = resolve_cutoff(modes, amplitude, noise_variance, plan)
-    process = ReducedProcess.of(modes, amplitude, noise_variance, cutoff)
+    uniform = UniformProcess.of(modes, amplitude, noise_variance, cutoff)
+    process: ReducedProcess = uniform
     if plan.input_dependent:
-        if blocks is None:
-            raise ValueError("an input-dependent ridge needs the data again: use `fit`.")
-        process = process.input_dependent(blocks(0))
-    process = process.with_lost_range(X[: 4 * plan.block_size], largest_lost)
+        process = InputDependentProcess.of(uniform, blocks(0))
+    process = process.with_lost_range(sample.X[: 4 * plan.block_size], largest_lost)
     return FittedProcess(prepared, statistics, process, hyperparameters.message)
 
 
@@ -129,6 +138,17 @@ def set_scale(modes: Modes, hyperparameters: Hyperparameters) -> Hyperparameters
     """Amplitude and noise by the evidence of all rows."""
     mean_square = float(np.mean(modes.target_square) / modes.n_samples)
     return learn_scale(modes.theory, hyperparameters, mean_square)
+
+
+def set_scale_of_rows(
+    modes: Modes, hyperparameters: Hyperparameters, sample: Sample
+) -> Hyperparameters:
+    """Amplitude and noise by the evidence of a ridge at each of the sample's first rows: what the
+    other rows would add to it has no sufficient statistics."""
+    size = min(len(sample.X), SCALE_ROWS)
+    y = (sample.y[:size] - modes.target_mean) / modes.target_scale
+    few = Sample(sample.X[:size], y, sample.weights[:size])
+    return learn_scale_of_rows(hyperparameters, modes.features.inducing_points, few)
 
 
 def resolve_cutoff(

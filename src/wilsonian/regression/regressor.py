@@ -20,6 +20,7 @@ from wilsonian.regression.plan import Plan
 from wilsonian.regression.preparation import measure_of
 from wilsonian.regression.reduced import ReducedProcess
 from wilsonian.regression.statistics import accumulate, chunks, row_blocks
+from wilsonian.regression.uniform import UniformProcess
 from wilsonian.support.sampling import merge_repeated_rows
 
 MERGED_ROWS = 20_000  # up to here repeated rows are merged, and the order of rows does not matter
@@ -172,7 +173,9 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             )
             seen = self.process_.largest_lost / self.process_.amplitude
             plan = self.plan(X.shape[1])
-            fitted = finish(prepared, statistics, X, plan, largest_lost=seen)
+            fitted = finish(
+                prepared, statistics, Sample(X, y, weights), plan, lambda start: (), seen
+            )
         return self.adopt(fitted, self.target_dimensions_)
 
     def _fit_arrays(self, X: np.ndarray, y: np.ndarray, weights: np.ndarray) -> ReducedGPRegressor:
@@ -213,7 +216,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.process_, self.amplitude_ = process, process.amplitude
         unit = float(np.mean(process.modes.target_scale**2))
         with jax.enable_x64(True):
-            ridge = float(process.theory.ridge.mean())
+            ridge = process.mean_ridge()
             self.noise_variance_, self.ridge_ = process.noise_variance * unit, ridge * unit
             self.n_modes_ = process.kept
             self.expected_loss_ = process.expected_loss() * unit
@@ -233,7 +236,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         plan, old = copy.plan(self.n_features_in_), self.process_
         with jax.enable_x64(True):
             chosen = resolve_cutoff(old.modes, old.amplitude, old.noise_variance, plan)
-            process = ReducedProcess.of(old.modes, old.amplitude, old.noise_variance, chosen)
+            process = UniformProcess.of(old.modes, old.amplitude, old.noise_variance, chosen)
             process = dataclasses.replace(process, largest_lost=old.largest_lost)
         fitted = FittedProcess(self.prepared_, self.statistics_, process, self.convergence_)
         copy.adopt(fitted, self.target_dimensions_)
@@ -295,6 +298,13 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         values of amplitude or noise (same units as the parameters) when given."""
         check_is_fitted(self)
         process = self.process_
+        if amplitude is None and noise_variance is None:
+            return float(self.log_marginal_likelihood_value_)
+        if not isinstance(process, UniformProcess):
+            raise ValueError(
+                "the evidence of an input-dependent ridge at another amplitude or noise needs the "
+                "data again: fit with them and optimizer=None."
+            )
         with jax.enable_x64(True):
             whole = process.modes.theory(
                 process.amplitude if amplitude is None else amplitude,

@@ -22,7 +22,7 @@ class ResidualCorrection:
     r"""Posterior mean of a reduced regressor with the modes it eliminated, to leading order.
 
     A mode q that was integrated out still answers to the data (Howard, Jefferson, Maiti and Ringel
-    2024; science notes of wilsonian, section 3):
+    2024; docs/science/wilsonian.md, section 3):
 
     .. math:: \bar f_q = \lambda_q \sum_i \phi_q(x_i) \alpha_i, \qquad
         \alpha_i = \frac{y_i - \bar f_<(x_i)}{\sigma_c^2(x_i)},
@@ -71,7 +71,7 @@ class ResidualCorrection:
         duals, kept_dual = [], np.zeros((process.kept, outputs))
         with jax.enable_x64(True):
             for rows, part, weight in row_blocks(X, targets, weights, model.block_size):
-                ridge = np.asarray(process.theory.ridge.mean())
+                ridge = np.asarray(process.mean_ridge())
                 if model.ridge == "input-dependent":
                     ridge = process.ridge_at(rows)
                 left = (part - process.mean(rows)) / process.modes.target_scale

@@ -25,11 +25,13 @@ from wilsonian.language.kernel_text import format_kernel, parse_kernel
 from wilsonian.regression.classifier import ReducedGPClassifier
 from wilsonian.regression.fitting import FittedProcess
 from wilsonian.regression.inducing_features import InducingFeatures
+from wilsonian.regression.input_dependent import InputDependentProcess
 from wilsonian.regression.learning import Hyperparameters
 from wilsonian.regression.preparation import Prepared
-from wilsonian.regression.reduced import Modes, ReducedProcess
+from wilsonian.regression.reduced import Flow, Modes, ReducedProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.statistics import Statistics
+from wilsonian.regression.uniform import UniformProcess
 from wilsonian.support.model_files import ModelFileError, read_folder, write_folder
 
 # What parameters were called by version 0.1.0; names inside the files are those still.
@@ -236,6 +238,7 @@ def restore_statistics(document: Document, arrays: Arrays) -> Statistics:
     return Statistics(**document, **sums)
 
 
+_LADDER_ARRAYS = ("kept", "ridge", "log_evidence", "evidence_ridge")
 _MODE_ARRAYS = (
     "rotation",
     "eigenvalues",
@@ -265,6 +268,10 @@ def _regressor_state(regressor: ReducedGPRegressor) -> tuple[Document, Arrays]:
     arrays |= sums | {name: getattr(modes, name) for name in _MODE_ARRAYS}
     arrays["weights"] = np.asarray(process.theory.weights)
     arrays["mean_weights"], arrays["root"] = process.mean_weights, process.root
+    if isinstance(process, InputDependentProcess):
+        document["input_dependent"] = {"evidence": process.evidence, "ridge": process.ridge}
+        arrays["learned"], arrays["ladder_weights"] = process.learned, process.ladder_weights
+        arrays |= {f"ladder_{n}": np.asarray(getattr(process.ladder, n)) for n in _LADDER_ARRAYS}
     return document, arrays
 
 
@@ -278,7 +285,7 @@ def _restore_regressor(regressor: ReducedGPRegressor, document: Document, arrays
         **{name: arrays[name] for name in _MODE_ARRAYS},
     )
     with jax.enable_x64(True):
-        process = ReducedProcess.of(
+        process: ReducedProcess = UniformProcess.of(
             modes, document["amplitude"], document["noise"], StoredWeights(arrays["weights"])
         )
     process = dataclasses.replace(
@@ -288,6 +295,14 @@ def _restore_regressor(regressor: ReducedGPRegressor, document: Document, arrays
         uniform_lost=document["uniform_lost"],
         largest_lost=document["largest_lost"],
     )
+    if "input_dependent" in document:  # models of 0.1.0 did not keep their own account
+        process = InputDependentProcess(
+            **{f.name: getattr(process, f.name) for f in dataclasses.fields(ReducedProcess)},
+            **document["input_dependent"],
+            learned=arrays["learned"],
+            ladder=Flow(**{name: arrays[f"ladder_{name}"] for name in _LADDER_ARRAYS}),
+            ladder_weights=arrays["ladder_weights"],
+        )
     statistics = restore_statistics(document["statistics"], arrays)
     fitted = FittedProcess(prepared, statistics, process, document["convergence"])
     regressor.adopt(fitted, document["target_dimensions"])

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from wilsonian.app.runs.checkpoints import Checkpoint
-from wilsonian.app.runs.choices import Progress, TableChoices
+from wilsonian.app.runs.choices import DETECTED, Progress, TableChoices
 from wilsonian.app.runs.evaluation import Evaluation, mode_images
 from wilsonian.app.runs.records import PredictionRecord, RunRecord
-from wilsonian.app.tables import Columns
+from wilsonian.app.tables import Columns, open_table
 from wilsonian.app.tables.blocks import Block, Table, TableError
+from wilsonian.app.tables.dialect import DialectChoice
 from wilsonian.app.tables.encoding import Encoding
 from wilsonian.app.tables.encoding_builder import EncodingBuilder
 from wilsonian.kernels import Scaled
@@ -73,25 +74,58 @@ class Run:
         content = {"estimator": document, "encoding": self.encoding.to_dict(), "run": run}
         return write_folder(path, "model", content, arrays)
 
-    def predict(self, table: Table, block_size: int = 4096) -> Iterator[dict[str, np.ndarray]]:
-        """Predictions for a table, block by block, as named columns: `mean` and `std` (of a new
-        label, noise included), or `class` and one probability per class.
+    def open(
+        self,
+        path: str,
+        dialect: DialectChoice = DETECTED,
+        identifiers: Sequence[str] | None = None,
+    ) -> Table:
+        """A table to predict, its columns read as where the model was fitted; what `dialect` says
+        of a text file goes before the training table's dialect. Raises TableError."""
+        carried = self.encoding.identifiers if identifiers is None else identifiers
+        kinds = {**self.encoding.kinds, **dict.fromkeys(carried, "text")}
+        return open_table(path, dataclasses.replace(dialect, like=self.encoding.dialect), kinds)
 
-        Raises TableError if the table lacks a column or has one of another kind.
+    def predict(
+        self,
+        table: Table,
+        block_size: int = 4096,
+        *,
+        identifiers: Sequence[str] | None = None,
+        unseen: dict[tuple[str, str], int] | None = None,
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """Predictions for a table, block by block, as named columns: the `identifiers` (those named
+        at the fit that the table has, if None), then `mean` and `std` (of a new label, noise
+        included), or `class` and one probability per class.
+
+        Columns of a text file are read as where the model was fitted. `unseen` is filled with the
+        counts of :meth:`Encoding.unseen`. Raises TableError if the table lacks a column or has one
+        of another kind.
         """
-        self.encoding.check(table)
-        for block in table.blocks(self.encoding.input_columns, block_size):
-            X = self.encoding.transform(block)
-            if isinstance(self.estimator, ReducedGPClassifier):
-                probabilities = self.estimator.predict_proba(X)
-                named = zip(self.encoding.classes, probabilities.T, strict=True)
-                yield {
-                    "class": self.estimator.predict(X),
-                    **{f"probability_{name}": values for name, values in named},
-                }
-            else:
-                mean, std = self.estimator.predict(X, return_std=True, include_noise=True)
-                yield {"mean": mean, "std": std}
+        encoding = self.encoding
+        carried = [n for n in encoding.identifiers if n in table.kinds]
+        carried = list(carried if identifiers is None else identifiers)
+        table = table.read_as(
+            {**encoding.kinds, **dict.fromkeys(carried, "text")}, encoding.dialect
+        )
+        encoding.check(table)
+        for block in table.blocks([*encoding.input_columns, *carried], block_size):
+            X = encoding.transform(block)
+            if unseen is not None:
+                for key, count in encoding.unseen(block).items():
+                    unseen[key] = unseen.get(key, 0) + count
+            first = {name: block.column(name) for name in carried}
+            yield first | self._predicted(X)
+
+    def _predicted(self, X: np.ndarray) -> dict[str, np.ndarray]:
+        if isinstance(self.estimator, ReducedGPClassifier):
+            named = zip(self.encoding.classes, self.estimator.predict_proba(X).T, strict=True)
+            return {
+                "class": self.estimator.predict(X),
+                **{f"probability_{name}": values for name, values in named},
+            }
+        mean, std = self.estimator.predict(X, return_std=True, include_noise=True)
+        return {"mean": mean, "std": std}
 
 
 def load_run(path: str | os.PathLike[str]) -> Run:
@@ -234,6 +268,7 @@ def _record(
         flow=regressor.flow_,
         predictions=PredictionRecord(empty, empty, empty),
         mode_images=mode_images(regressor.process_, X, encoding.image_shape),
+        reading=fit.table.reading,
         notes=tuple(notes),
     )
 

@@ -47,4 +47,5 @@ class RunRecord:
     flow: FlowRecord
     predictions: PredictionRecord
     mode_images: np.ndarray | None = None  # (modes, height, width[, channel]) for image inputs
+    reading: str = ""  # how a text file was read, in one sentence
     notes: tuple[str, ...] = ()  # what was done to the table: dropped rows, filled values, ...
