@@ -8,6 +8,9 @@ from __future__ import annotations
 import enum
 
 from wilsonian.core.coarse_graining import AbstractTheory
+from wilsonian.information.fisher_spectrum import FisherSpectrum
+from wilsonian.information.free_scalar import TorusField
+from wilsonian.information.kernel_information import KernelInformation
 from wilsonian.regression.mode_theory import ModeTheory
 from wilsonian.regression.point_theory import PointTheory
 from wilsonian.theory.averaged import AveragedTheory
@@ -42,4 +45,8 @@ CLAIMS: dict[type[AbstractTheory], frozenset[Law]] = {
     ProjectedRandomFeatures: EVERY_LAW,
     AnisotropicRandomFeatures: EVERY_LAW,
     NonlinearRandomFeatures: EVERY_LAW,
+    # What is kept and lost there is information, in nats.
+    FisherSpectrum: EVERY_LAW,
+    KernelInformation: EVERY_LAW,
+    TorusField: EVERY_LAW,
 }
