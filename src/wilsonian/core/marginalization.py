@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from wilsonian.kernels import Scalar
+from wilsonian.core.types import Scalar
 
 
 class Marginal(eqx.Module):

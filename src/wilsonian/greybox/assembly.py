@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from wilsonian.greybox.integrate import path_and_derivative
+from wilsonian.greybox.integrate import lay_steps, path_and_derivative
 from wilsonian.greybox.residuals import Feature, Force, Residual
-from wilsonian.greybox.simulators import ODE, Simulator, as_vector
+from wilsonian.greybox.simulators import ODE, Simulator, as_vector, no_basis
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,10 +104,11 @@ class Assembly:
             column += width
         self.force_place = (np.array(rows, int), np.array(columns, int))
 
-    def basis(self, t: Array) -> Array:
-        """Every force's time functions at one time, one after the other."""
+    def basis(self, t: Any) -> Any:
+        """Every force's time functions, one after the other along the last axis."""
         parts = [basis(t) for basis in self.force_basis]
-        return jnp.concatenate(parts) if parts else jnp.zeros(0)
+        library = np if isinstance(t, np.ndarray) else jnp
+        return library.concatenate(parts, axis=-1) if parts else no_basis(t)
 
     def _outside(self) -> None:
         self.outside, self.outside_shapes = [], []
@@ -202,9 +203,11 @@ class Assembly:
             return jnp.asarray(physics.function(z), float).reshape(-1) + added
         y0 = self.start(signal, zeta).at[self.free].set(start)
         matrix = self.force_matrix(coefficients)
-        states = physics.states(
-            y0, lambda t, y: self.velocity(t, y, matrix @ self.basis(t), zeta, beta)
-        )
+
+        def field(t, y, force, nothing):
+            return self.velocity(t, y, force, zeta, beta)
+
+        states = physics.states(y0, field, matrix, self.basis)
         return jax.vmap(lambda y: as_vector(physics.observe(y)))(states).T.reshape(-1) + added
 
     def linearize(
@@ -241,13 +244,11 @@ class Assembly:
         states, tangents = path_and_derivative(
             physics.solver,
             field,
-            jnp.asarray(physics.times),
-            physics.steps,
+            lay_steps(physics.solver, physics.times, physics.steps, self.basis),
             y0,
             tangent,
             jnp.concatenate([zeta, beta]),
             matrix,
-            self.basis,
         )
 
         def observed(y):

@@ -9,9 +9,11 @@ a force of a hundred frequencies costs no more solves than one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 # Right-hand side: time, state, force values, shared numbers -> velocity.
@@ -33,58 +35,62 @@ def one_step(
     return y + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
 
 
-def node_times(solver: str, times: Array, steps: int) -> tuple[Array, Array, Array]:
-    """Start (intervals, steps), length (intervals,) and nodes (intervals, steps, nodes) of every
-    step when each interval between `times` is cut in `steps`."""
-    length = jnp.diff(times) / steps
-    starts = times[:-1, None] + length[:, None] * jnp.arange(steps)
-    nodes = starts[..., None] + length[:, None, None] * jnp.asarray(NODES[solver])
-    return starts, length, nodes
+class Steps(NamedTuple):
+    """Every step of a fixed-step solver; NumPy, so that nothing is left to the compiler's constant
+    folding, which takes long over a hundred frequencies."""
+
+    start: np.ndarray  # (intervals, steps)
+    length: np.ndarray  # (intervals,)
+    basis: np.ndarray  # (intervals, steps, nodes, functions), the force's time functions
+
+
+def lay_steps(
+    solver: str, times: np.ndarray, steps: int, basis: Callable[[np.ndarray], np.ndarray]
+) -> Steps:
+    """Cut each interval between `times` in `steps`; `basis` gives (..., functions) at times."""
+    length = np.diff(times) / steps
+    start = times[:-1, None] + length[:, None] * np.arange(steps)
+    nodes = start[..., None] + length[:, None, None] * np.asarray(NODES[solver])
+    return Steps(start, length, basis(nodes))
 
 
 def path(
     solver: str,
     field: RightHandSide,
-    times: Float[Array, " times"],
-    steps: int,
+    laid: Steps,
     start: Float[Array, " states"],
     shared: Float[Array, " shared"],
-    force: Callable[[Array], Array],
+    coefficients: Float[Array, "directions basis"],
 ) -> Float[Array, "times states"]:
-    """The states at `times`; `force(t)` gives the force values."""
-    starts, length, nodes = node_times(solver, times, steps)
-    values = jax.vmap(jax.vmap(jax.vmap(force)))(nodes)
+    """The states at all times under the force `coefficients @ basis(t)`."""
 
     def interval(y, inputs):
-        begin, h, u = inputs
+        begin, h, chi = inputs
 
         def sub(y, inner):
-            return one_step(solver, field, inner[0], h, y, inner[1], shared), None
+            t, chi_nodes = inner
+            return one_step(solver, field, t, h, y, chi_nodes @ coefficients.T, shared), None
 
-        y, _ = jax.lax.scan(sub, y, (begin, u))
+        y, _ = jax.lax.scan(sub, y, (begin, chi))
         return y, y
 
-    _, rest = jax.lax.scan(interval, start, (starts, length, values))
+    _, rest = jax.lax.scan(interval, start, tuple(laid))
     return jnp.concatenate([start[None], rest])
 
 
 def path_and_derivative(
     solver: str,
     field: RightHandSide,
-    times: Float[Array, " times"],
-    steps: int,
+    laid: Steps,
     start: Float[Array, " states"],
     start_derivative: Float[Array, "states all"],
     shared: Float[Array, " shared"],
     coefficients: Float[Array, "directions basis"],
-    basis: Callable[[Array], Array],
 ) -> tuple[Float[Array, "times states"], Float[Array, "times states all"]]:
     """States and their derivatives, columns in the order: numbers that move the start only,
     `shared`, then `coefficients` (row by row) of the force `coefficients @ basis(t)`.
     `start_derivative` is the derivative of the start with respect to all of them."""
     d, directions = start.shape[0], coefficients.shape[0]
-    starts, length, nodes = node_times(solver, times, steps)
-    chi = jax.vmap(jax.vmap(jax.vmap(basis)))(nodes)  # (intervals, steps, nodes, basis)
     columns = start_derivative.shape[1] - shared.shape[0] - coefficients.size
 
     def interval(carry, inputs):
@@ -98,13 +104,13 @@ def path_and_derivative(
 
             def step(all_inputs):
                 y, shared, u = jnp.split(all_inputs, cut)
-                following = one_step(solver, field, t, h, y, u.reshape(chi.shape[2], directions), shared)
+                following = one_step(solver, field, t, h, y, u.reshape(len(NODES[solver]), directions), shared)
                 return following, following
 
             joined = jnp.concatenate([y, shared, u.ravel()])
             jacobian, following = jax.jacfwd(step, has_aux=True)(joined)
             by_state, by_shared, by_force = jnp.split(jacobian, cut, axis=1)
-            by_force = by_force.reshape(d, chi.shape[2], directions)
+            by_force = by_force.reshape(d, len(NODES[solver]), directions)
             if d <= 4:  # fuses into one loop; a batched product of tiny matrices does not
                 moved = sum(by_state[:, i, None] * tangent[i] for i in range(d))
             else:
@@ -116,7 +122,8 @@ def path_and_derivative(
         carry, _ = jax.lax.scan(sub, carry, (begin, values))
         return carry, carry
 
-    _, (states, tangents) = jax.lax.scan(interval, (start, start_derivative), (starts, length, chi))
+    begin = (start, start_derivative)
+    _, (states, tangents) = jax.lax.scan(interval, begin, tuple(laid))
     return (
         jnp.concatenate([start[None], states]),
         jnp.concatenate([start_derivative[None], tangents]),

@@ -198,13 +198,14 @@ def parameter_information(
     zeta: Array,
     w: Array,
 ) -> tuple[Array, Array]:
-    r"""Information on the unbounded parameters with the coefficients known, and with them
-    integrated out (at amplitude one); the prior's curvature is added to both."""
+    r"""Information on the unbounded parameters with the residual known, and with it integrated out
+    (at amplitude one); the start is integrated out, and the prior's curvature added, in both."""
     noise = noise_of(assembly, observed, hyper.noise)
     _, jacobian, directions = assembly.linearize(signal, zeta, w)
     scale = hyper.scale(assembly)
+    of_start = jnp.arange(assembly.layout.count) < len(assembly.free)
     curvature = -jax.hessian(assembly.physics.parameters.log_prior)(zeta)
-    known = marginal_information(jacobian, 0.0 * scale, noise, directions) + curvature
+    known = marginal_information(jacobian, scale * of_start, noise, directions) + curvature
     return known, marginal_information(jacobian, scale, noise, directions) + curvature
 
 

@@ -98,13 +98,15 @@ class Force:
         return limit if self.frequencies is None else min(self.frequencies, limit)
 
     def basis(self, times: np.ndarray) -> Callable[[Any], Any]:
-        r"""The function :math:`t \mapsto (1, \cos, ..., \sin, ...)`."""
+        r"""The function :math:`t \mapsto (1, \cos, ..., \sin, ...)` along a new last axis."""
         number, first, length = self.count(len(times)), float(times[0]), float(np.ptp(times))
         angular = np.pi * np.arange(1, number + 1) / length
 
         def values(t):
-            phase = (t - first) * angular
-            return jnp.concatenate([jnp.ones(1), jnp.cos(phase), jnp.sin(phase)])
+            library = np if isinstance(t, np.ndarray) else jnp
+            phase = (t - first)[..., None] * angular
+            ones = library.ones((*phase.shape[:-1], 1))
+            return library.concatenate([ones, library.cos(phase), library.sin(phase)], axis=-1)
 
         return values
 

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from wilsonian.greybox.assembly import describe
 from wilsonian.greybox.laplace import Hyperparameters
-from wilsonian.storage.model_files import ModelFileError, read_folder, write_folder
-
-if TYPE_CHECKING:
-    from wilsonian.greybox.sector_model import SectorModel
+from wilsonian.support.model_files import ModelFileError, read_folder, write_folder
 
 FIELDS = ("mean", "log_variance", "noise", "amplitudes", "log_weights")
+
+
+@dataclasses.dataclass(frozen=True)
+class FitStep:
+    """One step of the fit."""
+
+    log_evidence: float  # mean per signal, nats
+    noise: tuple[float, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +31,7 @@ class FitState:
 
     digest: str  # of the signals
     hyper: Hyperparameters
-    history: list[Any]
+    history: list[FitStep]
 
 
 def _arrays(hyper: Hyperparameters) -> dict[str, np.ndarray]:
@@ -48,8 +54,6 @@ def read_state(folder: str | Path, digest: str, like: Hyperparameters) -> FitSta
 
     Raises ModelFileError when the folder belongs to other signals or another model.
     """
-    from wilsonian.greybox.sector_model import FitStep
-
     if not Path(folder).exists():
         return None
     document, arrays = read_folder(folder, "checkpoint")
@@ -66,7 +70,7 @@ def read_state(folder: str | Path, digest: str, like: Hyperparameters) -> FitSta
     return FitState(digest, _hyperparameters(arrays), history)
 
 
-def save(model: SectorModel, folder: str | Path, **about: Any) -> Path:
+def save(model: Any, folder: str | Path, **about: Any) -> Path:
     """Write the fitted model; `about` is kept beside it (JSON)."""
     model._check_fitted()
     document = {
@@ -83,6 +87,7 @@ def save(model: SectorModel, folder: str | Path, **about: Any) -> Path:
         "about": about,
     }
     arrays = {**_arrays(model.hyperparameters_), "times": model.physics.times}
+    arrays["example"] = model.example_
     return write_folder(folder, "model", document, arrays)
 
 
@@ -94,15 +99,12 @@ def read_about(folder: str | Path) -> dict[str, Any]:
     return document
 
 
-def load(model: SectorModel, folder: str | Path, signals: Any) -> SectorModel:
+def load(model: Any, folder: str | Path) -> Any:
     """Fill `model`, built from the same simulator and residual, with what was learned.
 
-    `signals` (any of the kind, they are only looked at for their shape). Raises ModelFileError
-    when the folder belongs to another simulator or residual.
+    Raises ModelFileError when the folder belongs to another simulator or residual.
     """
     import jax
-
-    from wilsonian.greybox.sector_model import FitStep
 
     document = read_about(folder)
     _, arrays = read_folder(folder, "model")
@@ -120,7 +122,7 @@ def load(model: SectorModel, folder: str | Path, signals: Any) -> SectorModel:
     if not np.array_equal(arrays["times"], model.physics.times):
         raise ModelFileError(f"Cannot load {str(folder)!r}: its times differ; use the same times.")
     with jax.enable_x64(True):
-        model._prepare(signals)
+        model._prepare(arrays["example"][None])
         model.hyperparameters_ = _hyperparameters(arrays)
     model.evidence_, model.converged_ = document["evidence"], document["converged"]
     model.history_ = tuple(FitStep(e, tuple(n)) for e, n in document["history"])

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.special
 
-from wilsonian.greybox import grid_posterior
+from wilsonian.greybox import calibration, grid_posterior
 from wilsonian.greybox.assembly import Assembly
 from wilsonian.greybox.grid_posterior import Points, all_lost
 from wilsonian.greybox.joint_posterior import explore_jointly
@@ -22,6 +22,7 @@ from wilsonian.greybox.laplace import Engine, Hyperparameters
 from wilsonian.greybox.population import BOLD, SAFE, Population, expectation, maximization
 from wilsonian.greybox.residuals import Residual
 from wilsonian.greybox.results import CONFOUNDED, Inference, ParameterPosterior
+from wilsonian.greybox.saving import FitState, FitStep, load, read_state, save, write_state
 from wilsonian.greybox.signals import Signals, noise_floor, read_signals
 from wilsonian.greybox.simulators import ODE, Simulator
 
@@ -32,14 +33,6 @@ Progress = Callable[[str, int, int], None]
 
 class ConfoundedWarning(UserWarning):
     """The interval of a parameter states the prior on the residual."""
-
-
-@dataclasses.dataclass(frozen=True)
-class FitStep:
-    """One step of the fit."""
-
-    log_evidence: float  # mean per signal, nats
-    noise: tuple[float, ...]
 
 
 class SectorModel:
@@ -88,6 +81,7 @@ class SectorModel:
                 raise ValueError("the simulator has no parameter; name at least one with bounds.")
             self.assembly_ = Assembly(self.physics, self.residual, signals.first())
             self.engine_ = Engine(self.assembly_)
+            self.example_ = signals.values[0]
         channels = self.assembly_.channels
         if signals.values.shape[1] != channels:
             raise ValueError(
@@ -176,8 +170,6 @@ class SectorModel:
         `checkpoint`, a folder, the state is kept on disk after every step, and a fit of the same
         signals goes on from there. Raises ValueError with what was seen and what to try.
         """
-        from wilsonian.greybox.saving import FitState, read_state, write_state
-
         with jax.enable_x64(True):
             signals = self._prepare(X)
             self._check_population(signals)
@@ -329,6 +321,19 @@ class SectorModel:
         shape = signals.values.shape
         physics = np.asarray(run(flat, jnp.asarray(zeta), jnp.asarray(alone))).reshape(shape)
         return physics, np.asarray(run(flat, jnp.asarray(zeta), jnp.asarray(w))).reshape(shape)
+
+    def calibrate(self, X: Any = None, truth: Any = None, **options: Any) -> Any:
+        """Coverage where `truth` (names to values) is known, simulation-based calibration where
+        not: :func:`wilsonian.greybox.calibration.calibrate`."""
+        return calibration.calibrate(self, X, truth, **options)
+
+    def save(self, folder: str | Path, **about: Any) -> Path:
+        """Write what was learned to a folder; the simulator itself is not kept."""
+        return save(self, folder, **about)
+
+    def load(self, folder: str | Path) -> SectorModel:
+        """Take over what a model of the same simulator and residual learned."""
+        return load(self, folder)
 
     @property
     def residual_(self) -> dict[str, dict[str, np.ndarray]]:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from wilsonian.greybox.integrate import NODES, path
+from wilsonian.greybox.integrate import NODES, lay_steps, path
 from wilsonian.greybox.parameters import Parameters
 
 
@@ -31,6 +31,12 @@ def as_vector(value: Any, length: int | None = None) -> Array:
             "is needed; return a tuple or a one-dimensional array."
         )
     return vector
+
+
+def no_basis(t: Any) -> Any:
+    """The time functions of no force."""
+    library = np if isinstance(t, np.ndarray) else jnp
+    return library.zeros((*t.shape, 0))
 
 
 class ODE:
@@ -101,23 +107,28 @@ class ODE:
         as_vector(self.field(jnp.asarray(self.times[0]), y, z), len(y))
         return len(y), len(as_vector(self.observe(y)))
 
-    def states(self, start: Array, total: Callable[[Array, Array], Array]) -> Array:
-        """States at the sampling times under the velocity `total(t, y)`."""
-        times = jnp.asarray(self.times)
+    def states(
+        self,
+        start: Array,
+        field: Callable[[Array, Array, Array, Array], Array],
+        coefficients: Array,
+        basis: Callable[[Any], Any],
+    ) -> Array:
+        """States at the sampling times under the velocity `field(t, y, force, nothing)` with the
+        force `coefficients @ basis(t)`."""
+        nothing = jnp.zeros(0)
         if isinstance(self.solver, str):
-            return path(
-                self.solver,
-                lambda t, y, u, s: total(t, y),
-                times,
-                self.steps,
-                start,
-                jnp.zeros(0),
-                lambda t: jnp.zeros(0),
-            )
+            laid = lay_steps(self.solver, self.times, self.steps, basis)
+            return path(self.solver, field, laid, start, nothing, coefficients)
+        times = jnp.asarray(self.times)
+
+        def total(t, y, args):
+            return field(t, y, coefficients @ basis(t), nothing)
+
         import diffrax
 
         solution = diffrax.diffeqsolve(
-            diffrax.ODETerm(lambda t, y, args: total(t, y)),
+            diffrax.ODETerm(total),
             self.solver,
             t0=times[0],
             t1=times[-1],
@@ -137,7 +148,8 @@ class ODE:
         (channels, times)."""
         known = {name: jnp.asarray(z[name], float) for name in self.parameters.names}
         y0 = as_vector(start)
-        states = self.states(y0, lambda t, y: as_vector(self.field(t, y, known), len(y0)))
+        field = lambda t, y, force, nothing: as_vector(self.field(t, y, known), len(y0))  # noqa: E731
+        states = self.states(y0, field, jnp.zeros((0, 0)), no_basis)
         signal = jax.vmap(lambda y: as_vector(self.observe(y)))(states).T
         return signal[0] if signal.shape[0] == 1 else signal
 

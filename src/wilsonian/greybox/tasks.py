@@ -29,7 +29,7 @@ class Task:
     """A generator and what a model of it knows."""
 
     name: str
-    generate: Callable[[int, int], Draws]  # (seed, samples)
+    generate: Callable[..., Draws]  # (seed, samples, keep=first so many only)
     physics: Callable[[], Simulator]
     residual: Callable[[], list[Residual]]
     seeds: tuple[int, int, int]  # training, validation, test
@@ -43,11 +43,19 @@ def _solve(field, start, times):
     return solution.sol(times)
 
 
+def _noisy(random, times, signals, drawn, noise: float, keep: int | None) -> Draws:
+    """With noise, drawn for all; of the first `keep` only those were solved."""
+    noisy = signals + random.normal(0, noise, signals.shape)
+    return Draws(times, noisy[:keep], {name: values[:keep] for name, values in drawn.items()})
+
+
 def _times(count: int, step: float) -> np.ndarray:
     return np.linspace(0, step * (count - 1), count)
 
 
-def draw_pendulum(seed: int, samples: int, *, friction: bool = True, force: bool = True) -> Draws:
+def draw_pendulum(
+    seed: int, samples: int, keep: int | None = None, *, friction: bool = True, force: bool = True
+) -> Draws:
     r""":math:`\ddot\theta = A \omega^2 \cos 2 \pi f t - \gamma \dot\theta - \omega^2 \sin\theta` at
     rest at first; noise 0.01. Without `friction` or `force` those draws are made and not used."""
     random, times = np.random.default_rng(seed), _times(50, 0.05)
@@ -61,8 +69,8 @@ def draw_pendulum(seed: int, samples: int, *, friction: bool = True, force: bool
     drawn = {name: random.uniform(*ends, samples) for name, ends in ranges.items()}
     drawn["gamma"] = drawn["gamma"] * friction
     drawn["A"] = drawn["A"] * force
-    signals = np.empty((samples, 50))
-    for i in range(samples):
+    signals = np.zeros((samples, 50))
+    for i in range(len(signals[:keep])):
         o, g, a, f = (drawn[name][i] for name in ("omega", "gamma", "A", "f"))
 
         def field(t, s, o=o, g=g, a=a, f=f):
@@ -70,7 +78,7 @@ def draw_pendulum(seed: int, samples: int, *, friction: bool = True, force: bool
             return [s[1], push - g * s[1] - o**2 * np.sin(s[0])]
 
         signals[i] = _solve(field, [drawn["theta"][i], 0.0], times)[0]
-    return Draws(times, signals + random.normal(0, 0.01, signals.shape), drawn)
+    return _noisy(random, times, signals, drawn, 0.01, keep)
 
 
 def pendulum_physics() -> ODE:
@@ -84,15 +92,15 @@ def pendulum_physics() -> ODE:
     )
 
 
-def draw_advection_diffusion(seed: int, samples: int) -> Draws:
+def draw_advection_diffusion(seed: int, samples: int, keep: int | None = None) -> Draws:
     r""":math:`y_t = D y_{ss} + c\,y_s` on 20 points, zeros outside; noise 0.001. The profile moves
     towards s = 0: the published generator flips its stencil, and this follows it."""
     random, times, grid = np.random.default_rng(seed), _times(50, 0.02), Grid(20, 0.1)
     ranges = {"a": (0.5, 1.5), "D": (0.01, 0.1), "c": (0.01, 0.1)}
     drawn = {name: random.uniform(*ends, samples) for name, ends in ranges.items()}
     base = np.sin(grid.positions / grid.positions[-1] * np.pi)
-    signals = np.empty((samples, 20, 50))
-    for i in range(samples):
+    signals = np.zeros((samples, 20, 50))
+    for i in range(len(signals[:keep])):
         diffusion, speed = drawn["D"][i], drawn["c"][i]
 
         def field(t, y, diffusion=diffusion, speed=speed):
@@ -101,7 +109,7 @@ def draw_advection_diffusion(seed: int, samples: int) -> Draws:
             return diffusion * second + speed * (padded[2:] - padded[:-2]) / 0.2
 
         signals[i] = _solve(field, base * drawn["a"][i], times)
-    return Draws(times, signals + random.normal(0, 0.001, signals.shape), drawn)
+    return _noisy(random, times, signals, drawn, 0.001, keep)
 
 
 def advection_diffusion_physics() -> ODE:
@@ -121,44 +129,44 @@ def transport() -> Feature:
     return Feature(lambda t, y, z: grid.first(y), "transport")
 
 
-def draw_oscillator(seed: int, samples: int) -> Draws:
+def draw_oscillator(seed: int, samples: int, keep: int | None = None) -> Draws:
     r""":math:`\ddot x = -\omega^2 x - \beta \dot x` from rest; noise 0.02."""
     random, times = np.random.default_rng(seed), _times(40, 0.1)
     ranges = {"omega": (1.0, 3.0), "x0": (0.5, 1.5), "beta": (0.0, 0.5)}
     drawn = {name: random.uniform(*ends, samples) for name, ends in ranges.items()}
-    signals = np.empty((samples, 40))
-    for i in range(samples):
+    signals = np.zeros((samples, 40))
+    for i in range(len(signals[:keep])):
         o, b = drawn["omega"][i], drawn["beta"][i]
         field = lambda t, y, o=o, b=b: [y[1], -(o**2) * y[0] - b * y[1]]  # noqa: E731
         signals[i] = _solve(field, [drawn["x0"][i], 0.0], times)[0]
-    return Draws(times, signals + random.normal(0, 0.02, signals.shape), drawn)
+    return _noisy(random, times, signals, drawn, 0.02, keep)
 
 
-def draw_lotka_volterra(seed: int, samples: int) -> Draws:
+def draw_lotka_volterra(seed: int, samples: int, keep: int | None = None) -> Draws:
     r""":math:`\dot x = a x - x y - \kappa x^2`, :math:`\dot y = -c y + x y` from (1, 0.5), both
     observed; noise 0.03."""
     random, times = np.random.default_rng(seed), _times(50, 0.15)
     ranges = {"a": (0.8, 1.2), "c": (0.8, 1.2), "kappa": (0.0, 0.2)}
     drawn = {name: random.uniform(*ends, samples) for name, ends in ranges.items()}
-    signals = np.empty((samples, 2, 50))
-    for i in range(samples):
+    signals = np.zeros((samples, 2, 50))
+    for i in range(len(signals[:keep])):
         a, c, k = drawn["a"][i], drawn["c"][i], drawn["kappa"][i]
 
         def field(t, y, a=a, c=c, k=k):
             return [a * y[0] - y[0] * y[1] - k * y[0] ** 2, -c * y[1] + y[0] * y[1]]
 
         signals[i] = _solve(field, [1.0, 0.5], times)
-    return Draws(times, signals + random.normal(0, 0.03, signals.shape), drawn)
+    return _noisy(random, times, signals, drawn, 0.03, keep)
 
 
-def draw_sir(seed: int, samples: int) -> Draws:
+def draw_sir(seed: int, samples: int, keep: int | None = None) -> Draws:
     r""":math:`\dot S = -\beta S I + \kappa S I^2`, :math:`\dot I = -\dot S - \gamma I` from
     (0.99, 0.01), I observed; noise 0.005."""
     random, times = np.random.default_rng(seed), _times(40, 0.5)
     ranges = {"beta": (0.8, 1.6), "gamma": (0.2, 0.4), "kappa": (0.0, 1.5)}
     drawn = {name: random.uniform(*ends, samples) for name, ends in ranges.items()}
-    signals = np.empty((samples, 40))
-    for i in range(samples):
+    signals = np.zeros((samples, 40))
+    for i in range(len(signals[:keep])):
         b, g, k = drawn["beta"][i], drawn["gamma"][i], drawn["kappa"][i]
 
         def field(t, y, b=b, g=g, k=k):
@@ -166,19 +174,20 @@ def draw_sir(seed: int, samples: int) -> Draws:
             return [-new, new - g * y[1]]
 
         signals[i] = _solve(field, [0.99, 0.01], times)[1]
-    return Draws(times, signals + random.normal(0, 0.005, signals.shape), drawn)
+    return _noisy(random, times, signals, drawn, 0.005, keep)
 
 
-def draw_galaxy(seed: int, samples: int) -> Draws:
+def draw_galaxy(seed: int, samples: int, keep: int | None = None) -> Draws:
     r"""Exponential discs, :math:`I_0 \exp(-\sqrt{(X'/A)^2 + (Y'/B)^2})`, 69 x 69 pixels as rows of
     4,761; noise 0.02. A stand-in for images of galaxies."""
     random = np.random.default_rng(seed)
     ranges = {"I0": (0.5, 1.0), "A": (0.1, 1.0), "e": (0.2, 0.8), "angle": (0.0, 3.142)}
     drawn = {name: random.uniform(*ends, samples) for name, ends in ranges.items()}
-    rows = zip(*(drawn[name] for name in ranges), strict=True)
-    images = np.array([np.asarray(galaxy_image(*row, library=np)) for row in rows])
-    images = images + random.normal(0, 0.02, images.shape)
-    return Draws(np.arange(69.0 * 69), images.reshape(samples, -1), drawn)
+    images = np.zeros((samples, 69 * 69))
+    for i in range(len(images[:keep])):
+        values = [drawn[name][i] for name in ranges]
+        images[i] = np.asarray(galaxy_image(*values, library=np)).ravel()
+    return _noisy(random, np.arange(69.0 * 69), images, drawn, 0.02, keep)
 
 
 def galaxy_image(intensity, major, ellipticity, angle, library: Any = jnp):
