@@ -1,5 +1,8 @@
 """Simulators that explain signals only partly: their parameters, with intervals that hold."""
 
+from wilsonian.greybox.calibration import calibrate
+from wilsonian.greybox.comparison import compare
+from wilsonian.greybox.hybrid import HybridVAE
 from wilsonian.greybox.parameters import Bounded, Normal, Positive
 from wilsonian.greybox.residuals import Feature, Force, GaussianProcess, Modes, White
 from wilsonian.greybox.sector_model import ConfoundedWarning, SectorModel
@@ -14,10 +17,13 @@ __all__ = [
     "Function",
     "GaussianProcess",
     "Grid",
+    "HybridVAE",
     "Modes",
     "Normal",
     "Positive",
     "SectorModel",
     "White",
+    "calibrate",
+    "compare",
     "method_of_lines",
 ]
