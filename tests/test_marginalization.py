@@ -1,4 +1,4 @@
-"""Gaussian marginalization of a sector: dense matrices, Monte Carlo, the laws of coarse graining."""
+"""Gaussian marginalization of a sector: dense matrices, Monte Carlo, laws of coarse graining."""
 
 import jax
 import jax.numpy as jnp
@@ -68,8 +68,9 @@ def test_infinite_noise_is_a_missing_value(points, modes):
     noise = np.full(points, 0.4)
     noise[[1, 4]] = np.inf
     seen = np.isfinite(noise)
-    found, twin = marginalize(J, scale, noise, error), marginalize(
-        J[seen], scale, noise[seen], error[seen]
+    found, twin = (
+        marginalize(J, scale, noise, error),
+        marginalize(J[seen], scale, noise[seen], error[seen]),
     )
     np.testing.assert_allclose(found.log_evidence, twin.log_evidence, rtol=1e-12)
     np.testing.assert_allclose(found.coefficients, twin.coefficients, atol=1e-12)

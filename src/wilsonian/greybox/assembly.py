@@ -44,7 +44,9 @@ class Assembly:
     Raises ValueError when residual and simulator do not fit together.
     """
 
-    def __init__(self, physics: Simulator, residuals: Sequence[Residual], signal: np.ndarray) -> None:
+    def __init__(
+        self, physics: Simulator, residuals: Sequence[Residual], signal: np.ndarray
+    ) -> None:
         self.physics, self.residuals = physics, tuple(residuals)
         self.states, self.channels = physics.shape_of(signal)
         self.times = len(physics.times)
@@ -212,9 +214,7 @@ class Assembly:
 
     def linearize(
         self, signal: Array, zeta: Array, w: Array
-    ) -> tuple[
-        Float[Array, " size"], Float[Array, "size modes"], Float[Array, "size parameters"]
-    ]:
+    ) -> tuple[Float[Array, " size"], Float[Array, "size modes"], Float[Array, "size parameters"]]:
         """Signal, derivative by the coefficients, derivative by the unbounded parameters."""
         if isinstance(self.physics, ODE) and isinstance(self.physics.solver, str):
             return self._by_scan(signal, zeta, w)

@@ -56,9 +56,7 @@ def calibrate(
     return {name: score(found[name], values, chosen) for name, values in truth.items()}
 
 
-def simulate(
-    model: Any, count: int, seed: int, X: Any = None
-) -> tuple[np.ndarray, np.ndarray]:
+def simulate(model: Any, count: int, seed: int, X: Any = None) -> tuple[np.ndarray, np.ndarray]:
     """Parameters from the prior (count, parameters), and signals with residual and noise
     (count, channels, times) under the fitted population."""
     model._check_fitted()
@@ -84,9 +82,7 @@ def simulate(
     return physical, noisy.reshape(count, assembly.channels, assembly.times)
 
 
-def simulated_ranks(
-    model: Any, X: Any, simulations: int = 200, seed: int = 0
-) -> SimulatedRanks:
+def simulated_ranks(model: Any, X: Any, simulations: int = 200, seed: int = 0) -> SimulatedRanks:
     """Simulation-based calibration; simulations that are not finite are left out."""
     physical, signals = simulate(model, simulations, seed, X)
     fine = np.isfinite(signals).all(axis=(1, 2))

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from wilsonian.greybox.residuals import Force, White
@@ -89,8 +90,6 @@ def compare(
         if not hasattr(model, "hyperparameters_"):
             model = copy.copy(candidate).fit(X)
         signals = model._prepare(X if X_test is None else X_test)
-        import jax
-
         with jax.enable_x64(True):
             points = model._explore(signals)
             result = model._result(signals, points, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import scipy.interpolate
 import scipy.special
 
 from wilsonian.greybox.laplace import LOWEST, Engine, Evidence, Hyperparameters
@@ -157,3 +158,19 @@ def points_of(grid, axis: Axis, found: Evidence, weight, total) -> Points:
 def all_lost(points: Points) -> np.ndarray:
     """Signals for which the simulator gave no finite number anywhere."""
     return np.all(points.evidence.log_evidence <= LOWEST / 2, axis=(1, 2))
+
+
+FINER = 8
+
+
+def refined(values: np.ndarray, log_weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Grids (signals, points) eight times as fine, the log density by a cubic spline: cells of a
+    third of a standard deviation are too coarse for quantiles."""
+    points = values.shape[1]
+    coarse, fine = np.arange(points), np.linspace(0, points - 1, FINER * (points - 1) + 1)
+    logs = np.maximum(log_weight - log_weight.max(axis=1, keepdims=True), -60.0)
+    logs[:, [0, -1]] += np.log(2.0)  # the trapezoid's half
+    weight = np.exp(scipy.interpolate.CubicSpline(coarse, logs, axis=1)(fine))
+    weight[:, [0, -1]] /= 2
+    spread = scipy.interpolate.CubicSpline(coarse, values, axis=1)(fine)
+    return spread, weight / weight.sum(axis=1, keepdims=True)

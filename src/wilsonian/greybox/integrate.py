@@ -104,7 +104,9 @@ def path_and_derivative(
 
             def step(all_inputs):
                 y, shared, u = jnp.split(all_inputs, cut)
-                following = one_step(solver, field, t, h, y, u.reshape(len(NODES[solver]), directions), shared)
+                following = one_step(
+                    solver, field, t, h, y, u.reshape(len(NODES[solver]), directions), shared
+                )
                 return following, following
 
             joined = jnp.concatenate([y, shared, u.ravel()])

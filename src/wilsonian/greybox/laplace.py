@@ -114,7 +114,9 @@ def over_amplitudes(
         plain = jnp.einsum("a,aij->ij", weights, inverse)
         stretched = jnp.einsum("a,aij->ij", weights * amplitudes**2, inverse)
         learnability = jnp.zeros(modes)
-        learnability = learnability.at[np.flatnonzero(amplified)].set(jnp.sum(a * (stretched @ a), 0))
+        learnability = learnability.at[np.flatnonzero(amplified)].set(
+            jnp.sum(a * (stretched @ a), 0)
+        )
         learnability = learnability.at[np.flatnonzero(~amplified)].set(jnp.sum(f * (plain @ f), 0))
     by_channel = lambda values: jnp.sum(  # noqa: E731
         jnp.where(observed, weights @ values, 0.0).reshape(channels, -1), axis=1

@@ -29,6 +29,7 @@ from wilsonian.greybox.laplace import Engine, Hyperparameters
 SAFE, BOLD = 0.5, 0.9  # exponents of the first two steps and of the others
 SMALLEST = 1e-12  # variance, against where the group started
 EM_POINTS = 24
+EM_DRAWS = 32  # a power of two: they are quasi-random
 
 
 @dataclasses.dataclass
@@ -52,7 +53,7 @@ def expectation(engine: Engine, hyper: Hyperparameters, people: Population) -> P
             people.signals,
             people.observed,
             people.start,
-            draws=EM_POINTS,
+            draws=EM_DRAWS,
             earlier=people.joint,
         )
         return points

@@ -107,9 +107,9 @@ class SectorModel:
         middle = np.zeros(assembly.parameter_count)
         flat = signals.flat
         some = np.linspace(0, len(signals) - 1, min(8, len(signals))).astype(int)
-        value, jacobian, _ = jax.vmap(
-            lambda x, w: assembly.linearize(x, jnp.asarray(middle), w)
-        )(jnp.asarray(flat[some]), jnp.asarray(starts[some]))
+        value, jacobian, _ = jax.vmap(lambda x, w: assembly.linearize(x, jnp.asarray(middle), w))(
+            jnp.asarray(flat[some]), jnp.asarray(starts[some])
+        )
         value, jacobian = np.asarray(value), np.asarray(jacobian)
         finite = np.isfinite(value).all(axis=1)
         if not finite.any():
@@ -294,7 +294,9 @@ class SectorModel:
         for index, name in enumerate(self.physics.parameters.names):
             values = points.physical[:, :, index]
             order = np.argsort(values, axis=1)
-            values, share = np.take_along_axis(values, order, 1), np.take_along_axis(weight, order, 1)
+            values, share = (np.take_along_axis(a, order, 1) for a in (values, weight))
+            if points.spacing is not None:
+                values, share = grid_posterior.refined(values, points.log_weight)
             posteriors[name] = ParameterPosterior(
                 name,
                 values,

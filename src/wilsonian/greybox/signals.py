@@ -62,7 +62,9 @@ def read_signals(X: Any, times: np.ndarray) -> Signals:
         raise ValueError(
             f"signal {int(np.flatnonzero(empty)[0])} has no observed value; leave it out."
         )
-    for row, seen in zip(values.reshape(-1, len(times)), observed.reshape(-1, len(times)), strict=True):
+    for row, seen in zip(
+        values.reshape(-1, len(times)), observed.reshape(-1, len(times)), strict=True
+    ):
         if not seen.all():
             row[~seen] = np.interp(times[~seen], times[seen], row[seen]) if seen.any() else 0.0
     return Signals(values, observed)

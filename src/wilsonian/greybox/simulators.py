@@ -98,7 +98,9 @@ class ODE:
         """The start that belongs to one signal."""
         if not callable(self.start):
             return as_vector(tuple(self.start))
-        return as_vector(self.start(signal, z) if self.start_takes_parameters else self.start(signal))
+        return as_vector(
+            self.start(signal, z) if self.start_takes_parameters else self.start(signal)
+        )
 
     def shape_of(self, signal: np.ndarray) -> tuple[int, int]:
         """Numbers of states and of channels. Raises ValueError when the functions disagree."""
@@ -175,7 +177,9 @@ class Function:
             raise ValueError(
                 f"the simulator returned shape {shape}; return (times,) or (channels, times)."
             )
-        self.times = np.arange(shape[-1], dtype=float) if times is None else np.asarray(times, float)
+        self.times = (
+            np.arange(shape[-1], dtype=float) if times is None else np.asarray(times, float)
+        )
         if self.times.shape != (shape[-1],):
             raise ValueError(
                 f"`times` has shape {self.times.shape} and the simulator returns {shape[-1]} "

@@ -303,4 +303,3 @@ TASKS: dict[str, Task] = {
         Task("sir", draw_sir, sir_physics, lambda: [distancing()], (501, 503, 502), 0.005),
     )
 }
-

@@ -122,9 +122,7 @@ def greybox_infer(
         )
     text = physics or stored["physics"]
     simulator, module = read_physics(text)
-    residual = read_residual(
-        stored["residual"], simulator, module, text if text in TASKS else ""
-    )
+    residual = read_residual(stored["residual"], simulator, module, text if text in TASKS else "")
     values, _ = read_signal_file(signals, simulator.parameters.names)
     loaded = SectorModel(simulator, residual, amplitude=document["amplitude"]).load(model)
     with warnings.catch_warnings():

@@ -124,7 +124,9 @@ def _candidates(run: GreyboxRun) -> str:
         [
             c.name,
             format_number(c.evidence, 5),
-            "best" if c.behind == 0 else f"{format_number(c.behind)} ± {format_number(c.behind_error, 2)}",
+            "best"
+            if c.behind == 0
+            else f"{format_number(c.behind)} ± {format_number(c.behind_error, 2)}",
             ", ".join(f"{name} {value:.2f}" for name, value in c.confounding.items()),
         ]
         for c in run.comparison.candidates

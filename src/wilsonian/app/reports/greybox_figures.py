@@ -40,20 +40,22 @@ def _intervals(run: GreyboxRun, name: str, number: int) -> Drawing:
     def draw(ax, scale):
         low, high = found.interval(0.9)[shown].T
         x = np.arange(len(shown)) if truth is None else truth[shown]
-        ax.vlines(x, low, high, color=KEPT, linewidth=1.4, label="90% interval")
-        ax.plot(x, found.mean[shown], color=KEPT, label="posterior mean", **DOTS)
+        zero = 0.0 if truth is None else x
+        ax.vlines(x, low - zero, high - zero, color=KEPT, linewidth=1.4, label="90% interval")
+        ax.plot(x, found.mean[shown] - zero, color=KEPT, label="posterior mean", **DOTS)
         if truth is not None:
-            ends = [x.min(), x.max()]
-            ax.plot(ends, ends, color=REFERENCE, linewidth=1, linestyle="--", label="truth")
+            ax.axhline(0, color=REFERENCE, linewidth=1, linestyle="--", label="truth")
         ax.set_xlabel(f"true {name}" if truth is not None else "signal, sorted")
-        ax.set_ylabel(name)
+        ax.set_ylabel(f"inferred less true {name}" if truth is not None else name)
         format_ticks(ax.yaxis)
         return add_legend(ax)
 
-    caption = f"{len(shown)} of the signals. Where the line crosses a bar, the interval holds."
+    caption = f"{len(shown)} of the signals. An interval holds where its bar crosses zero."
     if truth is None:
         caption = f"{len(shown)} of the signals, sorted by their posterior mean."
-    return Drawing(f"interval-{number}", f"{name}, signal by signal", caption, draw, None, ("linear",))
+    return Drawing(
+        f"interval-{number}", f"{name}, signal by signal", caption, draw, None, ("linear",)
+    )
 
 
 def _along(run: GreyboxRun, name: str, number: int) -> Drawing:
@@ -77,9 +79,7 @@ def _along(run: GreyboxRun, name: str, number: int) -> Drawing:
         "The first signal. At the left the whole residual is one uniform ridge; to the right its "
         "modes are kept one after the other. Where the curve is flat the rest does not matter."
     )
-    return Drawing(
-        f"cutoff-{number}", f"{name} along the cutoff", caption, draw, None, ("linear",)
-    )
+    return Drawing(f"cutoff-{number}", f"{name} along the cutoff", caption, draw, None, ("linear",))
 
 
 def residual_figures(run: GreyboxRun) -> list[Drawing]:
@@ -99,7 +99,7 @@ def _evidence(run: GreyboxRun) -> Drawing:
         error = np.array([c.behind_error for c in candidates])
         place = np.arange(len(candidates))
         colors = [KEPT if c.name == run.residual else FAINT for c in candidates]
-        ax.barh(place, behind, xerr=error, color=colors, ecolor=REFERENCE, height=0.6)
+        ax.barh(place, behind, xerr=error, color=colors, ecolor=REFERENCE, height=0.6, zorder=2)
         ax.set_yticks(place, [c.name for c in candidates])
         ax.set_xlabel("nats per signal behind the best")
         if behind.max() > 100:
@@ -121,9 +121,7 @@ def _spectrum(run: GreyboxRun, name: str, sd: np.ndarray) -> Drawing:
         if cosines:
             frequency = np.arange(1, number + 1) / (2 * length)
             ax.plot(frequency, sd[1 : number + 1], color=KEPT, label="cosines", linewidth=1.4)
-            ax.plot(
-                frequency, sd[number + 1 :], color=ELIMINATED, label="sines", linewidth=1.4
-            )
+            ax.plot(frequency, sd[number + 1 :], color=ELIMINATED, label="sines", linewidth=1.4)
             ax.set_xlabel("frequency (cycles per unit of time)")
         else:
             ax.plot(np.arange(1, len(sd) + 1), sd, color=KEPT, label=name, linewidth=1.4)
@@ -133,7 +131,8 @@ def _spectrum(run: GreyboxRun, name: str, sd: np.ndarray) -> Drawing:
         return add_legend(ax)
 
     caption = "Learned from the population: how large each coefficient of the residual is."
-    return Drawing(f"spectrum-{name}", f"What the {name} looks like", caption, draw, None, ("linear",))
+    title = f"What the {name} looks like"
+    return Drawing(f"spectrum-{name}", title, caption, draw, None, ("linear",))
 
 
 def signal_figures(run: GreyboxRun) -> list[Drawing]:
@@ -207,10 +206,11 @@ def _coverage(run: GreyboxRun) -> Drawing:
 def _histogram(name: str, counts: np.ndarray, number: int, known: bool) -> Drawing:
     def draw(ax, scale):
         total = counts.sum()
-        ax.bar(np.arange(10) / 10 + 0.05, counts, width=0.09, color=KEPT)
+        ax.bar(np.arange(10) / 10 + 0.05, counts, width=0.09, color=KEPT, zorder=2)
         level, spread = total / 10, np.sqrt(total * 0.09)
         ax.axhline(level, color=REFERENCE, linewidth=1, linestyle="--")
-        ax.axhspan(level - 2 * spread, level + 2 * spread, color=FAINT, alpha=0.3, linewidth=0)
+        low, high = level - 2 * spread, level + 2 * spread
+        ax.axhspan(low, high, color=FAINT, alpha=0.3, linewidth=0, zorder=0)
         ax.set_xlabel(f"posterior probability below the {'true' if known else 'drawn'} {name}")
         ax.set_ylabel("signals")
         format_ticks(ax.yaxis)

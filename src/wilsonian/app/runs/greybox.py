@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 
 from wilsonian.greybox.calibration import SimulatedRanks, calibrate
 from wilsonian.greybox.comparison import Comparison, compare
-from wilsonian.greybox.metrics import ParameterScore
+from wilsonian.greybox.metrics import ParameterScore, quantile_strata, score
 from wilsonian.greybox.residual_theory import Sweep, sweep
 from wilsonian.greybox.residuals import Feature, Force, GaussianProcess, Residual, White
 from wilsonian.greybox.results import Inference
@@ -157,12 +158,11 @@ def read_signal_file(path: str, names: Sequence[str]) -> tuple[np.ndarray, dict[
     Raises ValueError when it cannot be read or the signals cannot be told.
     """
     try:
-        with np.load(path, allow_pickle=False) as loaded:
-            if isinstance(loaded, np.ndarray):
-                return loaded, {}
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded, {}
+        with loaded:
             arrays = {name: loaded[name] for name in loaded.files}
-    except AttributeError:  # an NPY file is an array, no context
-        return np.load(path, allow_pickle=False), {}
     except (OSError, ValueError, EOFError) as error:
         raise ValueError(f"{path!r} cannot be read as NPZ or NPY: {error}") from error
     truth = {name: np.asarray(arrays[name], float) for name in names if name in arrays}
@@ -220,8 +220,6 @@ def run_greybox(
     progress("comparing residuals", 0, 1)
     comparison = compare(train, [model], progress=progress)
     progress("inferring parameters", 0, 1)
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the page says it in words
         result = model.infer(test)
@@ -255,8 +253,6 @@ def calibrate_scores(
     result: Inference, truth: dict[str, np.ndarray], signals: np.ndarray
 ) -> dict[str, ParameterScore]:
     """Scores of the parameters whose truth is known."""
-    from wilsonian.greybox.metrics import quantile_strata, score
-
     strata = quantile_strata(signals)
     return {name: score(result[name], values, strata) for name, values in truth.items()}
 

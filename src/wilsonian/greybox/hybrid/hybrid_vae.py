@@ -136,7 +136,9 @@ class HybridVAE:
         size = channels * times
         decoder: ODEDecoder | HamiltonianDecoder | NetDecoder
         if isinstance(self.physics, ODE):
-            states = self.physics.shape_of(np.zeros(times) if channels == 1 else np.zeros((channels, times)))[0]
+            states = self.physics.shape_of(
+                np.zeros(times) if channels == 1 else np.zeros((channels, times))
+            )[0]
             inner = min(self.inner, self.auxiliary)
             decoder = ODEDecoder(
                 self.physics, states, size, inner, self.auxiliary - inner, self.sizes,
@@ -144,7 +146,14 @@ class HybridVAE:
             )  # fmt: skip
         elif self.physics == "hamiltonian":
             decoder = HamiltonianDecoder(
-                channels, times, d_p, self.auxiliary, self.sizes, self.step, self.detach_physics, two
+                channels,
+                times,
+                d_p,
+                self.auxiliary,
+                self.sizes,
+                self.step,
+                self.detach_physics,
+                two,
             )
         else:
             decoder = NetDecoder(d_p, self.auxiliary, size, self.sizes, two)
@@ -252,7 +261,9 @@ class HybridVAE:
             valid = self._flat(X_valid)
         key = jax.random.key(self.random_state)
         networks = self.build(*self.shape_, key)
-        text = repr((sorted((k, repr(v)) for k, v in vars(self).items() if k[-1] != "_" and k != "physics")))
+        text = repr(
+            (sorted((k, repr(v)) for k, v in vars(self).items() if k[-1] != "_" and k != "physics"))
+        )
         digest = hashlib.sha256(flat.tobytes() + valid.tobytes() + text.encode()).hexdigest()
         state, self.status_ = train(
             networks, self.loss, self._squares, flat, valid,
@@ -334,7 +345,9 @@ class HybridVAE:
         shape = (len(X), -1)
         truth = np.asarray(X, float).reshape(shape)
         errors = [
-            np.mean(np.sum((truth - self.reconstruct(X, permute=p).both.reshape(shape)) ** 2, axis=1))
+            np.mean(
+                np.sum((truth - self.reconstruct(X, permute=p).both.reshape(shape)) ** 2, axis=1)
+            )
             for p in (False, True)
         ]
         return float(errors[1] - errors[0])

@@ -24,7 +24,9 @@ class Dense(eqx.Module):
         for (fan_in, fan_out), k in zip(pairs, jax.random.split(key, len(pairs)), strict=True):
             bound = max(fan_in, 1) ** -0.5
             one, two = jax.random.split(k)
-            self.weights.append(jax.random.uniform(one, (fan_out, fan_in), minval=-bound, maxval=bound))
+            self.weights.append(
+                jax.random.uniform(one, (fan_out, fan_in), minval=-bound, maxval=bound)
+            )
             self.biases.append(jax.random.uniform(two, (fan_out,), minval=-bound, maxval=bound))
 
     def __call__(self, x: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
