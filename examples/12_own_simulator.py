@@ -20,7 +20,7 @@ alone = gb.SectorModel(physics, tolerance=0.1).fit(data.signals)
 
 print(gb.compare(data.signals, [model, alone], references=False), "\n")
 new = tasks.draw_oscillator(302, 300, 100)
-for name, fitted in (("with damping", model), ("spring alone", alone)):
+for name, fitted in (("spring alone", alone), ("with damping", model)):
     omega = fitted.infer(new.signals)["omega"]
     low, high = omega.interval(0.9).T
     truth = new.drawn["omega"]  # for comparison: nobody told the model

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from wilsonian.greybox.integrate import lay_steps, path_and_derivative
-from wilsonian.greybox.residuals import Feature, Force, Residual
+from wilsonian.greybox.residuals import Feature, Force, OutsideTerm, Residual
 from wilsonian.greybox.simulators import ODE, Simulator, as_vector, no_basis
 
 
@@ -115,7 +115,7 @@ class Assembly:
     def _outside(self) -> None:
         self.outside, self.outside_shapes = [], []
         for residual in self.residuals:
-            if residual.inside:
+            if not isinstance(residual, OutsideTerm):
                 continue
             columns, shape = residual.columns(self.physics.times)
             blocks = np.kron(np.eye(self.channels), columns)
@@ -147,7 +147,7 @@ class Assembly:
             step = 0 if force.spectrum == "tied" else int(one.max()) + 1
             groups = np.concatenate([one + step * i for i in range(pattern.shape[1])])
             add(force.name, groups, np.ones(len(groups)), True, False)
-        outside = [r for r in self.residuals if not r.inside]
+        outside = [r for r in self.residuals if isinstance(r, OutsideTerm)]
         for residual, shape in zip(outside, self.outside_shapes, strict=True):
             groups = np.zeros(len(shape), int) if residual.tied else np.arange(len(shape))
             add(residual.name, groups, shape, True, False)

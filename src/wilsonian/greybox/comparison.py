@@ -58,7 +58,11 @@ def with_references(models: Sequence[SectorModel]) -> list[SectorModel]:
     """The candidates, and "none" and "force" (for a function: white noise) where they lack."""
     found = list(models)
     first = found[0]
-    options = {"noise": first.noise, "max_steps": first.max_steps, "tolerance": first.tolerance}
+    options: dict[str, Any] = {
+        "noise": first.noise,
+        "max_steps": first.max_steps,
+        "tolerance": first.tolerance,
+    }
     plain = Force() if isinstance(first.physics, ODE) else White()
     for residual in ((), (plain,)):
         model = SectorModel(first.physics, residual, amplitude=first.amplitude, **options)

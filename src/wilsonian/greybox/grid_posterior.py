@@ -132,7 +132,7 @@ def explore(
             max(iterations - 1, 2) if round_ == 0 else 2,
         )
         if result is None:
-            result = Evidence(*(np.array(value) for value in found))
+            result = found._replace(**{n: np.array(v) for n, v in found._asdict().items()})
         else:
             for stored, value in zip(result, found, strict=True):
                 stored[waiting] = value

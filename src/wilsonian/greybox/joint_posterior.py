@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -148,11 +149,12 @@ def explore_jointly(
     parameters = engine.assembly.physics.parameters
     samples, k = len(signals), len(parameters)
     if earlier is None:
-        search = np.asarray(parameters.unbounded(parameters.at_quantile(halton(SEARCH, k))))
+        quantiles = parameters.at_quantile(halton(SEARCH, k))
+        search = np.asarray(parameters.unbounded(jnp.asarray(quantiles)))
         points = np.broadcast_to(search, (samples, SEARCH, k))
         begin = np.repeat(start[:, None], SEARCH, axis=1)
         found = engine.evidence(hyper, signals, observed, np.array(points), begin, 2)
-        prior = np.asarray(parameters.log_prior(jnp.asarray(points)))
+        prior: Any = np.asarray(parameters.log_prior(jnp.asarray(points)))
         best = (scipy.special.logsumexp(found.log_evidence, axis=2) + prior).argmax(axis=1)
         rows = np.arange(samples)
         zeta, w, steps = np.array(points)[rows, best], found.coefficients[rows, best], 25
@@ -162,7 +164,8 @@ def explore_jointly(
     state = JointState(zeta, w)
     center = zeta
     t, log_t = _student(draws, k, seed)
-    result, logs = None, np.zeros((samples, draws))
+    result: Evidence | None = None
+    logs = np.zeros((samples, draws))
     unbounded, k_hat = np.zeros((samples, draws, k)), np.zeros(samples)
     waiting = np.arange(samples)
     for round_ in range(rounds):
@@ -178,7 +181,7 @@ def explore_jointly(
             scipy.special.logsumexp(found.log_evidence, axis=2) + prior - log_proposal
         ) - np.log(draws)
         if result is None:
-            result = Evidence(*(np.array(value) for value in found))
+            result = found._replace(**{n: np.array(v) for n, v in found._asdict().items()})
         else:
             for stored, value in zip(result, found, strict=True):
                 stored[waiting] = value

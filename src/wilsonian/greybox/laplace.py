@@ -11,7 +11,7 @@ values, with weights (docs/science/grey-box.md, section 3).
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -45,15 +45,16 @@ class Hyperparameters(eqx.Module):
 
 
 class Evidence(NamedTuple):
-    """At one point of parameter space, for one signal; averages over amplitudes are posterior."""
+    """At one point of parameter space, for one signal; averages over amplitudes are posterior.
+    JAX arrays inside compiled functions; outside NumPy arrays, with axes for signals and points."""
 
-    log_evidence: Array  # (amplitudes,), with the weights of the amplitudes
-    coefficients: Array  # (modes,) the linearization moved to
-    mean: Array  # (modes,) posterior mean
-    signal: Array  # (modes,) E mu_k^2, mu the posterior mean in prior scales
-    learnability: Array  # (modes,) E L_k
-    noise_signal: Array  # (channels,) sum of squares of the whitened noise
-    noise_freedom: Array  # (channels,) trace of C^-1, whitened
+    log_evidence: Any  # (amplitudes,), with the weights of the amplitudes
+    coefficients: Any  # (modes,) the linearization moved to
+    mean: Any  # (modes,) posterior mean
+    signal: Any  # (modes,) E mu_k^2, mu the posterior mean in prior scales
+    learnability: Any  # (modes,) E L_k
+    noise_signal: Any  # (channels,) sum of squares of the whitened noise
+    noise_freedom: Any  # (channels,) trace of C^-1, whitened
 
 
 def over_amplitudes(
@@ -251,7 +252,8 @@ class Engine:
             )
             used = min(chunk, samples - first)
             pieces.append([np.asarray(value)[:used] for value in piece])
-        return Evidence(*(np.concatenate(values) for values in zip(*pieces, strict=True)))
+        joined: list[Any] = [np.concatenate(values) for values in zip(*pieces, strict=True)]
+        return Evidence(*joined)
 
     def information(self, hyper, signals, observed, zeta, w):
         """Two arrays (samples, parameters, parameters), see `parameter_information`."""

@@ -42,8 +42,8 @@ class AbstractParameter(eqx.Module):
 
 
 class Bounded(AbstractParameter):
-    r"""Flat on :math:`[a, b]`: :math:`\log|dz/d\zeta| = \log(b - a) + \log s(\zeta) + \log s(-\zeta)`
-    with the logistic function s.
+    r"""Flat on :math:`[a, b]`, with the logistic function s:
+    :math:`\log|dz/d\zeta| = \log(b - a) + \log s(\zeta) + \log s(-\zeta)`.
 
     Raises ValueError when the bounds are reversed or not finite.
     """

@@ -21,8 +21,16 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.special
 
-from wilsonian.greybox.grid_posterior import Axis, Points, explore, lay, next_range, points_of
-from wilsonian.greybox.grid_posterior import posterior_on, warm_start
+from wilsonian.greybox.grid_posterior import (
+    Axis,
+    Points,
+    explore,
+    lay,
+    next_range,
+    points_of,
+    posterior_on,
+    warm_start,
+)
 from wilsonian.greybox.joint_posterior import JointState, explore_jointly
 from wilsonian.greybox.laplace import Engine, Hyperparameters
 

@@ -49,7 +49,7 @@ class ResidualTheory(AbstractTheory):
         noise: float,
         directions: Float[Array, "points parameters"],
         error: Float[Array, " points"],
-        ridge: type[AbstractRidge] | None = None,
+        ridge: AbstractRidge | None = None,
         information: Float[Array, "parameters parameters"] | None = None,
         pull: Float[Array, " parameters"] | None = None,
     ) -> ResidualTheory:

@@ -129,7 +129,7 @@ class Force:
         }
 
 
-class _Outside:
+class OutsideTerm:
     """Added to the signal, channel by channel: columns over time, with relative variances."""
 
     inside = False
@@ -145,7 +145,7 @@ class _Outside:
     tied = True
 
 
-class GaussianProcess(_Outside):
+class GaussianProcess(OutsideTerm):
     r"""A smooth error of the output, :math:`x = F + g(t) + \varepsilon` with
     :math:`g \sim GP(0, s^2 k)`; its modes are those of the kernel on the sampling times, their
     variances the kernel's eigenvalues, and the one amplitude :math:`s` is learned.
@@ -167,7 +167,7 @@ class GaussianProcess(_Outside):
         return {"kind": "gaussian-process", "name": self.name, "kernel": repr(self.kernel)}
 
 
-class White(_Outside):
+class White(OutsideTerm):
     """The white ridge: more noise on every entry, of an amplitude that is learned."""
 
     def __init__(self, *, name: str = "white", scale: float | None = None) -> None:
@@ -180,7 +180,7 @@ class White(_Outside):
         return {"kind": "white", "name": self.name}
 
 
-class Modes(_Outside):
+class Modes(OutsideTerm):
     """Given shapes of the residual, one column each; `tied` gives all the same variance."""
 
     def __init__(

@@ -104,8 +104,6 @@ def load(model: Any, folder: str | Path) -> Any:
 
     Raises ModelFileError when the folder belongs to another simulator or residual.
     """
-    import jax
-
     document = read_about(folder)
     _, arrays = read_folder(folder, "model")
     expected = {

@@ -107,10 +107,9 @@ class SectorModel:
         middle = np.zeros(assembly.parameter_count)
         flat = signals.flat
         some = np.linspace(0, len(signals) - 1, min(8, len(signals))).astype(int)
-        value, jacobian, _ = jax.vmap(lambda x, w: assembly.linearize(x, jnp.asarray(middle), w))(
-            jnp.asarray(flat[some]), jnp.asarray(starts[some])
-        )
-        value, jacobian = np.asarray(value), np.asarray(jacobian)
+        linear = jax.jit(jax.vmap(lambda x, w: assembly.linearize(x, jnp.asarray(middle), w)))
+        found = linear(jnp.asarray(flat[some]), jnp.asarray(starts[some]))
+        value, jacobian = np.asarray(found[0]), np.asarray(found[1])
         finite = np.isfinite(value).all(axis=1)
         if not finite.any():
             raise ValueError(
@@ -276,7 +275,7 @@ class SectorModel:
         return result
 
     def _result(self, signals: Signals, points: Points, draws: int) -> Inference:
-        assembly, hyper = self.assembly_, self.hyperparameters_
+        hyper = self.hyperparameters_
         weight = np.exp(points.log_weight)
         weight /= weight.sum(axis=1, keepdims=True)
         top = points.log_weight.argmax(axis=1)

@@ -75,10 +75,10 @@ def noise_floor(signals: Signals) -> np.ndarray:
     what is smooth cancels and what is not stays."""
     second = np.diff(signals.values, n=2, axis=2)
     good = signals.observed[:, :, 2:] & signals.observed[:, :, 1:-1] & signals.observed[:, :, :-2]
-    floors = []
+    found: list[float] = []
     for channel in range(second.shape[1]):
         values = second[:, channel][good[:, channel]]
-        floors.append(np.median(np.abs(values)) / (0.6745 * 6**0.5) if len(values) else np.nan)
+        found.append(np.median(np.abs(values)) / (0.6745 * 6**0.5) if len(values) else np.nan)
     size = np.sqrt(np.mean(signals.values**2, axis=(0, 2)))
-    floors = np.where(np.isfinite(floors), floors, 0.05 * size)
+    floors = np.where(np.isfinite(found), found, 0.05 * size)
     return np.maximum(floors, 1e-6 * size + 1e-12)

@@ -185,8 +185,9 @@ def draw_galaxy(seed: int, samples: int, keep: int | None = None) -> Draws:
     drawn = {name: random.uniform(*ends, samples) for name, ends in ranges.items()}
     images = np.zeros((samples, 69 * 69))
     for i in range(len(images[:keep])):
-        values = [drawn[name][i] for name in ranges]
-        images[i] = np.asarray(galaxy_image(*values, library=np)).ravel()
+        intensity, major, ellipticity, angle = (drawn[name][i] for name in ranges)
+        image = galaxy_image(intensity, major, ellipticity, angle, library=np)
+        images[i] = np.asarray(image).ravel()
     return _noisy(random, np.arange(69.0 * 69), images, drawn, 0.02, keep)
 
 

@@ -102,7 +102,7 @@ class HybridVAE:
     ) -> None:
         if preset not in (None, "released"):
             raise ValueError(f"`preset` must be 'released' or None, got {preset!r}.")
-        choices = {
+        choices: dict[str, tuple[str | None, tuple[str | None, ...]]] = {
             "posterior": (posterior, ("planar", "gaussian")),
             "attention": (attention, ("tokens", "batch", None)),
             "kl": (kl, ("flow", "base")),
@@ -116,8 +116,8 @@ class HybridVAE:
         self.corruption, self.corruption_at_eval = corruption, corruption_at_eval
         self.released_optimiser = released_optimiser
         if preset == "released":
-            for name, value in RELEASED.items():
-                setattr(self, name, value)
+            for name, switch in RELEASED.items():
+                setattr(self, name, switch)
         self.weights = weights or Weights(-9.0, 1e-2, 1e-1, 1e-3, 1.0)
         self.sizes, self.epochs, self.batch = sizes or Sizes(), epochs, batch
         self.step, self.random_state = step, random_state
@@ -261,9 +261,8 @@ class HybridVAE:
             valid = self._flat(X_valid)
         key = jax.random.key(self.random_state)
         networks = self.build(*self.shape_, key)
-        text = repr(
-            (sorted((k, repr(v)) for k, v in vars(self).items() if k[-1] != "_" and k != "physics"))
-        )
+        settings = {k: repr(v) for k, v in vars(self).items() if k[-1] != "_" and k != "physics"}
+        text = repr(sorted(settings.items()))
         digest = hashlib.sha256(flat.tobytes() + valid.tobytes() + text.encode()).hexdigest()
         state, self.status_ = train(
             networks, self.loss, self._squares, flat, valid,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -20,7 +22,7 @@ class Dense(eqx.Module):
 
     def __init__(self, sizes: list[int], key: Array, *, activate_last: bool = False) -> None:
         self.weights, self.biases, self.activate_last = [], [], activate_last
-        pairs = list(zip(sizes[:-1], sizes[1:], strict=True))
+        pairs = list(itertools.pairwise(sizes))
         for (fan_in, fan_out), k in zip(pairs, jax.random.split(key, len(pairs)), strict=True):
             bound = max(fan_in, 1) ** -0.5
             one, two = jax.random.split(k)

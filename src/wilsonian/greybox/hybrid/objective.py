@@ -12,6 +12,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from wilsonian.core.types import Scalar
 from wilsonian.greybox.hybrid.decoder import Decodings
 
 
@@ -39,7 +40,8 @@ def residual_relevance(x: Decodings) -> Array:
     r""":math:`D = \frac14 (\|x_{PA} - x_P\|^2 + \|x_{PB} - x_P\|^2 + \|x_{PAB} - x_{PA}\|^2 +
     \|x_{PAB} - x_{PB}\|^2)` of every signal."""
     pairs = ((x.inner, x.physics), (x.outer, x.physics), (x.both, x.inner), (x.both, x.outer))
-    return 0.25 * sum(jnp.sum((one - two) ** 2, axis=-1) for one, two in pairs)
+    squares = [jnp.sum((one - two) ** 2, axis=-1) for one, two in pairs]
+    return 0.25 * sum(squares[1:], start=squares[0])
 
 
 def loss_in_nats(terms: Terms, weights: Weights, size: int) -> Array:
@@ -68,7 +70,7 @@ def released_loss(terms: Terms, weights: Weights) -> Array:
     )
 
 
-def gaussian_kl(mean: Array, log_scale: Array, prior_mean: Array, prior_sd: Array) -> Array:
+def gaussian_kl(mean: Array, log_scale: Array, prior_mean: Scalar, prior_sd: Scalar) -> Array:
     """KL of diagonal Gaussians, nats, summed over the last axis."""
     ratio = (mean - prior_mean) / prior_sd
     variance = jnp.exp(2 * log_scale) / prior_sd**2
