@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 
 from wilsonian.core.coarse_graining import AbstractTheory
+from wilsonian.greybox.residual_theory import ResidualTheory
 from wilsonian.regression.mode_theory import ModeTheory
 from wilsonian.regression.point_theory import PointTheory
 from wilsonian.theory.averaged import AveragedTheory
@@ -36,6 +37,7 @@ CLAIMS: dict[type[AbstractTheory], frozenset[Law]] = {
     PointTheory: EVERY_LAW,
     ModeTheory: EVERY_LAW,
     AveragedTheory: EVERY_LAW,
+    ResidualTheory: EVERY_LAW,
     RidgeField: EVERY_LAW,
     LinearRandomFeatures: EVERY_LAW,
     DeepRandomFeatures: EVERY_LAW,
