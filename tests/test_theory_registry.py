@@ -26,6 +26,7 @@ from wilsonian import (
     information,
 )
 from wilsonian.core.coarse_graining import AbstractTheory
+from wilsonian.greybox.residual_theory import ResidualTheory
 from wilsonian.information.fisher_spectrum import FisherSpectrum
 from wilsonian.information.free_scalar import TorusField
 from wilsonian.information.kernel_information import KernelInformation
@@ -69,6 +70,13 @@ INSTANCES = {
         20.0,
     ),
     AveragedTheory: lambda: AveragedTheory.of(EIGENVALUES, POWER, RIDGE, 20.0, 0.2),
+    ResidualTheory: lambda: ResidualTheory.of(
+        jnp.asarray(FEATURES),
+        jnp.asarray(EIGENVALUES**0.5),
+        RIDGE**0.5,
+        jnp.ones((POINTS, 1)),
+        jnp.asarray(TARGETS),
+    ),
     RidgeField: lambda: RidgeField.of(spectrum(), RIDGE, features=3),
     LinearRandomFeatures: lambda: LinearRandomFeatures(population(), 12),
     DeepRandomFeatures: lambda: DeepRandomFeatures(population(), (12, 9)),
