@@ -12,7 +12,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from wilsonian.fields.lattice import check_shape, momenta_squared
+
+if TYPE_CHECKING:
+    from wilsonian.fields.ensembles import Ensemble
 
 
 class AbstractFieldTheory(abc.ABC):
@@ -46,6 +49,14 @@ class AbstractFieldTheory(abc.ABC):
     def force(self, fields: Float[Array, "..."]) -> Array:
         r"""Gradient of the action, :math:`\partial S/\partial\phi`, the shape of `fields`."""
         return jax.grad(lambda values: self.action(values).sum())(fields)
+
+    def hmc(self, count: int, key: jax.Array, **settings: Any) -> Ensemble:
+        """An `Ensemble` of at least `count` fields by hybrid Monte Carlo; `settings` are those of
+        :class:`wilsonian.fields.hmc.HmcSettings`, and `progress`."""
+        from wilsonian.fields.hmc import HmcSettings, sample_hmc
+
+        progress = settings.pop("progress", None)
+        return sample_hmc(self, count, key, HmcSettings(**settings), progress)
 
 
 class AbstractSiteTheory(AbstractFieldTheory):
