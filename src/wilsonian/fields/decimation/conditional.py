@@ -241,15 +241,19 @@ def _newton(
     if data.count > some:
         _, _, curvature = evaluate(subset, weights, True)
         likelihood, gradient, _ = evaluate(data, weights, False)
-        for _ in range(4):
-            step = np.linalg.solve(curvature + penalty, gradient - ridge * weights)
-            better, slope, _ = evaluate(data, weights + step, False)
-            if not np.isfinite(better) or better < likelihood - 1e-7:
+        for _ in range(8):
+            pull = gradient - ridge * weights
+            step = np.linalg.solve(curvature + penalty, pull)
+            if pull @ step * data.count < 2:  # a nat of all rows: far below the parameters' noise
                 break
-            gain = better - likelihood
-            weights, likelihood, gradient, steps = weights + step, better, slope, steps + 1
-            if gain < 3 / data.count:  # far below the noise of a parameter
+            for length in (1.0, 0.5, 0.25, 0.1, 0.0):
+                better, slope, _ = evaluate(data, weights + length * step, False)
+                if np.isfinite(better) and better > likelihood:
+                    break
+            if length == 0.0:
                 break
+            weights, likelihood, gradient = weights + length * step, better, slope
+            steps += 1
     fitted = dataclasses.replace(
         fitted,
         weights=weights,
