@@ -1,10 +1,10 @@
-"""Tables 2 and 3 of the science notes: the deterministic equivalent against simulation, and the
-paper's averaged theories relative to it.
+"""Tables 2 and 3 of docs/science/wilsonian.md, section 8: the deterministic equivalent against
+simulation, and the paper's averaged theories relative to it.
 
-    python benchmarks/averaged_tables.py               # the notes' 200 draws: three minutes
+    python benchmarks/averaged_tables.py               # the tables' 200 draws: three minutes
     python benchmarks/averaged_tables.py --draws 1000
 
-Rows are the notes' (shared/science/wilsonian.md, section 8). `tests/test_averaged_theories.py`
+Rows: docs/science/wilsonian.md, section 8. `tests/test_averaged_theories.py`
 holds them against the printed values, the simulation with fewer draws. On a busy machine set
 OPENBLAS_NUM_THREADS=1: the eigensolver's threads wait for each other.
 """
@@ -35,12 +35,12 @@ THRESHOLDS = (0.5, 0.2, 0.1, 0.05)
 
 @dataclasses.dataclass(frozen=True)
 class Table2Row:
-    """Ridge, label noise; the notes' measured MSE with its standard error, their measured effective
-    ridge and posterior variance, and their theory's three numbers."""
+    """Ridge, label noise; the measured MSE with its standard error, the measured effective ridge
+    and posterior variance, and the theory's three numbers."""
 
     alpha: float
     ridge: float
-    noise: float
+    noise_variance: float
     poisson: bool
     test_error: tuple[float, float]
     effective_ridge: float
@@ -54,14 +54,14 @@ class Table2Row:
     def measured(self, draws: int, seed: int = 0) -> Simulation:
         return simulate(
             *(self.eigenvalues, POINTS, self.ridge),
-            noise=self.noise,
+            noise_variance=self.noise_variance,
             draws=draws,
             random_state=seed,
             poisson=self.poisson,
         )
 
     def theory(self) -> DeterministicEquivalent:
-        curve = LearningCurve(self.eigenvalues, self.eigenvalues, self.noise)
+        curve = LearningCurve(self.eigenvalues, self.eigenvalues, self.noise_variance)
         return curve.equivalent(POINTS, self.ridge)
 
 
@@ -125,7 +125,7 @@ TABLE_3 = (
     ),
     Table3Row(
         *(1.0, 0.001, 300, ".169", ".548", (".567", ".286", ".233")),
-        # The notes print 1.131; it is 1.13047.
+        # The table prints 1.131; it is 1.13047.
         *(("1.130", "1.007", "1.001", "1.000"), ".0073", ".0100"),
     ),
     Table3Row(
@@ -149,7 +149,7 @@ def lines_of_table_2(draws: int, seed: int) -> Iterator[str]:
     yield f"Table 2 over {draws} draws; ! beyond 2 standard errors and 0.5 %"
     for row in TABLE_2:
         law = "Poisson n" if row.poisson else f"n {POINTS}"
-        yield f"alpha {row.alpha}, ridge {row.ridge}, noise {row.noise}, {law}, p {MODES}"
+        yield f"alpha {row.alpha}, ridge {row.ridge}, noise {row.noise_variance}, {law}, p {MODES}"
         measured, theory = row.measured(draws, seed), row.theory()
         yield compared("MSE", measured.test_error, float(theory.test_error), row.test_error[0])
         yield compared(
@@ -160,7 +160,7 @@ def lines_of_table_2(draws: int, seed: int) -> Iterator[str]:
             *("posterior variance", measured.posterior_variance),
             *(float(theory.posterior_variance), row.posterior_variance),
         )
-        curve = LearningCurve(row.eigenvalues, row.eigenvalues, row.noise)
+        curve = LearningCurve(row.eigenvalues, row.eigenvalues, row.noise_variance)
         modes = np.array([1, 3, 10, 30, 100]) - 1
         deviations = measured.mode_mean.deviation(curve.mode_mean(POINTS, row.ridge))[modes]
         yield (
@@ -186,7 +186,7 @@ def lines_of_table_3() -> Iterator[str]:
         yield f"  EK at the effective ridge  {shown(dressed, [row.dressed])}"
         yield f"  RG0, T = .5, .2, .1, .05   {shown(result.first_order / exact, row.first_order)}"
         yield f"  RG2                        {shown(result.second_order / exact, row.second_order)}"
-        yield f"  RG2 with read-out          {shown(result.read_out / exact)}"
+        yield f"  RG2 with read-out          {shown(result.residual_correction / exact)}"
         flow = row.flow()
         yield (
             f"  flow to no mode: F0 {flow.bare[0]:.5f}, F1 {flow.dressed[0]:.5f} ({row.stepwise}), "

@@ -62,7 +62,7 @@ class Case:
     rate: float
     rate_lower: float
     rate_upper: float
-    doubts: int
+    diagnostics: int
     seconds: float  # of the forecast
 
     def errors(self) -> list[float]:
@@ -179,7 +179,7 @@ def run(
                 float(laws[1][place]),
                 wrong,
                 *rates,
-                len(found.doubts),
+                len(found.diagnostics),
                 seconds,
             )
         )
@@ -196,7 +196,7 @@ def row(case: Case) -> str:
     return (
         f"| {case.set} | {case.kernel} | {case.n:,} | {case.truth:.4g} | {case.forecast:.4g} "
         f"| {case.lower:.4g}-{case.upper:.4g} | {'yes' if case.covered() else 'NO'} | {errors} "
-        f"| {rate} | {case.doubts} |"
+        f"| {rate} | {case.diagnostics} |"
     )
 
 

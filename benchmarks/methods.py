@@ -25,7 +25,7 @@ def wilsonian(rank: int, seed: int, quick: bool) -> Fit:
     def fit(X, y):
         model = ReducedGPRegressor(Matern52(), rank=rank, random_state=seed).fit(X, y)
         notes = {
-            "noise": float(np.mean(model.noise_)),
+            "noise": float(np.mean(model.noise_variance_)),
             "ridge": float(np.mean(model.ridge_)),
             "modes": int(model.n_modes_),
             "convergence": model.convergence_,

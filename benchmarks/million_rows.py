@@ -5,7 +5,8 @@
 Writes Parquet files of 20 columns to a temporary folder, fits each with the command line (rank
 1024, float32, kernel given, amplitude and noise by evidence) and measures its time and peak memory
 as the operating system reports them. The alternative is the bare products of the same shapes on
-the same threads, in a process of its own: inputs with landmarks, whitening, and the second moment.
+the same threads, in a process of its own: inputs with inducing points, whitening, and the second
+moment.
 """
 
 from __future__ import annotations

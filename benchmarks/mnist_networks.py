@@ -5,8 +5,9 @@
 Ten-class regression on one-hot targets minus 0.1. Exactly: weight variance, bias variance and noise
 maximize the evidence of `--learn-rows` training rows (all of them), and the posterior of all rows
 predicts the 10,000 test images. Reduced: `ReducedGPRegressor` learns the same kernel, keeps n / 10
-modes in the span of as many landmarks, and predicts by these alone and with the read-out of what it
-eliminated (`ReadOut`). Both are timed from the training rows to the means, compilation included.
+modes in the span of as many inducing points, and predicts by these alone and with the read-out of
+what it eliminated (`ResidualCorrection`). Both are timed from the training rows to the means,
+compilation included.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 import scipy.optimize
 from uci import DEFAULT_DATA
 
-from wilsonian import ReadOut, ReducedGPRegressor
+from wilsonian import ReducedGPRegressor, ResidualCorrection
 from wilsonian import networks as nn
 from wilsonian.networks.dynamics import posterior
 
@@ -126,7 +127,7 @@ def main() -> None:
         clock = Clock()
         gp = reduced(X, y, arguments.depth, modes, arguments.seed)
         rows = [("alone", gp.predict(X_test), clock.read())]
-        rows.append(("read-out", ReadOut.of(gp, X, y).predict(X_test), clock.read()))
+        rows.append(("read-out", ResidualCorrection.of(gp, X, y).predict(X_test), clock.read()))
         for name, found, taken in rows:
             ratio = whole / taken
             lost = 100 * (best - accuracy(found))

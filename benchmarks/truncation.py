@@ -22,9 +22,9 @@ from wilsonian import Matern52, ReducedGPRegressor
 
 
 def truncation(gp: ReducedGPRegressor, kept: int, noise: float, X: np.ndarray):
-    """Mean and standard deviation of a new label from `kept` modes and `noise` alone."""
+    """Mean and standard deviation of a new label from `kept` modes and a noise variance alone."""
     process, modes = gp.process_, gp.process_.modes
-    signal = modes.sample_size * process.amplitude * modes.eigenvalues[:kept]
+    signal = modes.n_samples * process.amplitude * modes.eigenvalues[:kept]
     learned = signal / (noise + signal)
     with jax.enable_x64(True):
         basis = process.basis(X)[:, :kept]
@@ -43,8 +43,10 @@ def main() -> None:
     parser.add_argument("--modes", type=int, nargs="+", default=[30, 60, 125, 250, 500])
     arguments = parser.parse_args()
     data = load(arguments.set, arguments.data)
-    # Landmarks that move let the learned noise shrink to nothing, and truncation look absurd.
-    gp = ReducedGPRegressor(Matern52(), rank=arguments.rank, move_landmarks=False, random_state=0)
+    # Inducing points that move let the learned noise shrink to nothing, and truncation look absurd.
+    gp = ReducedGPRegressor(
+        Matern52(), rank=arguments.rank, move_inducing_points=False, random_state=0
+    )
     gp.fit(data.X, data.y)
     print(f"{arguments.set}: {len(data.X):,} rows, rank {gp.rank_}, test NLPD in nats")
     print("modes  renormalized  truncated  difference  truncated, noise fitted anew")
@@ -53,7 +55,7 @@ def main() -> None:
         renormalized = score(data.y_test, mean, std)[1]
         bare, fitted = (
             score(data.y_test, *truncation(gp, kept, noise, data.X_test))[1]
-            for noise in (gp.process_.noise, gp.flow_.evidence_ridge[kept])
+            for noise in (gp.process_.noise_variance, gp.flow_.evidence_ridge[kept])
         )
         difference = bare - renormalized
         print(f"{kept:5d}  {renormalized:12.3f}  {bare:9.3g}  {difference:10.3g}  {fitted:10.3f}")

@@ -32,8 +32,9 @@ print(f"      10 modes {np.sqrt(np.mean((prediction - y_test) ** 2)):.2f}")
 refit = ReducedGPRegressor(
     model.kernel_,
     amplitude=model.amplitude_,
-    noise=model.noise_ / np.var(y),  # as a parameter it is in units of the target's variance
-    landmarks=model.prepared_.features.landmarks,
+    noise_variance=model.noise_variance_
+    / np.var(y),  # as a parameter it is in units of the target's variance
+    inducing_points=model.prepared_.features.inducing_points,
     cutoff=10,
     optimizer=None,
 ).fit(X, y)

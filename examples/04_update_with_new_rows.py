@@ -13,15 +13,18 @@ def rmse(model):
     return np.sqrt(np.mean((model.predict(X_test) - y_test) ** 2))
 
 
-# The first rows choose landmarks and kernel; the model keeps sums over rows, never the rows.
+# The first rows choose inducing points and kernel; the model keeps sums over rows, never the rows.
 model = ReducedGPRegressor(RBF(np.ones(6)), rank=200, random_state=0)
 for start in range(0, 2000, 500):
     model.partial_fit(X[start : start + 500], y[start : start + 500])
     print(f"{start + 500:5d} rows: {model.n_modes_:3d} modes, RMSE {rmse(model):.4f}")
 
-# For comparison, one fit of all rows with those landmarks and that kernel.
+# For comparison, one fit of all rows with those inducing points and that kernel.
 whole = ReducedGPRegressor(
-    model.kernel_, landmarks=model.prepared_.features.landmarks, learn="scale", random_state=0
+    model.kernel_,
+    inducing_points=model.prepared_.features.inducing_points,
+    learn="scale",
+    random_state=0,
 ).fit(X, y)
 print(f" one fit: {whole.n_modes_:3d} modes, RMSE {rmse(whole):.4f}")
 difference = np.abs(model.predict(X_test) - whole.predict(X_test)).max()

@@ -34,8 +34,8 @@ def products(key, x, z, width=1024):
 
 x, z = jnp.asarray(X[0]), jnp.asarray(X[1])
 keys = jax.random.split(jax.random.key(0), 30)
-read_out, gradients = jax.lax.map(lambda key: products(key, x, z), keys)
-for name, kernel, measured in (("NNGP", nngp, read_out), ("NTK", ntk, gradients)):
+residual_correction, gradients = jax.lax.map(lambda key: products(key, x, z), keys)
+for name, kernel, measured in (("NNGP", nngp, residual_correction), ("NTK", ntk, gradients)):
     error = measured.std() / len(keys) ** 0.5
     print(f"{name:4s} k(x, z) = {kernel(X[:1], X[1:2])[0, 0]:.3f}; ", end="")
     print(f"networks of width 1024: {measured.mean():.3f} +- {error:.3f}")

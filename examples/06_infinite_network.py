@@ -33,8 +33,8 @@ def finite_kernels(key, width=64):
     net = network(width)
     params = net.init(key, pair.shape[1:])
     slopes = jax.jacobian(lambda params: net.apply(params, pair)[:, 0])(params)
-    read_out, *others = [slope.reshape(2, -1) for slope in jax.tree.leaves(slopes)][::-1]
-    products = [slope @ slope.T for slope in (read_out, *others)]
+    residual_correction, *others = [slope.reshape(2, -1) for slope in jax.tree.leaves(slopes)][::-1]
+    products = [slope @ slope.T for slope in (residual_correction, *others)]
     return products[0][0, 1], sum(products)[0, 1]
 
 

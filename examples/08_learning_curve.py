@@ -24,7 +24,7 @@ for n in (30, 100, 300, 1000, 10000):
 # For comparison, regression on 40 data sets of 100 points each, at several ridges.
 ridges = np.array([0.0, 0.01, 0.3, 10.0])
 measured = simulate(
-    eigenvalues, 100, ridges, coefficients=np.sqrt(target), noise=noise, draws=40
+    eigenvalues, 100, ridges, coefficients=np.sqrt(target), noise_variance=noise, draws=40
 ).test_error
 print("ridge   predicted at n = 100   measured")
 for row in zip(

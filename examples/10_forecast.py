@@ -34,4 +34,4 @@ for k, n in enumerate(table.n.astype(int)):
         f"{np.mean(scores.argmax(axis=1) != y[n:]):18.1%}"
     )
 print(f"\none more factor of two would remove {table.gain.median[-1]:.0%} of the error")
-print(*found.doubts, sep="\n")
+print(*found.diagnostics, sep="\n")

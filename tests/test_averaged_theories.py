@@ -1,4 +1,4 @@
-"""The averaged theories side by side: table 3 of the science notes, the flows, and simulation."""
+"""The averaged theories side by side: tables 2 and 3 of docs/science/wilsonian.md; the flows."""
 
 import importlib.util
 import sys
@@ -43,7 +43,7 @@ def assert_printed(value, printed):
 
 
 def test_table_2():
-    """The theory to all printed digits; a simulation of fewer draws than the notes' within their
+    """The theory to all printed digits; a simulation of fewer draws than the table's within their
     and our standard errors."""
     for row in tables.TABLE_2:
         theory = row.theory()
@@ -70,10 +70,11 @@ def test_table_3(row):
     for measured, printed in zip(comparison.second_order / exact, row.second_order, strict=True):
         assert_printed(measured, printed)
     # Estimating eliminated modes, too, brings the error nearer by half or more, once T is small.
-    plain, read_out = (
-        np.abs(error / exact - 1)[1:] for error in (comparison.second_order, comparison.read_out)
+    plain, residual_correction = (
+        np.abs(error / exact - 1)[1:]
+        for error in (comparison.second_order, comparison.residual_correction)
     )
-    assert np.all(read_out < 0.55 * plain)
+    assert np.all(residual_correction < 0.55 * plain)
     flow = row.flow()
     assert_printed(flow.dressed[0], row.stepwise)
     assert_printed(flow.exact[0], row.self_consistent)
@@ -90,7 +91,7 @@ def test_theories_agree_where_nothing_is_cut():
     comparison = compare_theories(AveragedTheory.of(eigenvalues, eigenvalues, 0.1, 30), [1e-9])
     assert comparison.kept == 40
     assert comparison.ridge == pytest.approx(0.1)
-    for error in (comparison.second_order, comparison.read_out):
+    for error in (comparison.second_order, comparison.residual_correction):
         np.testing.assert_allclose(error, comparison.deterministic_equivalent, rtol=1e-12)
     np.testing.assert_allclose(comparison.first_order, comparison.equivalent_kernel, rtol=1e-12)
 
@@ -143,7 +144,7 @@ def test_eliminated_target_is_label_noise():
     np.testing.assert_allclose(noise, eigenvalues[kept:].sum())
     whole = simulate(eigenvalues, n, ridge, draws=60)
     first = np.where(np.arange(600) < kept, eigenvalues, 0.0)
-    alone = simulate(first, n, renormalized, noise=noise, draws=60, random_state=1)
+    alone = simulate(first, n, renormalized, noise_variance=noise, draws=60, random_state=1)
     assert alone.test_error.mean.shape == ()
     errors = (whole.mode_mean.mean - np.sqrt(eigenvalues)) ** 2 + whole.mode_variance.mean
     measured, allowed = errors[:kept].sum(), 4 * alone.test_error.standard_error
@@ -154,13 +155,13 @@ def test_eliminated_target_is_label_noise():
 
 
 def test_read_out_by_exact_regression():
-    """Reduced regression with read-out on single data sets (table 1 of the notes, 10 seeds)."""
+    """Reduced regression with read-out, single data sets: table 1 of docs/science/wilsonian.md."""
     row = point_tables.TABLE_1[0]
     eigenvalues = np.arange(1.0, row.modes + 1) ** -(1 + row.alpha)
     theory = AveragedTheory.of(eigenvalues, eigenvalues, row.ridge, point_tables.POINTS)
     comparison = compare_theories(theory, [row.threshold])
-    predicted = comparison.read_out[0] / comparison.deterministic_equivalent - 1
-    # Standard error of the ratio over the notes' ten seeds: 0.008.
+    predicted = comparison.residual_correction[0] / comparison.deterministic_equivalent - 1
+    # Standard error of the ratio over the table's ten seeds: 0.008.
     assert abs(predicted - float(row.uniform[1])) < 3 * 0.008
     assert comparison.second_order[0] / comparison.deterministic_equivalent - 1 > 0.2
 

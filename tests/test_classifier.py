@@ -12,7 +12,13 @@ from sklearn.metrics import log_loss
 from wilsonian import RBF, ReducedGPClassifier, ReducedGPRegressor
 from wilsonian.regression.classifier import class_targets
 
-FIXED = {"kernel": RBF(1.0), "optimizer": None, "noise": 0.1, "rank": 20, "random_state": 0}
+FIXED = {
+    "kernel": RBF(1.0),
+    "optimizer": None,
+    "noise_variance": 0.1,
+    "rank": 20,
+    "random_state": 0,
+}
 CENTRES = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0]])
 
 
@@ -109,7 +115,7 @@ def test_it_is_the_regressor_on_class_targets():
 def test_leaving_one_out_is_fitting_without_it(classes):
     X, codes = blobs(classes, 24, 1.0, seed=5)
     y = class_targets(codes, classes)
-    exact = {"kernel": RBF(1.0), "optimizer": None, "cutoff": None, "noise": 0.1}
+    exact = {"kernel": RBF(1.0), "optimizer": None, "cutoff": None, "noise_variance": 0.1}
     weights = np.random.default_rng(0).uniform(0.5, 2.0, 24)
     model = ReducedGPRegressor(rank=24, normalize_y=False, **exact).fit(X, y, weights)
     with jax.enable_x64(True):
@@ -187,5 +193,5 @@ def test_other_columns_at_prediction_are_refused(overlapping):
 
 
 def test_a_bad_parameter_is_named():
-    with pytest.raises(ValueError, match=r"`noise` must be a positive number, got 0"):
-        ReducedGPClassifier(noise=0).fit(X, CODES)
+    with pytest.raises(ValueError, match=r"`noise_variance` must be a positive number, got 0"):
+        ReducedGPClassifier(noise_variance=0).fit(X, CODES)

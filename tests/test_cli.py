@@ -20,7 +20,7 @@ from wilsonian.app.runs.checkpoints import checkpoint_folder
 from wilsonian.app.runs.fit import Choices, fit_table, load_run
 from wilsonian.app.tables import open_table
 
-FAST = ["--learn", "none", "--kernel", "matern52:length_scale=3", "--noise", "0.1"]
+FAST = ["--learn", "none", "--kernel", "matern52:length_scale=3", "--noise-variance", "0.1"]
 
 
 def run(*arguments):
@@ -159,7 +159,11 @@ BAD = {
     "cutoff": (["fit", "diabetes", "--cutoff", "-4"], 2, "`cutoff` must be"),
     "cutoff count": (["fit", "diabetes", *FAST, "--cutoff", "4000"], 2, "keeps 4000 modes"),
     "threshold": (["fit", "iris", "--threshold", "3"], 2, "learnability between 0 and 1"),
-    "noise": (["fit", "iris", "--noise", "-1"], 2, "`noise` must be a positive number"),
+    "noise": (
+        ["fit", "iris", "--noise-variance", "-1"],
+        2,
+        "`noise_variance` must be a positive number",
+    ),
     "test fraction": (["fit", "iris", "--test-fraction", "1.5"], 2, "below 1, got 1.5"),
     "block size": (["fit", "iris", "--block-size", "0"], 2, "`block_size` must be positive"),
     "seed": (["fit", "iris", "--seed", "-1"], 2, "must not be negative"),
@@ -216,7 +220,7 @@ def long_table(folder):
 
 
 def long_choices(table, **changes):
-    parameters = {"rank": 50, "learn": "scale", "noise": 0.05}
+    parameters = {"rank": 50, "learn": "scale", "noise_variance": 0.05}
     return Choices(str(table), "y", block_size=500, parameters=parameters | changes)
 
 
@@ -250,7 +254,7 @@ def test_a_resumed_fit_gives_the_same_model(long_table, tmp_path, blocks):
     assert len(done) == 12 - blocks  # finished blocks are not read again
     assert "learning hyperparameters" not in {stage for stage, *_ in stages}
     # The same sums in the same order: equal to the last bit, so 1e-12 only allows for the BLAS.
-    for name in ("noise", "ridge"):
+    for name in ("noise_variance", "ridge"):
         assert getattr(resumed.record, name) == pytest.approx(
             getattr(straight.record, name), rel=1e-12
         )

@@ -246,7 +246,6 @@ BAD_COLUMNS = [
     (["12", "?", "7"], r"most values of column 'a' are numbers, but row 2 holds '\?'; clean"),
     (["12", "3", "7"], r"'a' holds numbers stored as text.*--categorical a"),
     (IDENTIFIERS, r"'a' has 60 distinct values in 60 rows.*identifier; leave it out with --drop a"),
-    ([datetime.date(2020, 1, i) for i in (1, 2, 3)], r"holds dates or times; convert.*--drop a"),
     ([[1], [2], [3]], r"holds neither numbers nor text; convert it"),
     ([2.0, 2.0, 2.0], r"no feature of homes.parquet varies"),
     ([1e200, -1e200, 3.0], r"'a' has values too large to square; divide"),
@@ -259,6 +258,11 @@ BAD_TARGETS = [
     (["1", "2", "n.a."], "auto", r"mostly numbers \(not so: 'n.a.' in row 3\)"),
     (["x", "y", "z"], "regression", r"holds text \('x' in row 1\) and cannot be regressed"),
     ([True, False, True], "regression", r"is boolean and cannot be regressed"),
+    (
+        [datetime.date(2020, 1, i) for i in (1, 2, 3)],
+        "auto",
+        r"holds dates or times; convert.*anoth",
+    ),
     (IDENTIFIERS, "auto", r"has 60 distinct labels in 60 rows"),
     ([1.0, float("-inf"), 2.0], "auto", r"column 'y' is infinite in row 2"),
     ([1.0, float("inf"), 2.0], "classification", r"column 'y' is infinite in row 2"),
@@ -336,6 +340,27 @@ def stored(**changes):
     return value
 
 
+DATE = {
+    "name": "when",
+    "first": 0.0,
+    "shift": 1.0,
+    "scale": 1.0,
+    "parts": ["days"],
+    "indicator": False,
+    "form": "ISO",
+}
+
+
+def test_a_stored_encoding_without_the_newer_entries_is_understood():
+    value = fit(mixed()).to_dict()
+    for name in ("dates", "dialect", "identifiers"):
+        del value[name]
+    for column in value["categories"]:
+        del column["kind"], column["further"]
+    again = Encoding.from_dict(value)
+    assert [column.kind for column in again.categories] == ["text", "boolean"]
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -362,6 +387,15 @@ def stored(**changes):
         stored(image_shape=[-1, 2]),
         stored(image_shape=[]),
         stored(sentences=[1]),
+        stored(categories__0__kind="date"),
+        stored(categories__0__further=[1]),
+        stored(dates=[1]),
+        stored(dates=[{**DATE, "scale": 0.0}]),
+        stored(dates=[{**DATE, "parts": ["year"]}]),
+        stored(dialect={}),
+        stored(dialect={"separator": ";;", "decimal": ".", "encoding": "utf-8", "missing": []}),
+        stored(dialect={"separator": ";", "decimal": ".", "encoding": "no such", "missing": []}),
+        stored(identifiers=[1]),
     ],
 )
 def test_an_altered_encoding_gets_one_sentence(value):

@@ -90,20 +90,28 @@ def test_bad_sample_weights_get_their_sentence(weights, sentence):
         ("n_restarts", -1, r"`n_restarts` must be an integer, zero or more, got -1"),
         ("threshold", 2, r"`threshold` is a learnability between 0 and 1, got 2"),
         ("threshold", "low", r"`threshold` is a learnability between 0 and 1, got 'low'"),
-        ("noise", 0, r"`noise` must be a positive number, got 0"),
-        ("noise", -1, r"`noise` must be a positive number, got -1"),
-        ("noise", float("nan"), r"`noise` must be a positive number, got nan"),
+        ("noise_variance", 0, r"`noise_variance` must be a positive number, got 0"),
+        ("noise_variance", -1, r"`noise_variance` must be a positive number, got -1"),
+        ("noise_variance", float("nan"), r"`noise_variance` must be a positive number, got nan"),
         ("amplitude", float("inf"), r"`amplitude` must be a positive number, got inf"),
         ("dtype", "int8", r"`dtype` must be one of \('float64', 'float32'\), got 'int8'"),
         ("optimizer", "adam", r"`optimizer` must be one of .* got 'adam'"),
         ("learn", "nothing", r"`learn` must be one of .* got 'nothing'"),
         ("ridge", "none", r"`ridge` must be one of .* got 'none'"),
         ("ard", "yes", r"`ard` must be one of .* got 'yes'"),
-        ("move_landmarks", "no", r"`move_landmarks` must be one of .* got 'no'"),
-        ("landmarks", X[:, :1], r"`landmarks` must have shape \(rank, 2\), got \(40, 1\)"),
-        ("landmarks", X[0], r"`landmarks` must have shape \(rank, 2\), got \(2,\)"),
-        ("landmarks", X[:0], r"`landmarks` must have shape \(rank, 2\), got \(0, 2\)"),
-        ("landmarks", changed(X, np.nan), r"`landmarks` must be finite, got NaN or infinity"),
+        ("move_inducing_points", "no", r"`move_inducing_points` must be one of .* got 'no'"),
+        (
+            "inducing_points",
+            X[:, :1],
+            r"`inducing_points` must have shape \(rank, 2\), got \(40, 1\)",
+        ),
+        ("inducing_points", X[0], r"`inducing_points` must have shape \(rank, 2\), got \(2,\)"),
+        ("inducing_points", X[:0], r"`inducing_points` must have shape \(rank, 2\), got \(0, 2\)"),
+        (
+            "inducing_points",
+            changed(X, np.nan),
+            r"`inducing_points` must be finite, got NaN or infinity",
+        ),
         ("kernel", lambda A, B: -np.ones((len(A), len(B))), r"the kernel's diagonal must be"),
         ("kernel", lambda A, B: np.tanh(5 - A @ B.T) + 2 * (A @ B.T > 3), r"not positive semi"),
         ("kernel", RBF(np.ones(3)), r"`length_scale` has shape \(3,\) for points with 2 columns"),
@@ -171,9 +179,9 @@ def test_ranks_beyond_the_rows_mean_all_rows(change):
     assert ReducedGPRegressor(**{**FIXED, **change}).fit(X, y).rank_ <= len(X)
 
 
-def test_repeated_landmarks_count_once():
-    once = ReducedGPRegressor(**{**FIXED, "landmarks": X[:10]}).fit(X, y)
-    twice = ReducedGPRegressor(**{**FIXED, "landmarks": X[[*range(10), 0, 1]]}).fit(X, y)
+def test_repeated_inducing_points_count_once():
+    once = ReducedGPRegressor(**{**FIXED, "inducing_points": X[:10]}).fit(X, y)
+    twice = ReducedGPRegressor(**{**FIXED, "inducing_points": X[[*range(10), 0, 1]]}).fit(X, y)
     np.testing.assert_allclose(twice.predict(NEW), once.predict(NEW), atol=1e-5)
 
 
@@ -271,6 +279,6 @@ def test_the_noise_of_a_label_joins_when_asked(fitted):
     latent, label = (
         fitted.predict(NEW, return_std=True, include_noise=include)[1] for include in (False, True)
     )
-    np.testing.assert_allclose(label**2 - latent**2, fitted.noise_, rtol=1e-10)
+    np.testing.assert_allclose(label**2 - latent**2, fitted.noise_variance_, rtol=1e-10)
     covariance = fitted.predict(NEW, return_cov=True, include_noise=True)[1]
     np.testing.assert_allclose(np.diagonal(covariance), label**2, rtol=1e-10)

@@ -313,8 +313,8 @@ def test_the_effective_target_knows_conditional_means():
     expected = g[:, 0] + 0.5 * g[:, 1] + 2 * a * (g[:, 0] ** 2 - 1) / 2**0.5
     # Six coefficients, each with an error of 2 * .6 / sqrt(20,000), times polynomials of size 2.
     assert np.sqrt(np.mean((np.asarray(found.values) - expected) ** 2)) < 3 * 1.2 * (6 / 2e4) ** 0.5
-    np.testing.assert_allclose(jnp.mean(found.noise), 4 * (1 - a**2), rtol=0.05)
-    assert jnp.std(found.noise) < 0.1
+    np.testing.assert_allclose(jnp.mean(found.noise_variance), 4 * (1 - a**2), rtol=0.05)
+    assert jnp.std(found.noise_variance) < 0.1
     # kappa_{q11} / 2 (phi_1^2 - 1) is the same function.
     cumulant = joint_cumulant(third, g[:, 0], g[:, 0])
     assert_within(cumulant.value, 2**0.5 * a, cumulant.standard_error)

@@ -129,7 +129,7 @@ def test_a_refused_forecast_costs_neither_the_fit_nor_its_page(tmp_path, capsys)
     assert run("info", model) == 0
     # What no fit accepts is refused still, before the page is written.
     page.unlink()
-    assert run("fit", table, *fixed, "--report", page, "--forecast", "--noise", "-1") == 2
+    assert run("fit", table, *fixed, "--report", page, "--forecast", "--noise-variance", "-1") == 2
     assert not page.exists()
 
 

@@ -160,7 +160,7 @@ def test_the_law_finds_power_and_noise(posterior):
     assert law.effective_draws > 30
     power = law.power.sum(axis=1)
     assert np.quantile(power, 0.02) < np.sum(EIGENVALUES) < np.quantile(power, 0.98)
-    assert np.quantile(law.noise, 0.02) < NOISE < np.quantile(law.noise, 0.98)
+    assert np.quantile(law.noise_variance, 0.02) < NOISE < np.quantile(law.noise_variance, 0.98)
 
 
 def test_the_forecast_holds_at_eight_times_the_pilot(problem, found):
@@ -239,7 +239,7 @@ def test_draws_of_the_error_are_the_learning_curve(found):
     nodes = result.theory.nodes
     curve = LearningCurve(
         BinnedSpectrum(nodes.eigenvalues[:-1], nodes.multiplicity[:-1], nodes.target_power[:-1]),
-        noise=result.theory.noise,
+        noise_variance=result.theory.noise_variance,
     )
     error = curve.label_error(result.table.n, result.table.ridge)
     # The mean law's error lies near the median of the draws, by far less than the band.
@@ -250,16 +250,16 @@ def test_noise_is_doubted():
     random = np.random.default_rng(6)
     X, y = draw(120, random), random.standard_normal(120)
     result = forecast(X, y, Linear(), to=[240])
-    assert any("next to nothing" in doubt for doubt in result.doubts)
+    assert any("next to nothing" in doubt for doubt in result.diagnostics)
     assert result.table.error.lower[0] < 1.0 < result.table.error.upper[0]
     small = forecast(X[:40], y[:40], Linear(), to=[4000])
-    assert any("pilot is small" in doubt for doubt in small.doubts)
-    assert any("100 times the pilot" in doubt for doubt in small.doubts)
+    assert any("pilot is small" in doubt for doubt in small.diagnostics)
+    assert any("100 times the pilot" in doubt for doubt in small.diagnostics)
 
 
 def test_a_clean_problem_is_not_doubted(found):
     *_, result = found
-    assert result.doubts == ()
+    assert result.diagnostics == ()
 
 
 def test_classes_have_an_error_rate():

@@ -31,7 +31,7 @@ from wilsonian import (
     flow,
     learnability,
 )
-from wilsonian.regression.evidence import landmark_evidence
+from wilsonian.regression.evidence import inducing_evidence
 from wilsonian.theory.datasets import power_law
 
 POINTS, MODES, RIDGE = 20, 12, 0.1
@@ -200,8 +200,8 @@ def check_cutoff_invariance(theory, cutoff):
     assert_close(reduced.log_evidence(), theory.log_evidence(), rtol=1e-8)
     kept = reduced.weights
     assert_close(reduced.coefficients(), kept * theory.coefficients(), rtol=1e-8, atol=1e-10)
-    read_out = reduced.coefficients(read_out=True)
-    assert_close(read_out, theory.coefficients(), rtol=1e-8, atol=1e-10)
+    residual_correction = reduced.coefficients(residual_correction=True)
+    assert_close(residual_correction, theory.coefficients(), rtol=1e-8, atol=1e-10)
 
 
 @every_cutoff
@@ -385,14 +385,14 @@ def test_the_evidence_ridge_maximizes_the_evidence():
 
 
 @pytest.mark.parametrize("ridge", ["uniform", "input-dependent"])
-def test_point_theory_is_the_landmark_evidence(ridge):
-    """A chain of other formulas for the same number: modes of landmarks, tail absorbed."""
+def test_point_theory_is_the_inducing_point_evidence(ridge):
+    """A chain of other formulas for the same number: modes of inducing points, tail absorbed."""
     random = np.random.default_rng(3)
     X, targets = jnp.asarray(random.normal(size=(POINTS, 2))), random_targets()
     kernel = Matern32(1.5)
     spectrum = dense_spectrum(kernel, X[:6]).spectrum(X)
     theory = PointTheory.of(spectrum, RIDGES[ridge](RIDGE, POINTS), targets)
-    twin = landmark_evidence(
+    twin = inducing_evidence(
         *(kernel, 1.0, RIDGE, X[:6], X, targets[:, None], jnp.ones(POINTS)),
         input_dependent=ridge == "input-dependent",
     )
@@ -423,9 +423,11 @@ def test_units_of_the_target_change_nothing(ridge, shape, log_scale, rank):
         coarse_grain(point_theory(ridge, points, modes, s), RankCutoff(rank)) for s in (1.0, scale)
     )
     assert_close(scaled.ridge.mean(), scale * unit.ridge.mean(), rtol=1e-8, atol=0)
-    coefficients = unit.coefficients(read_out=True)
+    coefficients = unit.coefficients(residual_correction=True)
     assert coefficients.shape == (modes,)
-    assert_close(scaled.coefficients(read_out=True) / scale**0.5, coefficients, rtol=1e-6)
+    assert_close(
+        scaled.coefficients(residual_correction=True) / scale**0.5, coefficients, rtol=1e-6
+    )
     shift = 0.5 * points * np.log(scale)
     assert_close(scaled.log_evidence() + shift, unit.log_evidence(), rtol=1e-7, atol=1e-7)
 

@@ -40,7 +40,7 @@ def load_tables():
 
 def by_scipy(eigenvalues, target, noise, n, ridge):
     """(kappa, E_g, E_tr) by Brent's method on n = df_1 + ridge / kappa, in log kappa; the formulas
-    are written as in the science notes (learning-curves), without the library."""
+    are written as in docs/science/learning-curves.md, section 1, without the library."""
 
     def excess(log_kappa):
         kappa = np.exp(log_kappa)
@@ -55,7 +55,7 @@ def by_scipy(eigenvalues, target, noise, n, ridge):
 
 
 def test_reference_values_to_all_printed_digits():
-    """Section 7 of the science notes."""
+    """docs/science/wilsonian.md, section 7."""
     for row in load_tables().SECTION_7:
         eigenvalues = np.arange(1.0, row.modes + 1) ** -(1 + row.alpha)
         curve = LearningCurve(eigenvalues, eigenvalues)
@@ -347,7 +347,7 @@ def test_scaling_laws(capacity, source, ridge_exponent):
         BinnedSpectrum(
             spectrum.eigenvalues, spectrum.multiplicity, 0 * spectrum.target_power, spectrum.tail
         ),
-        noise=1.0,
+        noise_variance=1.0,
     )
     ends = [
         pure.test_error(m, ridge * (m / n) ** (1 - ridge_exponent) if ridge else 0.0)
@@ -371,7 +371,9 @@ def test_ridgeless_closed_form():
 def test_every_kind_of_spectrum(curve):
     expected = curve.test_error(60.0, 0.01)
     binned = BinnedSpectrum.of(EIGENVALUES, TARGET, tolerance=1e-12)
-    np.testing.assert_allclose(LearningCurve(binned, noise=NOISE).test_error(60, 0.01), expected)
+    np.testing.assert_allclose(
+        LearningCurve(binned, noise_variance=NOISE).test_error(60, 0.01), expected
+    )
     with jax.enable_x64(True):
         spectrum = Spectrum.averaged(EIGENVALUES, tail=0.3)
     with_tail = LearningCurve(EIGENVALUES, TARGET, NOISE, tail=0.3).test_error(60.0, 0.01)
@@ -420,8 +422,8 @@ def test_it_runs_inside_transformations(curve):
         (lambda: LearningCurve([1.0, 0.5], [1.0, -1.0]), "squared coefficients"),
         (lambda: LearningCurve([1.0, 0.5], [1.0, np.nan]), "squared coefficients"),
         (lambda: LearningCurve([1.0, 0.5]), "`target` is missing"),
-        (lambda: LearningCurve([1.0], [1.0], -0.1), "`noise` must be at least zero"),
-        (lambda: LearningCurve([1.0], [1.0], np.nan), "`noise` must be at least zero"),
+        (lambda: LearningCurve([1.0], [1.0], -0.1), "`noise_variance` must be at least zero"),
+        (lambda: LearningCurve([1.0], [1.0], np.nan), "`noise_variance` must be at least zero"),
         (lambda: LearningCurve([1.0], [1.0], tail=-1.0), "`tail` must be at least zero"),
         (lambda: LearningCurve([1.0], [1.0], unresolved_target=-1.0), "`unresolved_target`"),
         (lambda: LearningCurve(BinnedSpectrum.of([1.0]), [1.0]), "brings the target's power"),

@@ -245,7 +245,7 @@ def test_wide_ensembles_are_the_infinite_one(finite, of_read_out, steps):
     [
         ({"y": TARGETS[:2]}, r"^`y` has shape \(2,\) for 6 points; pass \(points,\) or"),
         ({"ridge": -1.0}, r"^`ridge` must not be negative, got -1\.0; pass zero to do without\.$"),
-        ({"noise": -1.0}, r"^`noise` must not be negative"),
+        ({"noise_variance": -1.0}, r"^`noise_variance` must not be negative"),
         ({"learning_rate": np.nan}, r"^`learning_rate` must not be negative, got nan"),
         ({"X": X[0]}, r"^`X` must have shape \(points, columns\)"),
     ],

@@ -40,7 +40,7 @@ FIGURES = {
     "spectrum": lambda ax, run: plots.plot_spectrum(ax, run.spectrum),
     "spectrum, linear": lambda ax, run: plots.plot_spectrum(ax, run.spectrum, scale="linear"),
     "ridge flow": lambda ax, run: plots.plot_ridge_flow(
-        ax, run.flow, noise=run.noise, kept=run.spectrum.kept
+        ax, run.flow, noise=run.noise_variance, kept=run.spectrum.kept
     ),
     "ridge flow, linear": lambda ax, run: plots.plot_ridge_flow(ax, run.flow, scale="linear"),
     "evidence flow": lambda ax, run: plots.plot_evidence_flow(ax, run.flow, kept=3),

@@ -17,14 +17,16 @@ from wilsonian import (
     SharpCutoff,
     SmoothCutoff,
 )
+from wilsonian.regression.fitting import fit_process
+from wilsonian.regression.learning import Sample
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.uniform(-2, 2, (40, 2))
 Y = np.stack([np.sin(2 * X[:, 0]) + X[:, 1], 3 + np.cos(X[:, 0] - 2 * X[:, 1])], axis=1)
 Y += 0.3 * RANDOM.normal(size=Y.shape)
 NEW = RANDOM.uniform(-3, 3, (9, 2))
-EXACT = {"cutoff": None, "optimizer": None, "noise": 0.1, "amplitude": 1.7}
-FIXED = {"optimizer": None, "noise": 0.1, "kernel": RBF(1.0)}
+EXACT = {"cutoff": None, "optimizer": None, "noise_variance": 0.1, "amplitude": 1.7}
+FIXED = {"optimizer": None, "noise_variance": 0.1, "kernel": RBF(1.0)}
 LENGTH_SCALE = 0.8
 PAIRS = {
     "RBF": (RBF(LENGTH_SCALE), kernels.RBF(LENGTH_SCALE)),
@@ -48,7 +50,7 @@ def assert_same_model(one, other, tolerance=1e-10):
     other_mean, other_std = other.predict(NEW, return_std=True)
     assert_close(mean, other_mean, tolerance)
     assert_close(std, other_std, tolerance)
-    for name in ("noise_", "ridge_", "log_marginal_likelihood_value_", "expected_loss_"):
+    for name in ("noise_variance_", "ridge_", "log_marginal_likelihood_value_", "expected_loss_"):
         assert getattr(one, name) == pytest.approx(getattr(other, name), rel=100 * tolerance), name
     assert one.n_modes_ == other.n_modes_
 
@@ -70,7 +72,7 @@ def test_with_every_mode_kept_it_is_the_exact_gaussian_process(pair, normalize_y
     ours = ReducedGPRegressor(kernel, rank=len(X), normalize_y=normalize_y, **EXACT)
     twin = GaussianProcessRegressor(
         EXACT["amplitude"] * twin_kernel,
-        alpha=EXACT["noise"],
+        alpha=EXACT["noise_variance"],
         optimizer=None,
         normalize_y=normalize_y,
     )
@@ -86,14 +88,14 @@ def test_with_every_mode_kept_it_is_the_exact_gaussian_process(pair, normalize_y
         assert ours.log_marginal_likelihood_value_ == pytest.approx(evidence, rel=1e-8)
         assert ours.score(X, y) == pytest.approx(twin.score(X, y), rel=1e-8)
     unit = np.mean(Y.var(axis=0)) if normalize_y else 1.0
-    assert ours.noise_ == pytest.approx(EXACT["noise"] * unit)
-    assert ours.ridge_ == pytest.approx(ours.noise_)  # nothing was integrated out
+    assert ours.noise_variance_ == pytest.approx(EXACT["noise_variance"] * unit)
+    assert ours.ridge_ == pytest.approx(ours.noise_variance_)  # nothing was integrated out
 
 
 def test_evidence_at_other_values_is_that_of_a_fit_with_them():
     ours = ReducedGPRegressor(RBF(0.8), rank=len(X), **EXACT).fit(X, Y)
     other = ReducedGPRegressor(
-        RBF(0.8), rank=len(X), **{**EXACT, "noise": 0.3, "amplitude": 0.5}
+        RBF(0.8), rank=len(X), **{**EXACT, "noise_variance": 0.3, "amplitude": 0.5}
     ).fit(X, Y)
     assert ours.log_marginal_likelihood() == pytest.approx(ours.log_marginal_likelihood_value_)
     assert ours.log_marginal_likelihood(0.5, 0.3) == pytest.approx(
@@ -103,29 +105,31 @@ def test_evidence_at_other_values_is_that_of_a_fit_with_them():
 
 def test_a_linear_kernel_is_ridge_regression():
     ours = ReducedGPRegressor(Linear(variance=1.0), normalize_y=False, **EXACT).fit(X, Y)
-    alpha = EXACT["noise"] / EXACT["amplitude"]
+    alpha = EXACT["noise_variance"] / EXACT["amplitude"]
     twin = Ridge(alpha=alpha, fit_intercept=False).fit(X, Y)
     assert_close(ours.predict(NEW), twin.predict(NEW))
     assert ours.n_modes_ == 2
 
 
-LANDMARKS = X[::4]
+INDUCING_POINTS = X[::4]
 
 
 @pytest.mark.parametrize("ridge", ["uniform", "input-dependent"])
-def test_what_landmarks_leave_out_joins_the_ridge(ridge):
+def test_what_inducing_points_leave_out_joins_the_ridge(ridge):
     ours = ReducedGPRegressor(
-        RBF(1.0), landmarks=LANDMARKS, ridge=ridge, normalize_y=False, **EXACT
+        RBF(1.0), inducing_points=INDUCING_POINTS, ridge=ridge, normalize_y=False, **EXACT
     ).fit(X, Y[:, 0])
     gram = kernels.ConstantKernel(EXACT["amplitude"]) * kernels.RBF(1.0)
-    inner = gram(LANDMARKS) + 1e-15 * np.eye(len(LANDMARKS))
-    nystrom = gram(X, LANDMARKS) @ np.linalg.solve(inner, gram(LANDMARKS, X))
+    inner = gram(INDUCING_POINTS) + 1e-15 * np.eye(len(INDUCING_POINTS))
+    nystrom = gram(X, INDUCING_POINTS) @ np.linalg.solve(inner, gram(INDUCING_POINTS, X))
     lost = gram.diag(X) - np.diagonal(nystrom)
-    noise = EXACT["noise"] + (lost if ridge == "input-dependent" else np.full(len(X), lost.mean()))
+    noise = EXACT["noise_variance"] + (
+        lost if ridge == "input-dependent" else np.full(len(X), lost.mean())
+    )
     weights = np.linalg.solve(nystrom + np.diag(noise), Y[:, 0])
-    twin = gram(NEW, LANDMARKS) @ np.linalg.solve(inner, gram(LANDMARKS, X)) @ weights
+    twin = gram(NEW, INDUCING_POINTS) @ np.linalg.solve(inner, gram(INDUCING_POINTS, X)) @ weights
     assert_close(ours.predict(NEW), twin)
-    assert ours.ridge_ == pytest.approx(EXACT["noise"] + lost.mean())
+    assert ours.ridge_ == pytest.approx(EXACT["noise_variance"] + lost.mean())
     assert ours.measure_ == "population"
 
 
@@ -135,7 +139,7 @@ def test_what_landmarks_leave_out_joins_the_ridge(ridge):
 @pytest.mark.parametrize("y", [Y[:, 0], Y], ids=["one output", "two outputs"])
 @pytest.mark.parametrize("learn", [None, "scale"])
 def test_fitting_in_pieces_is_fitting_at_once(learn, y):
-    parameters = {**FIXED, "landmarks": LANDMARKS}
+    parameters = {**FIXED, "inducing_points": INDUCING_POINTS}
     if learn:
         parameters.update(optimizer="l-bfgs-b", learn="scale")
     whole = ReducedGPRegressor(**parameters).fit(X, y)
@@ -161,21 +165,25 @@ def test_a_piece_with_other_outputs_is_refused():
 
 
 def test_a_stream_of_blocks_is_a_fit_of_the_table():
-    parameters = {**FIXED, "landmarks": LANDMARKS}
+    parameters = {**FIXED, "inducing_points": INDUCING_POINTS}
     table = ReducedGPRegressor(**parameters).fit(X, Y)
-    stream = ReducedGPRegressor(**parameters).fit_blocks(
-        X,
-        Y,
-        lambda: [(X[:11], Y[:11], None), (X[11:], Y[11:], np.ones(29))],
-        len(X),
+    blocks = [(X[:11], Y[:11], None), (X[11:], Y[11:], np.ones(29))]
+    stream = ReducedGPRegressor(**parameters)
+    fitted = fit_process(
+        stream.prior(),
+        Sample(X, Y, np.ones(len(X))),
+        lambda start: blocks[start:],
+        stream.plan(X.shape[1]),
+        np.random.default_rng(0),
+        rows=len(X),
     )
-    assert_same_model(stream, table)
+    assert_same_model(stream.adopt(fitted, Y.ndim), table)
 
 
 def test_single_precision_is_close_to_double():
-    double = ReducedGPRegressor(landmarks=LANDMARKS, **FIXED).fit(X, Y)
-    single = ReducedGPRegressor(landmarks=LANDMARKS, dtype="float32", **FIXED).fit(X, Y)
-    # The landmarks' kernel matrix amplifies rounding (6e-8) by its condition number.
+    double = ReducedGPRegressor(inducing_points=INDUCING_POINTS, **FIXED).fit(X, Y)
+    single = ReducedGPRegressor(inducing_points=INDUCING_POINTS, dtype="float32", **FIXED).fit(X, Y)
+    # The inducing points' kernel matrix amplifies rounding (6e-8) by its condition number.
     assert_same_model(single, double, 1e-3)
     assert not np.array_equal(single.predict(NEW), double.predict(NEW))
     assert single.predict(NEW).dtype == np.float64
@@ -195,7 +203,7 @@ def test_a_sample_weight_is_a_number_of_repetitions():
 
 @pytest.fixture(scope="module")
 def population():
-    model = ReducedGPRegressor(landmarks=LANDMARKS, **FIXED).fit(X, Y)
+    model = ReducedGPRegressor(inducing_points=INDUCING_POINTS, **FIXED).fit(X, Y)
     assert model.measure_ == "population"
     return model
 
@@ -206,11 +214,11 @@ def population():
     ids=str,
 )
 def test_coarse_graining_a_fit_is_fitting_with_the_cutoff(cutoff, population):
-    fitted = ReducedGPRegressor(landmarks=LANDMARKS, cutoff=cutoff, **FIXED).fit(X, Y)
+    fitted = ReducedGPRegressor(inducing_points=INDUCING_POINTS, cutoff=cutoff, **FIXED).fit(X, Y)
     flowed = population.coarse_grained(cutoff)
     assert_same_model(flowed, fitted)
     assert fitted.expected_loss_ >= 0
-    assert fitted.ridge_ >= fitted.noise_
+    assert fitted.ridge_ >= fitted.noise_variance_
     assert population.cutoff == "auto"
 
 
@@ -227,9 +235,9 @@ def test_equal_cutoffs_are_written_in_several_ways(population):
 
 def test_the_flow_lists_what_coarse_graining_gives(population):
     flow = population.flow_
-    np.testing.assert_array_equal(flow.kept, np.arange(len(LANDMARKS) + 1))
+    np.testing.assert_array_equal(flow.kept, np.arange(len(INDUCING_POINTS) + 1))
     assert np.all(np.diff(flow.ridge) < 0)
-    for kept in (0, 3, len(LANDMARKS)):
+    for kept in (0, 3, len(INDUCING_POINTS)):
         cut = population.coarse_grained(kept)
         assert cut.n_modes_ == kept
         assert flow.ridge[kept] == pytest.approx(cut.ridge_, rel=1e-12)
@@ -238,13 +246,13 @@ def test_the_flow_lists_what_coarse_graining_gives(population):
 
 
 def test_the_automatic_cutoff_stops_below_the_threshold():
-    model = ReducedGPRegressor(landmarks=LANDMARKS, threshold=0.9, **FIXED).fit(X, Y)
-    assert 0 < model.n_modes_ < len(LANDMARKS)
+    model = ReducedGPRegressor(inducing_points=INDUCING_POINTS, threshold=0.9, **FIXED).fit(X, Y)
+    assert 0 < model.n_modes_ < len(INDUCING_POINTS)
     assert model.flow_.learnability[model.n_modes_] < 0.9
     assert np.all(model.flow_.learnability[: model.n_modes_] >= 0.9)
 
 
-def test_modes_of_many_landmarks_are_those_of_the_sample():
+def test_modes_of_many_inducing_points_are_those_of_the_sample():
     few = ReducedGPRegressor(rank=20, **FIXED).fit(X, Y)
     many = ReducedGPRegressor(rank=21, **FIXED).fit(X, Y)
     assert (few.measure_, many.measure_) == ("population", "sample")
@@ -265,7 +273,7 @@ def test_learning_finds_the_noise_of_a_known_process():
     labels = latent + np.sqrt(0.05) * random.normal(size=150)
     start = ReducedGPRegressor(RBF(1.0), cutoff=None, optimizer=None).fit(inputs, labels)
     model = ReducedGPRegressor(RBF(1.0), cutoff=None, random_state=0).fit(inputs, labels)
-    assert 0.05 / 1.5 < model.noise_ < 0.05 * 1.5
+    assert 0.05 / 1.5 < model.noise_variance_ < 0.05 * 1.5
     length_scale = float(np.squeeze(model.kernel_.length_scale))
     assert 0.4 / 2 < length_scale < 0.4 * 2
     assert model.log_marginal_likelihood_value_ > start.log_marginal_likelihood_value_ + 1

@@ -151,7 +151,7 @@ def test_details_list_the_kernel_the_parameters_and_the_notes():
         "2.1 * Matern52(lengthscale=0.7)",
         "(40 values from 0.1 to 2)",
         "The optimizer converged after 31 steps.",
-        "The landmarks reached the limit that was set.",
+        "The inducing points reached the limit that was set.",
         "Dropped 3 rows without a target.",
     ):
         assert text in visible

@@ -1,4 +1,4 @@
-"""The science notes' reference values (shared/science/wilsonian.md), reproduced by the library.
+"""The reference values of docs/science/wilsonian.md, sections 7 to 9, reproduced by the library.
 
 Deterministic values to all printed digits. Measured ones within seed spread: see
 `Estimate.tolerance` in `benchmarks/science_tables.py`, which holds the printed tables and measures
@@ -127,7 +127,7 @@ def test_table_1_within_seed_spread(name):
     assert result.error.shape == (tables.SEEDS, len(tables.RIDGES))
     for column, printed in enumerate((row.truncated, row.uniform, row.dressed)):
         assert_within_spread(result.error[:, column], printed[0])
-        assert_within_spread(result.read_out[:, column], printed[1])
+        assert_within_spread(result.residual_correction[:, column], printed[1])
     # What the columns say: absorbing the lost modes beats truncation, on every data set.
     assert np.all(result.error[:, 1] < 0.5 * result.error[:, 0])
     # Twin of the effective ridge on these very data: n / tr (K + sigma^2)^{-1}.

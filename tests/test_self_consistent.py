@@ -279,7 +279,7 @@ def test_theory_against_simulation_where_uniform_is_off_by_more_than_all(
     assert uniform.test_error() > 2 * errors.mean()
     with pytest.raises(AssertionError):
         assert_near(errors.mean(axis=1), uniform.test_error(), systematic)
-    # The eliminated modes' own share, which the notes left out, is needed.
+    # The eliminated modes' own share, which is easily left out, is needed.
     without = field_of_many(mixed, target, lost_share=False).test_error
     with pytest.raises(AssertionError):
         assert_near(errors.mean(axis=1), without, systematic)
@@ -301,7 +301,7 @@ def test_gaussian_features_against_a_pool(eigenvalues):
     ("call", "sentence"),
     [
         (lambda m, t: self_consistent_ridge(m, 0.0, 10), r"`ridge` must be positive"),
-        (lambda m, t: self_consistent_ridge(m, 0.1, -1), r"`sample_size` must be positive"),
+        (lambda m, t: self_consistent_ridge(m, 0.1, -1), r"`n_samples` must be positive"),
         (lambda m, t: error_field(t, jnp.ones(3)), r"one number for each of the 400 modes"),
         (lambda m, t: error_field(t, jnp.ones(MODES), -1.0), r"`label_noise` is a variance"),
         (

@@ -44,7 +44,9 @@ def measured():
         # At the threshold the mean error without a ridge is infinite, and single data sets with
         # one of order 1 / n scatter as widely.
         ridges = np.maximum(RIDGES, 1.0) if name == "as many modes as points" else RIDGES
-        simulation = simulate(eigenvalues, POINTS, ridges, noise=NOISE, draws=DRAWS, random_state=1)
+        simulation = simulate(
+            eigenvalues, POINTS, ridges, noise_variance=NOISE, draws=DRAWS, random_state=1
+        )
         curve = LearningCurve(eigenvalues, eigenvalues, NOISE)
         results[name] = simulation, curve.equivalent(POINTS, ridges), curve, ridges
     return results
@@ -121,7 +123,7 @@ def test_a_draw_is_regression_on_that_data_set(poisson):
     simulation = simulate(
         *(eigenvalues, 25, ridges),
         coefficients=coefficients,
-        noise=0.3,
+        noise_variance=0.3,
         draws=draws,
         random_state=5,
         poisson=poisson,
@@ -184,7 +186,7 @@ def test_ridgeless_is_the_minimum_norm_interpolant():
 
 
 def test_seeds_and_batches():
-    eigenvalues, call = POWER_LAW[:40], {"noise": 0.1, "draws": 3}
+    eigenvalues, call = POWER_LAW[:40], {"noise_variance": 0.1, "draws": 3}
     first = simulate(eigenvalues, 25, [0.0, 0.1], random_state=0, **call)
     batched = simulate(eigenvalues, 25, [0.0, 0.1], random_state=0, at_once=2, **call)
     other = simulate(eigenvalues, 25, [0.0, 0.1], random_state=1, **call)
@@ -196,7 +198,7 @@ def test_seeds_and_batches():
 
 
 def test_independent_features_of_another_law():
-    """The theory is universal over them (section 8 of the notes), not over correlated variances."""
+    """The theory is universal over them, not over correlated variances."""
     ridges = np.array([1e-3, 0.1])
     theory = LearningCurve(POWER_LAW, POWER_LAW).equivalent(POINTS, ridges)
     simulation = simulate(POWER_LAW, POINTS, ridges, law=Sign(), draws=30)
@@ -289,7 +291,7 @@ def test_gcv_without_a_ridge(data):
         (lambda: simulate([1.0], 0, 0.1), "`n` must be positive"),
         (lambda: simulate([1.0], 2.5, 0.1), "whole number"),
         (lambda: simulate([1.0], 5, -0.1), "`ridge` must be"),
-        (lambda: simulate([1.0], 5, 0.1, noise=-1.0), "`noise` is a variance"),
+        (lambda: simulate([1.0], 5, 0.1, noise_variance=-1.0), "`noise_variance` is a variance"),
         (lambda: simulate([1.0], 5, 0.1, draws=1), "`draws` must be at least 2"),
         (lambda: simulate([1.0], 5, 0.1, coefficients=[1.0, 2.0]), "one number per mode"),
         (lambda: gcv(np.ones((2, 3)), [1, 2], 0.1), "square"),

@@ -6,7 +6,8 @@ from sklearn.utils import estimator_checks
 from wilsonian import ReducedGPClassifier, ReducedGPRegressor
 
 # Checks fit tables of every shape, and each shape is a new compilation; learning compiles most.
-# With so many landmarks the modes have one shape in most tables, and their theory is compiled once.
+# With so many inducing points the modes have one shape in most tables, and their theory is compiled
+# once.
 CHEAP = {"optimizer": None, "rank": 10}
 CHEAP_ESTIMATORS = [ReducedGPRegressor(**CHEAP), ReducedGPClassifier(**CHEAP)]
 

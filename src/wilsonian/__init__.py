@@ -31,8 +31,8 @@ from wilsonian.networks.fully_connected import ArcCosine, ErfNetwork
 from wilsonian.regression.classifier import ReducedGPClassifier
 from wilsonian.regression.mode_theory import ModeTheory
 from wilsonian.regression.point_theory import PointTheory
-from wilsonian.regression.read_out import ReadOut
 from wilsonian.regression.regressor import ReducedGPRegressor
+from wilsonian.regression.residual_correction import ResidualCorrection
 from wilsonian.regression.saving import load_model, save_model
 from wilsonian.support.version import __version__
 from wilsonian.theory.averaged import AveragedTheory
@@ -105,10 +105,10 @@ __all__ = [
     "ProjectedRandomFeatures",
     "RankCutoff",
     "RationalQuadratic",
-    "ReadOut",
     "ReducedGPClassifier",
     "ReducedGPRegressor",
     "Rescaled",
+    "ResidualCorrection",
     "ReweightedTheory",
     "RidgeField",
     "ScalingLaw",

@@ -11,12 +11,12 @@ from wilsonian.core.types import Scalar
 
 @jax.jit
 def learnability(
-    eigenvalues: Float[Array, "..."], ridge: Scalar | Float[Array, "..."], sample_size: Scalar
+    eigenvalues: Float[Array, "..."], ridge: Scalar | Float[Array, "..."], n_samples: Scalar
 ) -> Float[Array, "..."]:
     r"""Fraction of a mode's coefficient that n samples teach,
     :math:`n \lambda / (\sigma^2 + n \lambda)` (paper eq. 37); zero for a mode of no variance,
     whatever the ridge."""
-    signal = sample_size * eigenvalues
+    signal = n_samples * eigenvalues
     total = ridge + signal
     return jnp.where(total > 0, signal / jnp.where(total > 0, total, 1.0), 0.0)
 

@@ -24,21 +24,21 @@ class Eigenfunctions(eqx.Module):
     :math:`\phi_k(x) = \sum_j k(x, z_j) P_{jk}`.
 
     `measure` says whose modes they are. Modes of the *population* (analytic, of a pool much larger
-    than the training set, or of landmarks far fewer than the training points) renormalize the
-    ridge when they are integrated out. Eigenvectors of the Gram matrix of the very *sample* that
-    is regressed on decouple exactly from each other, and integrating some out leaves the ridge of
-    the others as it is (science notes, section 9).
+    than the training set, or of inducing points far fewer than the training points) renormalize the
+    ridge when they are integrated out. Eigenvectors of the Gram matrix of the very *sample* that is
+    regressed on decouple exactly from each other, and integrating some out leaves the ridge of the
+    others as it is (docs/science/wilsonian.md, section 9).
     """
 
     kernel: Kernel
-    landmarks: Float[Array, "landmarks d"]
-    projection: Float[Array, "landmarks modes"]
+    inducing_points: Float[Array, "points d"]
+    projection: Float[Array, "points modes"]
     eigenvalues: Float[Array, " modes"]
     measure: Measure = eqx.field(static=True)
 
     def modes(self, X: Any) -> Float[Array, "points modes"]:
         """Values of all eigenfunctions at the rows of `X`."""
-        return self.kernel.product(X, self.landmarks, self.projection)
+        return self.kernel.product(X, self.inducing_points, self.projection)
 
     def spectrum(self, X: Any) -> Spectrum:
         """The spectrum seen at the rows of `X`, with the tail left at each."""
@@ -90,7 +90,7 @@ def as_population(eigenfunctions: Eigenfunctions) -> Eigenfunctions:
     were computed on far outnumber, or are independent of, the points that are regressed on."""
     return Eigenfunctions(
         eigenfunctions.kernel,
-        eigenfunctions.landmarks,
+        eigenfunctions.inducing_points,
         eigenfunctions.projection,
         eigenfunctions.eigenvalues,
         "population",

@@ -61,22 +61,22 @@ class Posterior(eqx.Module):
         return -0.5 * (jnp.vdot(self.targets, self.dual) + outputs * (log_determinant + constant))
 
 
-def posterior(kernel: Any, X: Any, y: Any, noise: Scalar) -> Posterior:
+def posterior(kernel: Any, X: Any, y: Any, noise_variance: Scalar) -> Posterior:
     """Posterior of Gaussian-process regression with `kernel` on n rows `X` and targets `y`, (n,)
-    or (n, outputs), whose labels carry noise of variance `noise`.
+    or (n, outputs), whose labels carry noise of variance `noise_variance`.
 
     Factorizes in JAX's widest enabled precision: call it under `jax.enable_x64(True)` if the
     noise is below 1e-5 of the kernel. Raises ValueError for shapes that do not fit together and
     for negative noise.
     """
     kernel, X, y = as_kernel(kernel), *_training_set(X, y)
-    return _posterior(kernel, X, y, _not_negative(noise, "noise"))
+    return _posterior(kernel, X, y, _not_negative(noise_variance, "noise_variance"))
 
 
 @eqx.filter_jit
-def _posterior(kernel, X, y, noise):
+def _posterior(kernel, X, y, noise_variance):
     gram = kernel.gram(X, X).astype(float)
-    lower = jnp.linalg.cholesky(gram + noise * jnp.eye(len(X)))
+    lower = jnp.linalg.cholesky(gram + noise_variance * jnp.eye(len(X)))
     return Posterior(kernel, X, y, lower, jax.scipy.linalg.cho_solve((lower, True), y))
 
 
@@ -183,7 +183,7 @@ def gradient_flow(
     y: Any,
     *,
     ridge: Scalar = 0.0,
-    noise: Scalar = 0.0,
+    noise_variance: Scalar = 0.0,
     learning_rate: Scalar = 1.0,
 ) -> GradientFlow:
     """The ensemble of infinitely wide networks with kernels `nngp` and `ntk` (the NNGP twice where
@@ -196,20 +196,23 @@ def gradient_flow(
     learning rate.
     """
     nngp, ntk, X, y = as_kernel(nngp), as_kernel(ntk), *_training_set(X, y)
-    ridge, noise = _not_negative(ridge, "ridge"), _not_negative(noise, "noise")
+    ridge, noise_variance = (
+        _not_negative(ridge, "ridge"),
+        _not_negative(noise_variance, "noise_variance"),
+    )
     return _gradient_flow(
-        nngp, ntk, X, y, ridge, noise, _not_negative(learning_rate, "learning_rate")
+        nngp, ntk, X, y, ridge, noise_variance, _not_negative(learning_rate, "learning_rate")
     )
 
 
 @eqx.filter_jit
-def _gradient_flow(nngp, ntk, X, y, ridge, noise, learning_rate):
+def _gradient_flow(nngp, ntk, X, y, ridge, noise_variance, learning_rate):
     tangent = ntk.gram(X, X)
     eigenvalues, modes = jnp.linalg.eigh((tangent + tangent.T) / 2)
     # What rounding leaves of a zero eigenvalue would be learned, wrongly, at infinite time.
     floor = jnp.finfo(tangent.dtype).eps * len(X) * eigenvalues[-1]
     eigenvalues = jnp.where(eigenvalues > floor, eigenvalues, 0.0)
-    prior = modes.T @ nngp.gram(X, X) @ modes + noise * jnp.eye(len(X))
+    prior = modes.T @ nngp.gram(X, X) @ modes + noise_variance * jnp.eye(len(X))
     return GradientFlow(nngp, ntk, X, y, eigenvalues, modes, prior, ridge, learning_rate)
 
 

@@ -34,8 +34,9 @@ class ReducedGPClassifier(ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    kernel, amplitude, noise, rank, max_rank, cutoff, threshold, optimizer, learn, move_landmarks, \
-ard, n_restarts, max_iterations, landmarks, block_size, dtype, random_state
+    kernel, amplitude, noise_variance, rank, max_rank, cutoff, threshold, optimizer, learn,
+    move_inducing_points, \
+ard, n_restarts, max_iterations, inducing points, block_size, dtype, random_state
         As in :class:`ReducedGPRegressor`.
 
     Attributes
@@ -51,36 +52,36 @@ ard, n_restarts, max_iterations, landmarks, block_size, dtype, random_state
         kernel: Any = None,
         *,
         amplitude: float = 1.0,
-        noise: float = 0.01,
+        noise_variance: float = 0.01,
         rank: int | str = "auto",
         max_rank: int = 1024,
         cutoff: Any = "auto",
         threshold: float = 0.1,
         optimizer: str | None = "l-bfgs-b",
         learn: str = "all",
-        move_landmarks: bool | str = "auto",
+        move_inducing_points: bool | str = "auto",
         ard: bool | str = "auto",
         n_restarts: int = 0,
         max_iterations: int = 100,
-        landmarks: Any = None,
+        inducing_points: Any = None,
         block_size: int = 4096,
         dtype: str = "float64",
         random_state: Any = None,
     ):
         self.kernel = kernel
         self.amplitude = amplitude
-        self.noise = noise
+        self.noise_variance = noise_variance
         self.rank = rank
         self.max_rank = max_rank
         self.cutoff = cutoff
         self.threshold = threshold
         self.optimizer = optimizer
         self.learn = learn
-        self.move_landmarks = move_landmarks
+        self.move_inducing_points = move_inducing_points
         self.ard = ard
         self.n_restarts = n_restarts
         self.max_iterations = max_iterations
-        self.landmarks = landmarks
+        self.inducing_points = inducing_points
         self.block_size = block_size
         self.dtype = dtype
         self.random_state = random_state

@@ -1,10 +1,12 @@
-"""What the estimators accept: rows that count, targets that vary, landmarks of the right shape."""
+"""What the estimators accept: rows that count, targets that vary, inducing points of the right
+shape."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight
 
 
@@ -27,13 +29,16 @@ def check_varying(y: np.ndarray) -> None:
             )
 
 
-def check_landmarks(landmarks: Any, columns: int) -> np.ndarray:
-    """Landmarks given by the user. Raises ValueError unless they are (rank, columns) and finite."""
-    points = np.asarray(landmarks, float)
+def check_inducing_points(inducing_points: Any, columns: int) -> np.ndarray:
+    """Inducing points given by the user. Raises ValueError unless they are (rank, columns) and
+    finite."""
+    points = np.asarray(inducing_points, float)
     if points.ndim != 2 or points.shape[1] != columns or not len(points):
-        raise ValueError(f"`landmarks` must have shape (rank, {columns}), got {points.shape}.")
+        raise ValueError(
+            f"`inducing_points` must have shape (rank, {columns}), got {points.shape}."
+        )
     if not np.all(np.isfinite(points)):
-        raise ValueError("`landmarks` must be finite, got NaN or infinity.")
+        raise ValueError("`inducing_points` must be finite, got NaN or infinity.")
     return points
 
 
@@ -45,3 +50,8 @@ def location_and_scale(
         return np.zeros(y.shape[1]), np.ones(y.shape[1])
     mean = weights @ y / weights.sum()
     return mean, np.sqrt(weights @ (y - mean) ** 2 / weights.sum())
+
+
+def random_generator(random_state: Any) -> np.random.Generator:
+    """NumPy's generator for scikit-learn's `random_state`."""
+    return np.random.default_rng(check_random_state(random_state).randint(2**31 - 1))

@@ -1,196 +1,159 @@
-"""From a sample and a stream of rows to a reduced process: rank, landmarks, scale and cutoff."""
+"""From a sample and a stream of rows to a fitted process: the one road that every fit takes."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import jax
 import numpy as np
-import scipy.linalg
 
 from wilsonian.core.cutoffs import AbstractCutoff, LearnabilityCutoff, RankCutoff, SharpCutoff
-from wilsonian.core.precision import with_precision
-from wilsonian.core.spectrum import Measure
-from wilsonian.kernels import Kernel, compiled_gram
-from wilsonian.regression.inducing_features import LandmarkFeatures
-from wilsonian.regression.inducing_points import Landmarks, randomly_pivoted_cholesky
+from wilsonian.kernels import Kernel
+from wilsonian.regression.estimator_inputs import location_and_scale
+from wilsonian.regression.input_dependent import InputDependentProcess
 from wilsonian.regression.learning import (
     Hyperparameters,
     Sample,
-    learn,
     learn_scale,
-    move_landmarks,
 )
 from wilsonian.regression.plan import Plan
-from wilsonian.regression.reduced import Modes
+from wilsonian.regression.preparation import Prepared, Progress, prepare, rank_of, silent
+from wilsonian.regression.reduced import Modes, ReducedProcess
+from wilsonian.regression.scale import learn_scale_of_rows
+from wilsonian.regression.statistics import Statistics, accumulate
+from wilsonian.regression.uniform import UniformProcess
 
-# Hyperparameters are learned from at most this many rows and landmarks; amplitude and noise are
-# then set by the evidence of all rows. Landmarks move, and hyperparameters with them, in steps that
-# see LANDMARK_ROWS fresh rows each, for LANDMARK_PASSES through the rows within LANDMARK_STEPS.
-LEARNING_ROWS, LEARNING_RANK = 2000, 512
-LANDMARK_ROWS, LANDMARK_PASSES, LANDMARK_STEPS = 4000, 25, (100, 300)
-# Landmarks are chosen from at most this many rows per landmark of the largest rank.
-POOL_PER_LANDMARK = 8
+SCALE_ROWS = 4000  # their evidence sets amplitude and noise of an input-dependent ridge
+Block = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # inputs, targets (rows, outputs), weights
+Blocks = Callable[[int], Iterable[Block]]  # all training rows, from a block of that number on
 
 
 @dataclasses.dataclass(frozen=True)
-class Prepared:
-    """What one pass over all rows needs: features, and the hyperparameters they came from."""
+class Standing:
+    """Where a fit stands: what was prepared, and the statistics of the blocks read so far."""
 
-    features: LandmarkFeatures
-    hyperparameters: Hyperparameters
-    measure: Measure
-    rank_status: str  # one sentence: why there are as many landmarks
+    prepared: Prepared
+    statistics: Statistics
+    blocks: int
 
 
-def prepare(
+@dataclasses.dataclass(frozen=True)
+class FittedProcess:
+    """A fit that is done."""
+
+    prepared: Prepared
+    statistics: Statistics
+    process: ReducedProcess
+    convergence: str  # one sentence on what was learned, and how that went
+
+
+def fit_process(
+    kernel: Kernel,
+    sample: Sample,
+    blocks: Blocks,
+    plan: Plan,
+    random: np.random.Generator,
+    *,
+    rows: int,
+    start: Standing | None = None,
+    keep: Callable[[Standing, bool], None] = lambda standing, now: None,
+    progress: Progress = silent,
+) -> FittedProcess:
+    """Learn, stream and coarse grain: the reduced process of all `rows` training rows.
+
+    `sample` is a uniform sample of them (or all), targets in their own units; hyperparameters and
+    inducing points come from it. `blocks(i)` then runs through the rows from block i on; memory is
+    bounded by rank^2 + block * rank. A fit goes on from `start`, where an earlier one stood:
+    `keep(standing, now)` is called before the first block, after every block, and when the fit is
+    interrupted; `now` says that this state must be stored at once.
+
+    Raises ValueError for a cutoff beyond the modes there are, and for a kernel that is not
+    positive semidefinite.
+    """
+    with jax.enable_x64(True):
+        if start is None:
+            start = _prepared(kernel, sample, rows, plan, random, progress)
+        keep(start, True)
+        standing = start
+        arrays = blocks(start.blocks)
+        try:
+            for sums in accumulate(start.prepared.features, start.statistics, arrays):
+                standing = Standing(start.prepared, sums, standing.blocks + 1)
+                progress("integrating", sums.rows, rows)
+                keep(standing, False)
+        except KeyboardInterrupt:
+            keep(standing, True)
+            raise
+        return finish(standing.prepared, standing.statistics, sample, plan, blocks)
+
+
+def _prepared(
     kernel: Kernel,
     sample: Sample,
     rows: int,
     plan: Plan,
     random: np.random.Generator,
-    *,
-    landmarks: np.ndarray | None = None,
-    progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
-) -> Prepared:
-    """Learn hyperparameters and choose landmarks from a `sample` of the `rows` training rows;
-    targets centred and scaled. Runs in float64: call it under `jax.enable_x64(True)`."""
-    message = (
-        "Nothing was learned: kernel, amplitude and noise are as given."
-        if plan.learn is None
-        else "The kernel is as given; amplitude and noise maximize the evidence of all rows."
-    )
-    hyperparameters = Hyperparameters(
-        with_precision(kernel, float), plan.amplitude, plan.noise, True, message
-    )
-    budget = min(plan.rank or plan.max_rank, rows)
-    if plan.learn == "all":
-        progress("learning hyperparameters", 0, 1)
-        few = sample.draw(LEARNING_ROWS, random)
-        hyperparameters = learn(
-            kernel,
-            few,
-            amplitude=plan.amplitude,
-            noise=plan.noise,
-            ard=plan.ard,
-            rank=min(budget, LEARNING_RANK, len(few.X)),
-            restarts=plan.restarts,
-            input_dependent=plan.input_dependent,
-            max_iterations=plan.max_iterations,
-            random=random,
-        )
-    if landmarks is not None:
-        status = f"The {len(landmarks)} landmarks were given."
-        features = _features(hyperparameters.kernel, landmarks, plan.dtype)
-        return Prepared(features, hyperparameters, measure_of(len(landmarks), rows), status)
-    pool = sample.draw(max(POOL_PER_LANDMARK * budget, LEARNING_ROWS), random)
-    chosen, status, met = choose_landmarks(hyperparameters, pool.X, rows, plan, random)
-    points = pool.X[chosen.indices]
-    measure = measure_of(len(points), rows)
-    wanted = plan.move_landmarks
-    if wanted is None:
-        wanted = measure == "population" and (not met or rows > LEARNING_ROWS)
-    if wanted and plan.learn == "all":
-        hyperparameters, points = move_landmarks(
-            hyperparameters,
-            points,
-            sample,
-            rows=rows,
-            steps=int(np.clip(LANDMARK_PASSES * rows / LANDMARK_ROWS, *LANDMARK_STEPS)),
-            rows_per_step=LANDMARK_ROWS,
-            input_dependent=plan.input_dependent,
-            random=random,
-            progress=lambda done, of: progress("moving landmarks", done, of),
-        )
-        status += " They were then moved by gradient of the evidence."
-    features = _features(hyperparameters.kernel, points, plan.dtype)
-    return Prepared(features, hyperparameters, measure, status)
+    progress: Progress,
+) -> Standing:
+    location, scale = location_and_scale(sample.y, sample.weights, plan.normalize_y)
+    scaled = dataclasses.replace(sample, y=(sample.y - location) / scale)
+    prepared = prepare(kernel, scaled, rows, plan, random, progress)
+    # Targets are counted from the mean of the sample, so that a large one costs no digits.
+    offset = sample.weights @ sample.y / sample.weights.sum()
+    return Standing(prepared, Statistics.empty(prepared.features.rank, offset), 0)
 
 
-def measure_of(rank: int, rows: int) -> Measure:
-    """Modes in the span of more landmarks than half the rows are modes of the sample: they decouple
-    (science notes, section 9). Far fewer landmarks see the rows as draws of the population."""
-    return "sample" if 2 * rank > rows else "population"
-
-
-def _features(kernel: Kernel, points: np.ndarray, dtype: Any) -> LandmarkFeatures:
-    kernel = with_precision(kernel, float)
-    square = np.array(compiled_gram(kernel, points, points))
-    # The jitter is relative to the diagonal and to the precision of the products to come.
-    jitter = np.finfo(dtype).eps * np.mean(np.diagonal(square))
-    for _ in range(20):
-        try:
-            root = np.linalg.cholesky(square + jitter * np.eye(len(points)))
-            break
-        except np.linalg.LinAlgError:
-            jitter *= 10
-    else:
-        raise ValueError(
-            f"the kernel matrix of the {len(points)} landmarks is not positive semidefinite; "
-            "use a valid kernel or other landmarks."
-        )
-    return LandmarkFeatures.of(kernel, points.astype(dtype), root)
-
-
-def choose_landmarks(
-    hyperparameters: Hyperparameters,
-    pool: np.ndarray,
-    rows: int,
+def finish(
+    prepared: Prepared,
+    statistics: Statistics,
+    sample: Sample,
     plan: Plan,
-    random: np.random.Generator,
-) -> tuple[Landmarks, str, bool]:
-    """Landmarks for the plan's rank, or doubled from 64 until the cutoff rule is met or the budget
-    is reached: (landmarks, sentence saying which, whether the rule is met)."""
-    budget = min(plan.rank or plan.max_rank, len(pool))
-    rank = budget if plan.rank else min(64, budget)
-    chosen = None
-    while True:
-        chosen = randomly_pivoted_cholesky(hyperparameters.kernel, pool, rank, random, start=chosen)
-        count = len(chosen.indices)
-        kept = _kept_modes(chosen, hyperparameters, rows, plan.threshold)
-        met = kept < count
-        if met or chosen.exhausted or rank >= budget:
-            break
-        rank = min(2 * rank, budget)
-    rule = f"learnability of the next mode below {plan.threshold:g}"
-    if plan.rank:
-        status = f"{count} landmarks, as asked"
-        status += f"; the cutoff rule ({rule}) is " + ("met." if met else "not met.")
-    elif met:
-        status = f"{count} landmarks meet the cutoff rule ({rule})."
-    elif chosen.exhausted or count == rows:
-        status = f"All {count} independent rows serve as landmarks; nothing is left unresolved."
-    else:
-        status = f"{count} landmarks are the budget; the cutoff rule ({rule}) is not met yet."
-    if chosen.exhausted and plan.rank and count < plan.rank:
-        status = f"{count} of the {plan.rank} landmarks asked for exhaust the kernel's rank."
-    return chosen, status, met
-
-
-def _kept_modes(chosen: Landmarks, hyperparameters: Hyperparameters, rows: int, threshold: float):
-    amplitude = hyperparameters.amplitude
-    second_moment = chosen.factor.T @ chosen.factor / len(chosen.factor)
-    eigenvalues = amplitude * np.maximum(scipy.linalg.eigvalsh(second_moment)[::-1], 0.0)
-    rule = LearnabilityCutoff(
-        threshold, hyperparameters.noise, rows, amplitude * float(chosen.residual.mean())
+    blocks: Blocks,
+    largest_lost: float = 0.0,
+) -> FittedProcess:
+    """Last step, once all rows are in `statistics`: scale, cutoff, posterior. `sample` is
+    some of the rows, `largest_lost` their largest unresolved variance so far (unit amplitude); an
+    input-dependent ridge reads all `blocks` once more. In float64: call it where that is enabled.
+    """
+    modes = Modes.of(
+        prepared.features, statistics, normalize=plan.normalize_y, measure=prepared.measure
     )
-    return int(_rank(rule, eigenvalues))
-
-
-@jax.jit
-def _rank(rule: LearnabilityCutoff, eigenvalues: jax.Array) -> jax.Array:
-    return rule.rank(eigenvalues)
+    hyperparameters = prepared.hyperparameters
+    if plan.learn is not None and plan.input_dependent:
+        hyperparameters = set_scale_of_rows(modes, hyperparameters, sample)
+    elif plan.learn is not None:
+        hyperparameters = set_scale(modes, hyperparameters)
+    amplitude, noise_variance = hyperparameters.amplitude, hyperparameters.noise_variance
+    cutoff = resolve_cutoff(modes, amplitude, noise_variance, plan)
+    uniform = UniformProcess.of(modes, amplitude, noise_variance, cutoff)
+    process: ReducedProcess = uniform
+    if plan.input_dependent:
+        process = InputDependentProcess.of(uniform, blocks(0))
+    process = process.with_lost_range(sample.X[: 4 * plan.block_size], largest_lost)
+    return FittedProcess(prepared, statistics, process, hyperparameters.message)
 
 
 def set_scale(modes: Modes, hyperparameters: Hyperparameters) -> Hyperparameters:
     """Amplitude and noise by the evidence of all rows."""
-    mean_square = float(np.mean(modes.target_square) / modes.sample_size)
+    mean_square = float(np.mean(modes.target_square) / modes.n_samples)
     return learn_scale(modes.theory, hyperparameters, mean_square)
 
 
-def resolve_cutoff(modes: Modes, amplitude: float, noise: float, plan: Plan) -> AbstractCutoff:
+def set_scale_of_rows(
+    modes: Modes, hyperparameters: Hyperparameters, sample: Sample
+) -> Hyperparameters:
+    """Amplitude and noise by the evidence of a ridge at each of the sample's first rows: what the
+    other rows would add to it has no sufficient statistics."""
+    size = min(len(sample.X), SCALE_ROWS)
+    y = (sample.y[:size] - modes.target_mean) / modes.target_scale
+    few = Sample(sample.X[:size], y, sample.weights[:size])
+    return learn_scale_of_rows(hyperparameters, modes.features.inducing_points, few)
+
+
+def resolve_cutoff(
+    modes: Modes, amplitude: float, noise_variance: float, plan: Plan
+) -> AbstractCutoff:
     """The plan's cutoff for these modes.
 
     Raises ValueError if it asks for more modes than there are.
@@ -203,9 +166,9 @@ def resolve_cutoff(modes: Modes, amplitude: float, noise: float, plan: Plan) -> 
     if isinstance(cutoff, str) and cutoff == "auto":
         population = modes.measure == "population"
         rule = LearnabilityCutoff(
-            plan.threshold, noise, modes.sample_size, amplitude * modes.tail, population
+            plan.threshold, noise_variance, modes.n_samples, amplitude * modes.tail, population
         )
-        return RankCutoff(np.asarray(_rank(rule, amplitude * modes.eigenvalues)))
+        return RankCutoff(np.asarray(rank_of(rule, amplitude * modes.eigenvalues)))
     if isinstance(cutoff, int | np.integer):
         if cutoff > count:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Landmarks of a kernel by randomly pivoted Cholesky, in blocks with rejection."""
+"""Inducing points of a kernel by randomly pivoted Cholesky, in blocks with rejection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wilsonian.kernels import Kernel, compiled_diagonal, compiled_gram
 
 
 @dataclasses.dataclass(frozen=True)
-class Landmarks:
+class InducingPoints:
     """Pivots of a partial Cholesky factorization of a kernel on a pool of points."""
 
     indices: np.ndarray  # (rank,) rows of the pool, in the order they were chosen
@@ -21,7 +21,7 @@ class Landmarks:
 
     @property
     def root(self) -> np.ndarray:
-        """Lower Cholesky factor of the kernel matrix of the landmarks, (rank, rank)."""
+        """Lower Cholesky factor of the kernel matrix of the inducing points, (rank, rank)."""
         return self.factor[self.indices]
 
 
@@ -32,9 +32,9 @@ def randomly_pivoted_cholesky(
     random: np.random.Generator,
     *,
     block_size: int = 64,
-    start: Landmarks | None = None,
-) -> Landmarks:
-    """Choose up to `rank` landmarks from `pool`, each with probability proportional to the
+    start: InducingPoints | None = None,
+) -> InducingPoints:
+    """Choose up to `rank` inducing points from `pool`, each with probability proportional to the
     residual variance there (Chen, Epperly, Tropp and Webber, arXiv:2207.06503, algorithm 2.1).
 
     Proposals come in blocks drawn from the current residual; within a block each is accepted with
@@ -88,7 +88,7 @@ def randomly_pivoted_cholesky(
         indices[count : count + len(pivots)] = pivots
         count += len(pivots)
     residual = np.maximum(residual, 0.0)
-    return Landmarks(indices[:count], factor[:, :count], residual, count < rank)
+    return InducingPoints(indices[:count], factor[:, :count], residual, count < rank)
 
 
 def _accept(
@@ -116,5 +116,5 @@ def _padded(pivots: np.ndarray, size: int) -> np.ndarray:
 def _not_semidefinite(value: float) -> str:
     return (
         f"the kernel is not positive semidefinite: a residual variance of {value:.3g} appeared "
-        "while choosing landmarks; use a valid kernel."
+        "while choosing inducing points; use a valid kernel."
     )

@@ -17,7 +17,7 @@ from jax.flatten_util import ravel_pytree
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel
 from wilsonian.kernels.learnable import has_length_scale, learnable, length_scaled
-from wilsonian.regression.evidence import Candidate, loss_and_gradient
+from wilsonian.regression.evidence import Candidate, Data, loss_and_gradient
 from wilsonian.regression.inducing_points import randomly_pivoted_cholesky
 from wilsonian.regression.mode_theory import ModeTheory
 
@@ -29,6 +29,11 @@ AMPLITUDE_RANGE = (1e-4, 1e5)
 
 NOISE_RANGE = (1e-8, 1e1)
 
+# Learning ends where the evidence of all rows would rise by no more than this, in nats, for each
+# factor of e in a hyperparameter; far below the nat that evidence differs by when it means
+# something.
+SLOPE = 0.02
+
 
 @dataclasses.dataclass(frozen=True)
 class Hyperparameters:
@@ -36,7 +41,7 @@ class Hyperparameters:
 
     kernel: Kernel
     amplitude: float
-    noise: float
+    noise_variance: float
     converged: bool
     message: str  # one sentence
 
@@ -56,12 +61,8 @@ class Sample:
         chosen = np.sort(random.choice(len(self.X), rows, replace=False))
         return Sample(self.X[chosen], self.y[chosen], self.weights[chosen])
 
-    def arrays(self, dtype: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-        return (
-            jnp.asarray(self.X, dtype),
-            jnp.asarray(self.y, dtype),
-            jnp.asarray(self.weights, dtype),
-        )
+    def data(self, dtype: Any) -> Data:
+        return with_precision(Data(self.X, self.y, self.weights), dtype)
 
     def mean_square(self) -> float:
         return float(np.mean(self.weights @ self.y**2 / self.weights.sum()))
@@ -98,7 +99,7 @@ def learn(
     sample: Sample,
     *,
     amplitude: float,
-    noise: float,
+    noise_variance: float,
     ard: bool,
     rank: int,
     restarts: int,
@@ -109,15 +110,15 @@ def learn(
     """Maximize the reduced log evidence of `sample` over kernel, amplitude and noise.
 
     Starts from the best of :func:`starting_kernels`, and `restarts` times more from that start
-    multiplied by log-normal factors; each run is SciPy's L-BFGS-B within bounds. Landmarks are
-    chosen for each starting kernel and stay put while it is optimized.
+    multiplied by log-normal factors; each run is SciPy's L-BFGS-B within bounds. Inducing points
+    are chosen for each starting kernel and stay put while it is optimized.
     """
-    data = sample.arrays(float)
+    data = sample.data(float)
     scale = sample.mean_square()
     starts = []
     for start in starting_kernels(kernel, sample.X, ard):
-        candidate, fixed = _candidate(start, amplitude, noise, sample.X, rank, random)
-        loss = float(loss_and_gradient(candidate, fixed, *data, input_dependent, False)[0])
+        candidate, fixed = _candidate(start, amplitude, noise_variance, sample.X, rank, random)
+        loss = loss_and_gradient(candidate, fixed, data, input_dependent, False)[0]
         starts.append((loss if np.isfinite(loss) else np.inf, start))
     best_start = min(starts, key=lambda pair: pair[0])[1]
     runs = []
@@ -127,69 +128,75 @@ def learn(
             moved, rest = eqx.partition(best_start, learnable(best_start))
             factor = lambda leaf: leaf * np.exp(random.normal(size=np.shape(leaf)))  # noqa: E731
             start = eqx.combine(jax.tree.map(factor, moved), rest)
-        candidate, fixed = _candidate(start, amplitude, noise, sample.X, rank, random)
+        candidate, fixed = _candidate(start, amplitude, noise_variance, sample.X, rank, random)
         runs.append(_minimize(candidate, fixed, data, scale, input_dependent, max_iterations))
     return min(runs, key=lambda run: run[0])[1]
 
 
-def _candidate(kernel, amplitude, noise, X, rank, random):
+def _candidate(kernel, amplitude, noise_variance, X, rank, random):
     kernel = with_precision(kernel, float)
-    landmarks = X[randomly_pivoted_cholesky(kernel, X, rank, random).indices]
+    inducing_points = X[randomly_pivoted_cholesky(kernel, X, rank, random).indices]
     # The compiled loss is for one shape: fill up with copies (the jitter copes with them).
-    landmarks = np.resize(landmarks, (min(rank, len(X)), X.shape[1]))
-    return Candidate.of(kernel, amplitude, noise, landmarks)
+    inducing_points = np.resize(inducing_points, (min(rank, len(X)), X.shape[1]))
+    return Candidate.of(kernel, amplitude, noise_variance, inducing_points)
 
 
 def _minimize(candidate, fixed, data, scale, input_dependent, max_iterations):
     """One L-BFGS-B run: (loss, Hyperparameters)."""
-    moved = (candidate.log_kernel, candidate.log_amplitude, candidate.log_noise)
+    moved = (candidate.log_kernel, candidate.log_amplitude, candidate.log_noise_variance)
     vector, unravel = ravel_pytree(moved)
     start = np.array(vector)
 
     def objective(vector):
-        log_kernel, log_amplitude, log_noise = unravel(jnp.asarray(vector))
-        trial = Candidate(log_kernel, log_amplitude, log_noise, candidate.landmarks)
-        loss, slope = loss_and_gradient(trial, fixed, *data, input_dependent, False)
-        gradient, _ = ravel_pytree((slope.log_kernel, slope.log_amplitude, slope.log_noise))
+        log_kernel, log_amplitude, log_noise_variance = unravel(jnp.asarray(vector))
+        trial = Candidate(log_kernel, log_amplitude, log_noise_variance, candidate.inducing_points)
+        loss, slope = loss_and_gradient(trial, fixed, data, input_dependent, False)
+        gradient, _ = ravel_pytree(
+            (slope.log_kernel, slope.log_amplitude, slope.log_noise_variance)
+        )
         if not np.isfinite(loss):  # outside the region where the factorizations exist
             return 1e10, np.zeros_like(vector)
-        return float(loss), np.array(gradient)
+        return loss, np.array(gradient)
 
     kernel_bounds = [tuple(value + np.log(KERNEL_RANGE)) for value in start[:-2]]
     scale_bounds = [tuple(np.log(scale) + np.log(r)) for r in (AMPLITUDE_RANGE, NOISE_RANGE)]
-    bounds = kernel_bounds + scale_bounds
+    bounds = np.array(kernel_bounds + scale_bounds)
+    rows = float(data.weights.sum())
     result = scipy.optimize.minimize(
         objective,
-        np.clip(start, *np.array(bounds).T),
+        np.clip(start, *bounds.T),
         jac=True,
         method="L-BFGS-B",
         bounds=bounds,
-        options={"maxiter": max_iterations, "ftol": 1e-7},
+        options={"maxiter": max_iterations, "ftol": 1e-7, "gtol": SLOPE / rows},
     )
-    log_kernel, log_amplitude, log_noise = unravel(jnp.asarray(result.x))
-    best = Candidate(log_kernel, log_amplitude, log_noise, candidate.landmarks)
+    # A line search that finds no lower point where the slope is nothing has come to the rounding.
+    slope = np.where(np.isclose(result.x, bounds.T).any(axis=0), 0.0, result.jac)
+    settled = result.success or np.max(np.abs(slope), initial=0.0) * rows < 10 * SLOPE
+    log_kernel, log_amplitude, log_noise_variance = unravel(jnp.asarray(result.x))
+    best = Candidate(log_kernel, log_amplitude, log_noise_variance, candidate.inducing_points)
     at_bound = int(
         sum(min(x - low, high - x) < 1e-6 for x, (low, high) in zip(result.x, bounds, strict=True))
     )
     message = (
-        f"L-BFGS-B {'converged' if result.success else 'stopped'} after {result.nit} iterations "
-        f"on {len(data[0])} rows with {len(candidate.landmarks)} landmarks: log evidence "
-        f"{-result.fun:.4f} per row"
+        f"L-BFGS-B {'converged' if settled else 'stopped'} after {result.nit} iterations "
+        f"on {len(data.X)} rows with {len(candidate.inducing_points)} inducing points: "
+        f"log evidence {-result.fun:.4f} per row"
         + (f", {at_bound} parameters at their bounds" if at_bound else "")
-        + ("." if result.success else f" ({result.message}).")
+        + ("." if settled else f" ({result.message}).")
     )
     return result.fun, Hyperparameters(
         best.kernel(fixed),
-        float(np.exp(log_amplitude)),
-        float(np.exp(log_noise)),
-        bool(result.success),
+        float(np.exp(log_amplitude).item()),
+        float(np.exp(log_noise_variance).item()),
+        bool(settled),
         message,
     )
 
 
-def move_landmarks(
+def move_inducing_points(
     hyperparameters: Hyperparameters,
-    landmarks: np.ndarray,
+    inducing_points: np.ndarray,
     sample: Sample,
     *,
     rows: int,
@@ -200,15 +207,18 @@ def move_landmarks(
     progress: Callable[[int, int], None],
     learning_rate: float = 0.1,
 ) -> tuple[Hyperparameters, np.ndarray]:
-    """Move landmarks and hyperparameters together up the evidence, by Adam (optax) with a cosine
-    schedule; each step sees a fresh random subset of rows. Landmarks move in units of the spread
-    of each column."""
+    """Move inducing points and hyperparameters together up the evidence, by Adam (optax) with a
+    cosine schedule; each step sees a fresh random subset of rows. Inducing points move in units of
+    the spread of each column."""
     spread = column_spread(sample.X)
     # Single precision, unless a column's offset would eat it up.
     offset = np.max(np.abs(sample.X), axis=0) / spread
     dtype = np.float32 if np.max(offset) < 1e3 else np.float64
     candidate, fixed = Candidate.of(
-        hyperparameters.kernel, hyperparameters.amplitude, hyperparameters.noise, landmarks
+        hyperparameters.kernel,
+        hyperparameters.amplitude,
+        hyperparameters.noise_variance,
+        inducing_points,
     )
     candidate, fixed = with_precision(candidate, dtype), with_precision(fixed, dtype)
     optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
@@ -219,29 +229,30 @@ def move_landmarks(
         few = sample.draw(rows_per_step, random)
         # Each row drawn stands for several, so that the evidence is that of all rows.
         few = dataclasses.replace(few, weights=few.weights * (rows / len(few.X)))
-        data = few.arrays(dtype)
-        loss, gradient = loss_and_gradient(candidate, fixed, *data, input_dependent, True)
+        loss, gradient = loss_and_gradient(candidate, fixed, few.data(dtype), input_dependent, True)
         if not np.isfinite(loss):
             break
         losses.append(float(loss))
         change, state = update(gradient, state)
-        change = eqx.tree_at(lambda c: c.landmarks, change, change.landmarks * spread.astype(dtype))
+        change = eqx.tree_at(
+            lambda c: c.inducing_points, change, change.inducing_points * spread.astype(dtype)
+        )
         candidate = optax.apply_updates(candidate, change)
         progress(step + 1, steps)
     kernel = with_precision(candidate.kernel(fixed), float)
     gain = np.mean(losses[:5]) - np.mean(losses[-5:]) if losses else 0.0
     message = (
-        f"{hyperparameters.message} Then {len(losses)} Adam steps moved {len(landmarks)} landmarks "
-        f"and gained {gain:.4f} nats per row."
+        f"{hyperparameters.message} Then {len(losses)} Adam steps moved {len(inducing_points)} "
+        f"inducing points and gained {gain:.4f} nats per row."
     )
     moved = Hyperparameters(
         kernel,
-        float(np.exp(candidate.log_amplitude)),
-        float(np.exp(candidate.log_noise)),
+        float(np.exp(candidate.log_amplitude).item()),
+        float(np.exp(candidate.log_noise_variance).item()),
         hyperparameters.converged and len(losses) == steps,
         message,
     )
-    return moved, np.asarray(candidate.landmarks, float)
+    return moved, np.asarray(candidate.inducing_points, float)
 
 
 def learn_scale(
@@ -256,12 +267,12 @@ def learn_scale(
     def loss_and_slope(vector):
         def loss(vector):
             theory = theory_of(*jnp.exp(vector))
-            return -theory.log_evidence() / (theory.sample_size * theory.target_square.shape[0])
+            return -theory.log_evidence() / (theory.n_samples * theory.target_square.shape[0])
 
         return jax.value_and_grad(loss)(vector)
 
     bounds = np.log(mean_square * np.array([AMPLITUDE_RANGE, NOISE_RANGE]))
-    start = np.clip(np.log([hyperparameters.amplitude, hyperparameters.noise]), *bounds.T)
+    start = np.clip(np.log([hyperparameters.amplitude, hyperparameters.noise_variance]), *bounds.T)
     result = scipy.optimize.minimize(
         lambda vector: tuple(np.asarray(value, float) for value in loss_and_slope(vector)),
         start,
@@ -269,5 +280,7 @@ def learn_scale(
         method="L-BFGS-B",
         bounds=bounds,
     )
-    amplitude, noise = np.exp(result.x)
-    return dataclasses.replace(hyperparameters, amplitude=float(amplitude), noise=float(noise))
+    amplitude, noise_variance = np.exp(result.x)
+    return dataclasses.replace(
+        hyperparameters, amplitude=float(amplitude), noise_variance=float(noise_variance)
+    )

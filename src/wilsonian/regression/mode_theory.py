@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-import jax.scipy.linalg
 from jaxtyping import Array, Float
 
 from wilsonian.core.coarse_graining import AbstractTheory
 from wilsonian.core.information import learnability
 from wilsonian.core.ridges import AbstractRidge
+from wilsonian.core.roots import golden_section
 from wilsonian.core.spectrum import Spectrum
 from wilsonian.core.types import Scalar
 
@@ -27,7 +26,7 @@ class ModeTheory(AbstractTheory):
     ridge: AbstractRidge
     target_coefficients: Float[Array, "modes outputs"]  # mean of phi_k y under the data
     target_square: Float[Array, " outputs"]  # sum of y^2
-    sample_size: Scalar
+    n_samples: Scalar
 
     @property
     def eigenvalues(self):
@@ -47,7 +46,7 @@ class ModeTheory(AbstractTheory):
 
     def learnabilities(self) -> Float[Array, " modes"]:
         """Learned fraction of each kept mode, at the renormalized ridge."""
-        return learnability(self.spectrum.kept_eigenvalues, self.ridge.mean(), self.sample_size)
+        return learnability(self.spectrum.kept_eigenvalues, self.ridge.mean(), self.n_samples)
 
     def coefficients(self) -> Float[Array, "modes outputs"]:
         """Posterior mean of the mode coefficients."""
@@ -57,32 +56,24 @@ class ModeTheory(AbstractTheory):
         """Log marginal likelihood of the targets in nats, summed over outputs; at another total
         ridge when one is given."""
         ridge = self.ridge.mean() if ridge is None else ridge
-        signal = self.sample_size * self.spectrum.kept_eigenvalues
-        explained = self.sample_size * jnp.sum(
+        signal = self.n_samples * self.spectrum.kept_eigenvalues
+        explained = self.n_samples * jnp.sum(
             (signal / (ridge + signal))[:, None] * self.target_coefficients**2
         )
         outputs = self.target_square.shape[0]
         quadratic = (jnp.sum(self.target_square) - explained) / ridge
-        log_determinant = jnp.sum(jnp.log1p(signal / ridge)) + self.sample_size * jnp.log(ridge)
-        constant = self.sample_size * jnp.log(2 * jnp.pi)
+        log_determinant = jnp.sum(jnp.log1p(signal / ridge)) + self.n_samples * jnp.log(ridge)
+        constant = self.n_samples * jnp.log(2 * jnp.pi)
         return -0.5 * (quadratic + outputs * (log_determinant + constant))
 
     @eqx.filter_jit
     def evidence_ridge(self) -> Float[Array, ""]:
         """The total ridge that maximizes the evidence of the kept modes: what the data say the
         renormalized ridge is. Golden-section search in its logarithm."""
-        mean_square = jnp.sum(self.target_square) / self.sample_size / self.target_square.shape[0]
+        mean_square = jnp.sum(self.target_square) / self.n_samples / self.target_square.shape[0]
         low, high = jnp.log(1e-10 * mean_square), jnp.log(10 * mean_square)
-        golden = (jnp.sqrt(5.0) - 1) / 2
-
-        def shrink(_, bracket):
-            low, high = bracket
-            left, right = high - golden * (high - low), low + golden * (high - low)
-            rising = self.log_evidence(jnp.exp(left)) < self.log_evidence(jnp.exp(right))
-            return jnp.where(rising, left, low), jnp.where(rising, high, right)
-
-        low, high = jax.lax.fori_loop(0, 50, shrink, (low, high))
-        return jnp.exp((low + high) / 2)
+        loss = lambda log_ridge: -self.log_evidence(jnp.exp(log_ridge))  # noqa: E731
+        return jnp.exp(golden_section(loss, low, high, steps=50))
 
     def summary(self):
         return ModeSummary(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from wilsonian.core.cutoffs import AbstractCutoff
+from wilsonian.regression.estimator_inputs import check_inducing_points
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,17 +16,20 @@ class Plan:
     """The parameters of :class:`wilsonian.ReducedGPRegressor`, resolved for a number of columns."""
 
     amplitude: float
-    noise: float
+    noise_variance: float
     rank: int | None  # None: as many as the cutoff rule asks for, at most `max_rank`
     max_rank: int
     cutoff: Any  # "auto", None, a number of modes, or an AbstractCutoff
     threshold: float
     input_dependent: bool
     learn: str | None  # "all", "scale" or None
-    move_landmarks: bool | None  # None: where it helps (see `fitting.prepare`)
+    move_inducing_points: bool | None  # None: where it helps (see `fitting.prepare`)
     ard: bool
     restarts: int
     max_iterations: int
+    normalize_y: bool
+    inducing_points: np.ndarray | None
+    block_size: int
     dtype: Any
 
     @classmethod
@@ -40,7 +44,7 @@ class Plan:
         for name, least in counts.items():
             if name != "rank" or given["rank"] is not None:
                 _check_count(name, given[name], least)
-        for name in ("amplitude", "noise"):
+        for name in ("amplitude", "noise_variance"):
             value = given[name]
             if not (_is_number(value) and np.isfinite(value) and value > 0):
                 raise ValueError(
@@ -56,19 +60,25 @@ class Plan:
             if given[name] not in allowed:
                 raise ValueError(f"`{name}` must be one of {allowed}, got {given[name]!r}.")
         _check_cutoff(given["cutoff"])
+        points = given["inducing_points"]
         return cls(
             amplitude=float(given["amplitude"]),
-            noise=float(given["noise"]),
+            noise_variance=float(given["noise_variance"]),
             rank=None if given["rank"] is None else int(given["rank"]),
             max_rank=int(given["max_rank"]),
             cutoff=given["cutoff"],
             threshold=float(threshold),
             input_dependent=given["ridge"] == "input-dependent",
             learn=None if given["optimizer"] is None else given["learn"],
-            move_landmarks=None if given["move_landmarks"] == "auto" else given["move_landmarks"],
+            move_inducing_points=None
+            if given["move_inducing_points"] == "auto"
+            else given["move_inducing_points"],
             ard=columns <= ARD_COLUMNS if given["ard"] == "auto" else given["ard"],
             restarts=int(given["n_restarts"]),
             max_iterations=int(given["max_iterations"]),
+            normalize_y=bool(given.get("normalize_y", True)),
+            inducing_points=None if points is None else check_inducing_points(points, columns),
+            block_size=int(given["block_size"]),
             dtype=np.dtype(given["dtype"]).type,
         )
 
@@ -78,7 +88,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "ridge": ("uniform", "input-dependent"),
     "optimizer": ("l-bfgs-b", None),
     "learn": ("all", "scale"),
-    "move_landmarks": ("auto", True, False),
+    "move_inducing_points": ("auto", True, False),
     "ard": ("auto", True, False),
     "dtype": ("float64", "float32"),
 }

@@ -57,14 +57,15 @@ class PointTheory(AbstractTheory):
         """Covariance of the targets."""
         return self.spectrum.gram() + self.ridge.matrix(self.targets.shape[0])
 
-    def coefficients(self, *, read_out: bool = False) -> Float[Array, " modes"]:
+    def coefficients(self, *, residual_correction: bool = False) -> Float[Array, " modes"]:
         r"""Posterior mean of the mode coefficients, :math:`\bar f_k = w_k \lambda_k \phi_k^T C^{-1}
-        y`. With `read_out` eliminated modes are estimated to leading order from the reduced
-        theory's residual, :math:`\bar f_q = \lambda_q \phi_q^T C^{-1} y` (science notes, sec. 3).
+        y`. With `residual_correction` eliminated modes are estimated to leading order from the
+        reduced theory's residual, :math:`\bar f_q = \lambda_q \phi_q^T C^{-1} y`
+        (docs/science/wilsonian.md, section 3).
         """
         factor = jax.scipy.linalg.cho_factor(self.covariance(), lower=True)
         dual = jax.scipy.linalg.cho_solve(factor, self.targets)
-        scale = self.eigenvalues if read_out else self.spectrum.kept_eigenvalues
+        scale = self.eigenvalues if residual_correction else self.spectrum.kept_eigenvalues
         return scale * (self.spectrum.modes.T @ dual)
 
     def posterior_covariance(self) -> Float[Array, "modes modes"]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -14,32 +12,28 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from wilsonian.core.cutoffs import AbstractCutoff
-from wilsonian.kernels import Matern52, as_kernel
-from wilsonian.regression.estimator_inputs import (
-    check_landmarks,
-    check_varying,
-    check_weights,
-    location_and_scale,
-)
-from wilsonian.regression.fitting import Prepared, measure_of, prepare, resolve_cutoff, set_scale
+from wilsonian.kernels import Kernel, Matern52, as_kernel
+from wilsonian.regression.estimator_inputs import check_varying, check_weights, random_generator
+from wilsonian.regression.fitting import FittedProcess, finish, fit_process, resolve_cutoff
 from wilsonian.regression.learning import Sample
 from wilsonian.regression.plan import Plan
-from wilsonian.regression.reduced import Modes, ReducedProcess
-from wilsonian.regression.statistics import Statistics, accumulate, chunks, row_blocks
+from wilsonian.regression.preparation import measure_of
+from wilsonian.regression.reduced import ReducedProcess
+from wilsonian.regression.statistics import accumulate, chunks, row_blocks
+from wilsonian.regression.uniform import UniformProcess
 from wilsonian.support.sampling import merge_repeated_rows
 
-Blocks = Callable[[], Iterable[tuple[np.ndarray, np.ndarray, np.ndarray | None]]]
 MERGED_ROWS = 20_000  # up to here repeated rows are merged, and the order of rows does not matter
 
 
 class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     r"""Gaussian-process regression with the unlearnable kernel modes integrated out.
 
-    The kernel's modes on the data are found in the span of landmarks; those that n samples can
-    teach, :math:`n \lambda / (\sigma^2 + n \lambda) \ge T`, are kept, and the others renormalize
-    the ridge, :math:`\sigma_c^2 = \sigma^2 + \sum_{q > \kappa} \lambda_q` (Howard, Jefferson, Maiti
-    and Ringel 2024, eqs. 33-37). With every mode kept it is exact Gaussian-process regression,
-    :class:`sklearn.gaussian_process.GaussianProcessRegressor`.
+    The kernel's modes on the data are found in the span of inducing points; those that n samples
+    can teach, :math:`n \lambda / (\sigma^2 + n \lambda) \ge T`, are kept, and the others
+    renormalize the ridge, :math:`\sigma_c^2 = \sigma^2 + \sum_{q > \kappa} \lambda_q` (Howard,
+    Jefferson, Maiti and Ringel 2024, eqs. 33-37). With every mode kept it is exact Gaussian-process
+    regression, :class:`sklearn.gaussian_process.GaussianProcessRegressor`.
 
     Parameters
     ----------
@@ -49,8 +43,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Prior variance multiplying the kernel, and noise variance: starting values, or the values
         used if `optimizer` is None. In units of the target's variance if `normalize_y`.
     rank : int or "auto"
-        Number of landmarks. "auto" adds landmarks until the cutoff rule is met or `max_rank`;
-        `rank_status_` says which.
+        Number of inducing points. "auto" adds inducing points until the cutoff rule is met or
+        `max_rank`; `rank_status_` says which.
     cutoff : "auto", None, int, float or cutoff object
         Which modes are kept: those above `threshold`, all, a number of them, those with an
         eigenvalue (targets scaled) of at least a scale, or by a smooth or sharp cutoff's weights.
@@ -63,8 +57,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         None keeps kernel, amplitude and noise as they are.
     learn : "all" or "scale"
         What the optimizer moves: everything, or amplitude and noise only.
-    move_landmarks : "auto" or bool
-        Whether landmarks, and hyperparameters with them, follow the gradient of the evidence;
+    move_inducing_points : "auto" or bool
+        Whether inducing points, and hyperparameters with them, follow the gradient of the evidence;
         "auto": if `max_rank` (or `rank`) leaves learnable modes unresolved, or there are more rows
         than the first learning sees.
     ard : "auto" or bool
@@ -74,8 +68,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Further optimizer runs from random starting points.
     normalize_y : bool
         Count targets from their mean in units of their standard deviation.
-    landmarks : array (rank, columns), optional
-        Landmarks to use as they are.
+    inducing points : array (rank, columns), optional
+        Inducing points to use as they are.
     dtype : "float64" or "float32"
         Precision of the pass over the data.
 
@@ -83,7 +77,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     ----------
     kernel_, amplitude_, noise_ : learned prior, and noise variance in the target's units squared
     ridge_ : float, renormalized ridge, target's units squared
-    rank_, n_modes_ : landmarks used, modes kept
+    rank_, n_modes_ : inducing points used, modes kept
     flow_ : FlowRecord, ridge, learnability and evidence at every cutoff
     spectrum_ : SpectrumRecord
     log_marginal_likelihood_value_ : float, of the reduced theory, targets scaled, nats
@@ -103,7 +97,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         kernel: Any = None,
         *,
         amplitude: float = 1.0,
-        noise: float = 0.01,
+        noise_variance: float = 0.01,
         rank: int | str = "auto",
         max_rank: int = 1024,
         cutoff: Any = "auto",
@@ -111,19 +105,19 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ridge: str = "uniform",
         optimizer: str | None = "l-bfgs-b",
         learn: str = "all",
-        move_landmarks: bool | str = "auto",
+        move_inducing_points: bool | str = "auto",
         ard: bool | str = "auto",
         n_restarts: int = 0,
         max_iterations: int = 100,
         normalize_y: bool = True,
-        landmarks: Any = None,
+        inducing_points: Any = None,
         block_size: int = 4096,
         dtype: str = "float64",
         random_state: Any = None,
     ):
         self.kernel = kernel
         self.amplitude = amplitude
-        self.noise = noise
+        self.noise_variance = noise_variance
         self.rank = rank
         self.max_rank = max_rank
         self.cutoff = cutoff
@@ -131,12 +125,12 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.ridge = ridge
         self.optimizer = optimizer
         self.learn = learn
-        self.move_landmarks = move_landmarks
+        self.move_inducing_points = move_inducing_points
         self.ard = ard
         self.n_restarts = n_restarts
         self.max_iterations = max_iterations
         self.normalize_y = normalize_y
-        self.landmarks = landmarks
+        self.inducing_points = inducing_points
         self.block_size = block_size
         self.dtype = dtype
         self.random_state = random_state
@@ -154,9 +148,9 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return self._fit_arrays(X, y, weights)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReducedGPRegressor:
-        """Add rows. The first call chooses landmarks and kernel; later ones add to the sufficient
-        statistics and, if there is an optimizer, set amplitude and noise anew: the same model as
-        one fit of all rows with those landmarks and that kernel."""
+        """Add rows. The first call chooses inducing points and kernel; later ones add to the
+        sufficient statistics and, if there is an optimizer, set amplitude and noise anew: the same
+        model as one fit of all rows with those inducing points and that kernel."""
         if self.ridge != "uniform":
             raise ValueError(
                 "`partial_fit` needs ridge='uniform': an input-dependent ridge has no sufficient "
@@ -178,122 +172,43 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 self.prepared_, measure=measure_of(self.rank_, statistics.rows)
             )
             seen = self.process_.largest_lost / self.process_.amplitude
-            return self.finish(prepared, statistics, X, largest_lost=seen)
+            plan = self.plan(X.shape[1])
+            fitted = finish(
+                prepared, statistics, Sample(X, y, weights), plan, lambda start: (), seen
+            )
+        return self.adopt(fitted, self.target_dimensions_)
 
     def _fit_arrays(self, X: np.ndarray, y: np.ndarray, weights: np.ndarray) -> ReducedGPRegressor:
         if len(X) <= MERGED_ROWS:
             X, y, weights = merge_repeated_rows(X, y, weights)
-        blocks = functools.partial(row_blocks, X, y, weights, self.block_size)
-        return self.fit_blocks(X, self._squeeze(y), blocks, len(X), weights)
-
-    def fit_blocks(
-        self,
-        X: np.ndarray,
-        y: np.ndarray,
-        blocks: Blocks,
-        rows: int,
-        sample_weight: np.ndarray | None = None,
-    ) -> ReducedGPRegressor:
-        """Fit to a stream: `X`, `y` are a uniform sample to learn and choose landmarks from (or all
-        rows; `y` of one or two axes, as predictions will be), and every call of `blocks` runs
-        through all `rows` as (inputs, targets (rows, outputs), weights or None)."""
-        with jax.enable_x64(True):
-            prepared = self.prepare(X, y, rows, sample_weight)
-            statistics = self.no_statistics(prepared, y, sample_weight)
-            for running in accumulate(prepared.features, statistics, blocks()):
-                statistics = running
-            return self.finish(prepared, statistics, X, blocks)
-
-    def prepare(
-        self,
-        X: np.ndarray,
-        y: np.ndarray,
-        rows: int,
-        sample_weight: np.ndarray | None = None,
-        progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
-    ) -> Prepared:
-        """First step of a fit, from a sample: hyperparameters and landmarks."""
-        self.n_features_in_, self.target_dimensions_ = X.shape[1], y.ndim
-        y = y.reshape(len(y), -1)
-        plan = self._plan(X.shape[1])
-        weights = np.ones(len(X)) if sample_weight is None else sample_weight
-        mean, scale = location_and_scale(y, weights, self.normalize_y)
-        sample = Sample(np.asarray(X, float), (y - mean) / scale, weights)
-        landmarks = self.landmarks
-        if landmarks is not None:
-            landmarks = check_landmarks(landmarks, X.shape[1])
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
-        kernel = Matern52() if self.kernel is None else as_kernel(self.kernel)
-        with jax.enable_x64(True):
-            return prepare(
-                kernel,
-                sample,
-                rows,
-                plan,
-                np.random.default_rng(seed),
-                landmarks=landmarks,
-                progress=progress,
-            )
-
-    def no_statistics(
-        self, prepared: Prepared, y: np.ndarray, sample_weight: np.ndarray | None = None
-    ) -> Statistics:
-        """Empty statistics, targets counted from the mean of the sample."""
-        y = y.reshape(len(y), -1)
-        weights = np.ones(len(y)) if sample_weight is None else sample_weight
-        return Statistics.empty(prepared.features.rank, weights @ y / weights.sum())
-
-    def finish(
-        self,
-        prepared: Prepared,
-        statistics: Statistics,
-        X: np.ndarray,
-        blocks: Blocks | None = None,
-        largest_lost: float = 0.0,
-    ) -> ReducedGPRegressor:
-        """Last step of a fit, once all rows are in `statistics`: scale, cutoff, posterior. `X` is
-        some of the inputs, `largest_lost` their largest unresolved variance so far (unit
-        amplitude); an input-dependent ridge reads all `blocks` once more."""
-        plan = self._plan(X.shape[1])
-        with jax.enable_x64(True):
-            modes = Modes.of(
-                prepared.features, statistics, normalize=self.normalize_y, measure=prepared.measure
-            )
-            hyperparameters = prepared.hyperparameters
-            if plan.learn is not None:
-                hyperparameters = set_scale(modes, hyperparameters)
-            amplitude, noise = hyperparameters.amplitude, hyperparameters.noise
-            cutoff = resolve_cutoff(modes, amplitude, noise, plan)
-            process = ReducedProcess.of(modes, amplitude, noise, cutoff)
-            if plan.input_dependent:
-                if blocks is None:
-                    raise ValueError("an input-dependent ridge needs the data again: use `fit`.")
-                process = process.input_dependent(blocks())
-            process = process.with_lost_range(X[: 4 * self.block_size], largest_lost)
-        return self.adopt(
-            prepared,
-            statistics,
-            process,
-            self.target_dimensions_,
-            hyperparameters.message,
+        fitted = fit_process(
+            self.prior(),
+            Sample(X, y, weights),
+            lambda start: row_blocks(X, y, weights, self.block_size, start),
+            self.plan(X.shape[1]),
+            random_generator(self.random_state),
+            rows=len(X),
         )
+        return self.adopt(fitted, self.target_dimensions_)
 
-    def adopt(
-        self,
-        prepared: Prepared,
-        statistics: Statistics,
-        process: ReducedProcess,
-        target_dimensions: int,
-        convergence: str,
-    ) -> ReducedGPRegressor:
-        """Be the fitted estimator of these results; targets had one axis or two."""
-        self.prepared_, self.statistics_ = prepared, statistics
+    def prior(self) -> Kernel:
+        """The kernel to start from."""
+        return Matern52() if self.kernel is None else as_kernel(self.kernel)
+
+    def plan(self, columns: int) -> Plan:
+        """The choices of a fit of so many columns, checked."""
+        return Plan.of(self.get_params(deep=False), columns)
+
+    def adopt(self, fitted: FittedProcess, target_dimensions: int) -> ReducedGPRegressor:
+        """Be the fitted estimator of a process; targets had one axis or two."""
+        prepared = fitted.prepared
+        self.prepared_, self.statistics_ = prepared, fitted.statistics
         self.target_dimensions_ = target_dimensions
-        self.n_features_in_ = prepared.features.landmarks.shape[1]
-        self.kernel_, self.convergence_ = prepared.hyperparameters.kernel, convergence
+        self.n_features_in_ = prepared.features.inducing_points.shape[1]
+        self.kernel_, self.convergence_ = prepared.hyperparameters.kernel, fitted.convergence
         self.rank_, self.rank_status_ = prepared.features.rank, prepared.rank_status
         self.measure_ = prepared.measure
-        self._publish(process)
+        self._publish(fitted.process)
         return self
 
     def _publish(self, process: ReducedProcess) -> None:
@@ -301,8 +216,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.process_, self.amplitude_ = process, process.amplitude
         unit = float(np.mean(process.modes.target_scale**2))
         with jax.enable_x64(True):
-            ridge = float(process.theory.ridge.mean())
-            self.noise_, self.ridge_ = process.noise * unit, ridge * unit
+            ridge = process.mean_ridge()
+            self.noise_variance_, self.ridge_ = process.noise_variance * unit, ridge * unit
             self.n_modes_ = process.kept
             self.expected_loss_ = process.expected_loss() * unit
             self.log_marginal_likelihood_value_ = process.log_evidence()
@@ -318,13 +233,15 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if self.ridge != "uniform":
             raise ValueError("only a uniform ridge flows without the data; fit again.")
         copy = type(self)(**{**self.get_params(deep=False), "cutoff": cutoff})
-        copy.__dict__.update({k: v for k, v in vars(self).items() if k.endswith("_")})
-        plan = dataclasses.replace(self._plan(self.n_features_in_), cutoff=cutoff)
-        old = self.process_
+        plan, old = copy.plan(self.n_features_in_), self.process_
         with jax.enable_x64(True):
-            chosen = resolve_cutoff(old.modes, old.amplitude, old.noise, plan)
-            process = ReducedProcess.of(old.modes, old.amplitude, old.noise, chosen)
-            copy._publish(dataclasses.replace(process, largest_lost=old.largest_lost))
+            chosen = resolve_cutoff(old.modes, old.amplitude, old.noise_variance, plan)
+            process = UniformProcess.of(old.modes, old.amplitude, old.noise_variance, chosen)
+            process = dataclasses.replace(process, largest_lost=old.largest_lost)
+        fitted = FittedProcess(self.prepared_, self.statistics_, process, self.convergence_)
+        copy.adopt(fitted, self.target_dimensions_)
+        if hasattr(self, "feature_names_in_"):
+            copy.feature_names_in_ = self.feature_names_in_
         return copy
 
     # Predicting ---------------------------------------------------------------------------------
@@ -344,10 +261,10 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=float)
         process, scale = self.process_, self.process_.modes.target_scale
-        noise = process.noise if include_noise else 0.0
+        noise_variance = process.noise_variance if include_noise else 0.0
         with jax.enable_x64(True):
             if return_cov:
-                covariance = process.covariance(X) + noise * np.eye(len(X))
+                covariance = process.covariance(X) + noise_variance * np.eye(len(X))
                 return self._squeeze(process.mean(X)), self._squeeze(
                     covariance[..., None] * scale**2
                 )
@@ -359,7 +276,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if not return_std:
             return mean
         variance = np.concatenate([part[1] for part in parts])
-        return mean, self._squeeze(np.sqrt(variance + noise)[:, None] * scale)
+        return mean, self._squeeze(np.sqrt(variance + noise_variance)[:, None] * scale)
 
     def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = 0) -> np.ndarray:
         """Draws of the latent function from the posterior: (rows, n_samples), or (rows, outputs,
@@ -375,16 +292,23 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return np.stack(draws, axis=1)
 
     def log_marginal_likelihood(
-        self, amplitude: float | None = None, noise: float | None = None
+        self, amplitude: float | None = None, noise_variance: float | None = None
     ) -> float:
         """Log evidence of the reduced theory in nats, targets scaled, summed over outputs; at other
         values of amplitude or noise (same units as the parameters) when given."""
         check_is_fitted(self)
         process = self.process_
+        if amplitude is None and noise_variance is None:
+            return process.log_evidence()
+        if not isinstance(process, UniformProcess):
+            raise ValueError(
+                "the evidence of an input-dependent ridge at another amplitude or noise needs the "
+                "data again: fit with them and optimizer=None."
+            )
         with jax.enable_x64(True):
             whole = process.modes.theory(
                 process.amplitude if amplitude is None else amplitude,
-                process.noise if noise is None else noise,
+                process.noise_variance if noise_variance is None else noise_variance,
             )
             kept = process.theory.weights
             return float(whole.absorb(kept=kept, lost=1 - kept).log_evidence())
@@ -414,6 +338,3 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _squeeze(self, values: np.ndarray) -> np.ndarray:
         return values[..., 0] if self.target_dimensions_ == 1 else values
-
-    def _plan(self, columns: int) -> Plan:
-        return Plan.of(self.get_params(deep=False), columns)

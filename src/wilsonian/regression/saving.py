@@ -23,13 +23,23 @@ from wilsonian.core.precision import with_precision
 from wilsonian.kernels import as_kernel
 from wilsonian.language.kernel_text import format_kernel, parse_kernel
 from wilsonian.regression.classifier import ReducedGPClassifier
-from wilsonian.regression.fitting import Prepared
-from wilsonian.regression.inducing_features import LandmarkFeatures
+from wilsonian.regression.fitting import FittedProcess
+from wilsonian.regression.inducing_features import InducingFeatures
+from wilsonian.regression.input_dependent import InputDependentProcess
 from wilsonian.regression.learning import Hyperparameters
-from wilsonian.regression.reduced import Modes, ReducedProcess
+from wilsonian.regression.preparation import Prepared
+from wilsonian.regression.reduced import Flow, Modes, ReducedProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.statistics import Statistics
+from wilsonian.regression.uniform import UniformProcess
 from wilsonian.support.model_files import ModelFileError, read_folder, write_folder
+
+# What parameters were called by version 0.1.0; names inside the files are those still.
+RENAMED = {
+    "noise": "noise_variance",
+    "move_landmarks": "move_inducing_points",
+    "sample_size": "n_samples",
+}
 
 Document = dict[str, Any]
 Arrays = dict[str, np.ndarray]
@@ -114,13 +124,13 @@ def estimator_state(estimator: Estimator) -> tuple[Document, Arrays]:
 def restore_estimator(document: Document, arrays: Arrays) -> Estimator:
     """The estimator that :func:`estimator_state` took apart."""
     cls = ESTIMATORS[document["type"]]
-    parameters = dict(document["parameters"])
+    parameters = _renamed(document["parameters"])
     parameters["kernel"] = parameters["kernel"] and parse_kernel(parameters["kernel"])
     cutoff = parameters["cutoff"]
     if isinstance(cutoff, dict):
-        fields = dict(cutoff)
+        fields = _renamed(cutoff)
         parameters["cutoff"] = CUTOFFS[fields.pop("type")](**fields)
-    parameters["landmarks"] = arrays.get("given_landmarks")
+    parameters["inducing_points"] = arrays.get("given_landmarks")
     estimator = cls(**parameters)
     regressor = estimator.regressor() if isinstance(estimator, ReducedGPClassifier) else estimator
     _restore_regressor(regressor, document["fitted"], arrays)
@@ -147,13 +157,17 @@ def _parameters(estimator: Estimator) -> tuple[Document, Arrays]:
             )
         fields = {f.name: getattr(cutoff, f.name) for f in dataclasses.fields(cutoff)}
         parameters["cutoff"] = {"type": type(cutoff).__name__, **fields}
-    if parameters["landmarks"] is not None:
-        arrays["given_landmarks"] = np.asarray(parameters["landmarks"], float)
-    del parameters["landmarks"]
+    if parameters["inducing_points"] is not None:
+        arrays["given_landmarks"] = np.asarray(parameters["inducing_points"], float)
+    del parameters["inducing_points"]
     # A generator is state, not a choice: a copy of it in a file would repeat its draws.
     if not isinstance(parameters["random_state"], int | np.integer):
         parameters["random_state"] = None
     return {name: _plain(value) for name, value in parameters.items()}, arrays
+
+
+def _renamed(parameters: Document) -> Document:
+    return {RENAMED.get(name, name): value for name, value in parameters.items()}
 
 
 def _plain(value: Any) -> Any:
@@ -170,7 +184,7 @@ def prepared_state(prepared: Prepared) -> tuple[Document, Arrays]:
     document = {
         "kernel": format_kernel(learned.kernel),
         "amplitude": float(learned.amplitude),
-        "noise": float(learned.noise),
+        "noise": float(learned.noise_variance),
         "converged": bool(learned.converged),
         "message": learned.message,
         "measure": prepared.measure,
@@ -178,16 +192,18 @@ def prepared_state(prepared: Prepared) -> tuple[Document, Arrays]:
     }
     features = prepared.features
     return document, {
-        "landmarks": np.asarray(features.landmarks),
+        "landmarks": np.asarray(features.inducing_points),
         "whitening": np.asarray(features.whitening),
     }
 
 
 def restore_prepared(document: Document, arrays: Arrays) -> Prepared:
     """What :func:`prepared_state` took apart."""
-    landmarks, whitening = arrays["landmarks"], arrays["whitening"]
-    if landmarks.ndim != 2 or whitening.shape != (len(landmarks), len(landmarks)):
-        raise ValueError(f"landmarks {landmarks.shape} do not fit weights {whitening.shape}")
+    inducing_points, whitening = arrays["landmarks"], arrays["whitening"]
+    if inducing_points.ndim != 2 or whitening.shape != (len(inducing_points), len(inducing_points)):
+        raise ValueError(
+            f"inducing points {inducing_points.shape} do not fit weights {whitening.shape}"
+        )
     kernel = parse_kernel(document["kernel"])
     learned = Hyperparameters(
         with_precision(kernel, float),
@@ -196,7 +212,9 @@ def restore_prepared(document: Document, arrays: Arrays) -> Prepared:
         document["converged"],
         document["message"],
     )
-    features = LandmarkFeatures(with_precision(kernel, landmarks.dtype), landmarks, whitening)
+    features = InducingFeatures(
+        with_precision(kernel, inducing_points.dtype), inducing_points, whitening
+    )
     return Prepared(features, learned, document["measure"], document["rank_status"])
 
 
@@ -220,6 +238,7 @@ def restore_statistics(document: Document, arrays: Arrays) -> Statistics:
     return Statistics(**document, **sums)
 
 
+_LADDER_ARRAYS = ("kept", "ridge", "log_evidence", "evidence_ridge")
 _MODE_ARRAYS = (
     "rotation",
     "eigenvalues",
@@ -240,15 +259,19 @@ def _regressor_state(regressor: ReducedGPRegressor) -> tuple[Document, Arrays]:
         "target_dimensions": regressor.target_dimensions_,
         "convergence": regressor.convergence_,
         "amplitude": float(process.amplitude),
-        "noise": float(process.noise),
+        "noise": float(process.noise_variance),
         "tail": float(modes.tail),
-        "sample_size": float(modes.sample_size),
+        "sample_size": float(modes.n_samples),
         "uniform_lost": None if process.uniform_lost is None else float(process.uniform_lost),
         "largest_lost": float(process.largest_lost),
     }
     arrays |= sums | {name: getattr(modes, name) for name in _MODE_ARRAYS}
     arrays["weights"] = np.asarray(process.theory.weights)
     arrays["mean_weights"], arrays["root"] = process.mean_weights, process.root
+    if isinstance(process, InputDependentProcess):
+        document["input_dependent"] = {"evidence": process.evidence, "ridge": process.ridge}
+        arrays["learned"], arrays["ladder_weights"] = process.learned, process.ladder_weights
+        arrays |= {f"ladder_{n}": np.asarray(getattr(process.ladder, n)) for n in _LADDER_ARRAYS}
     return document, arrays
 
 
@@ -257,12 +280,12 @@ def _restore_regressor(regressor: ReducedGPRegressor, document: Document, arrays
     modes = Modes(
         features=prepared.features,
         tail=document["tail"],
-        sample_size=document["sample_size"],
+        n_samples=document["sample_size"],
         measure=prepared.measure,
         **{name: arrays[name] for name in _MODE_ARRAYS},
     )
     with jax.enable_x64(True):
-        process = ReducedProcess.of(
+        process: ReducedProcess = UniformProcess.of(
             modes, document["amplitude"], document["noise"], StoredWeights(arrays["weights"])
         )
     process = dataclasses.replace(
@@ -272,7 +295,14 @@ def _restore_regressor(regressor: ReducedGPRegressor, document: Document, arrays
         uniform_lost=document["uniform_lost"],
         largest_lost=document["largest_lost"],
     )
+    if "input_dependent" in document:  # models of 0.1.0 did not keep their own account
+        process = InputDependentProcess(
+            **{f.name: getattr(process, f.name) for f in dataclasses.fields(ReducedProcess)},
+            **document["input_dependent"],
+            learned=arrays["learned"],
+            ladder=Flow(**{name: arrays[f"ladder_{name}"] for name in _LADDER_ARRAYS}),
+            ladder_weights=arrays["ladder_weights"],
+        )
     statistics = restore_statistics(document["statistics"], arrays)
-    regressor.adopt(
-        prepared, statistics, process, document["target_dimensions"], document["convergence"]
-    )
+    fitted = FittedProcess(prepared, statistics, process, document["convergence"])
+    regressor.adopt(fitted, document["target_dimensions"])

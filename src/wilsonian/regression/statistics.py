@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wilsonian.regression.inducing_features import LandmarkFeatures
+from wilsonian.regression.inducing_features import InducingFeatures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,10 +55,10 @@ class Statistics:
         return Statistics(**sums, offset=self.offset)
 
     def add(
-        self, features: LandmarkFeatures, X: np.ndarray, y: np.ndarray, weights: np.ndarray | None
+        self, features: InducingFeatures, X: np.ndarray, y: np.ndarray, weights: np.ndarray | None
     ) -> Statistics:
         """With one more block of rows: inputs (rows, d), targets (rows, outputs)."""
-        dtype = features.landmarks.dtype
+        dtype = features.inducing_points.dtype
         weights = np.ones(len(X)) if weights is None else weights
         y = y - self.offset
         filler = _padded_rows(len(X)) - len(X)
@@ -101,7 +101,7 @@ def _block(features, X, y, root_weights):
 
 
 def accumulate(
-    features: LandmarkFeatures,
+    features: InducingFeatures,
     statistics: Statistics,
     blocks: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray | None]],
 ) -> Iterator[Statistics]:
@@ -113,10 +113,10 @@ def accumulate(
 
 
 def row_blocks(
-    X: np.ndarray, y: np.ndarray, weights: np.ndarray | None, block_size: int
+    X: np.ndarray, y: np.ndarray, weights: np.ndarray | None, block_size: int, first: int = 0
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
-    """Consecutive blocks of rows of arrays in memory."""
-    for start in range(0, len(X), block_size):
+    """Consecutive blocks of rows of arrays in memory, from that of number `first` on."""
+    for start in range(first * block_size, len(X), block_size):
         rows = slice(start, start + block_size)
         yield X[rows], y[rows], None if weights is None else weights[rows]
 

@@ -16,9 +16,9 @@ class AveragedTheory(AbstractTheory):
     r"""Regression averaged over data sets, from the spectrum and the target's coefficients alone.
 
     Eliminated modes add their eigenvalues to the ridge, and the eliminated part of the *target*
-    re-enters as label noise, :math:`\sigma_\varepsilon^2 + \sum_{q > \kappa} y_q^2` (science
-    notes, section 3). An entry may stand for several modes of one eigenvalue: `multiplicity` says
-    how many, and `target_power` is theirs together.
+    re-enters as label noise, :math:`\sigma_\varepsilon^2 + \sum_{q > \kappa} y_q^2`
+    (docs/science/wilsonian.md, section 3). An entry may stand for several modes of one eigenvalue:
+    `multiplicity` says how many, and `target_power` is theirs together.
     """
 
     spectrum_eigenvalues: Float[Array, " modes"]
@@ -26,7 +26,7 @@ class AveragedTheory(AbstractTheory):
     target_power: Float[Array, " modes"]  # y_k^2
     ridge: Scalar
     label_noise: Scalar
-    sample_size: Scalar
+    n_samples: Scalar
     multiplicity: Scalar | Float[Array, " modes"] = 1.0
 
     @classmethod
@@ -35,7 +35,7 @@ class AveragedTheory(AbstractTheory):
         eigenvalues: Float[Array, " modes"],
         target_power: Float[Array, " modes"],
         ridge: Scalar,
-        sample_size: Scalar,
+        n_samples: Scalar,
         label_noise: Scalar = 0.0,
         multiplicity: Scalar | Float[Array, " modes"] = 1.0,
     ) -> AveragedTheory:
@@ -51,7 +51,7 @@ class AveragedTheory(AbstractTheory):
             )
         weights = jnp.ones_like(eigenvalues)
         return cls(
-            *(eigenvalues, weights, target_power, ridge, label_noise, sample_size, multiplicity)
+            *(eigenvalues, weights, target_power, ridge, label_noise, n_samples, multiplicity)
         )
 
     @property
@@ -73,15 +73,13 @@ class AveragedTheory(AbstractTheory):
             self.target_power,
             self.ridge + jnp.sum(self.multiplicity * lost * self.spectrum_eigenvalues),
             self.label_noise + jnp.sum(lost * self.target_power),
-            self.sample_size,
+            self.n_samples,
             self.multiplicity,
         )
 
     def effective_ridge(self) -> Float[Array, ""]:
         """The ridge once the kept modes, too, are integrated out self-consistently."""
-        return effective_ridge(
-            self.kept_eigenvalues, self.ridge, self.sample_size, self.multiplicity
-        )
+        return effective_ridge(self.kept_eigenvalues, self.ridge, self.n_samples, self.multiplicity)
 
     def kernel_error(self) -> Float[Array, ""]:
         r"""Equivalent-kernel estimate of the mean squared error on the kept target,
@@ -91,14 +89,15 @@ class AveragedTheory(AbstractTheory):
     # The effective ridge solves an equation: who has solved it already passes it in.
 
     def test_error(self, effective_ridge: Scalar | None = None) -> Float[Array, ""]:
-        r"""Mean squared error on the kept target by the deterministic equivalent (science notes,
-        section 4); the whole target's adds the power of the eliminated modes.
+        r"""Mean squared error on the kept target by the deterministic equivalent
+        (docs/science/wilsonian.md, section 4); the whole target's adds the power of the eliminated
+        modes.
 
         .. math:: E_g = \frac{\sum_k (1 - L_k)^2 y_k^2 + \gamma \sigma_\varepsilon^2}{1 - \gamma}
         """
         value = self.effective_ridge() if effective_ridge is None else effective_ridge
-        noise = self.overfitting(value) * self.label_noise
-        return quotient(self.bias(value) + noise, self.rigidity(value))
+        noise_variance = self.overfitting(value) * self.label_noise
+        return quotient(self.bias(value) + noise_variance, self.rigidity(value))
 
     def bias(self, effective_ridge: Scalar | None = None) -> Float[Array, ""]:
         """Squared error of the predictor averaged over data sets."""
@@ -108,12 +107,12 @@ class AveragedTheory(AbstractTheory):
     def learnabilities(self, effective_ridge: Scalar | None = None) -> Float[Array, " modes"]:
         """Learned fraction of each kept mode at the effective ridge."""
         value = self.effective_ridge() if effective_ridge is None else effective_ridge
-        return learnability(self.kept_eigenvalues, value, self.sample_size)
+        return learnability(self.kept_eigenvalues, value, self.n_samples)
 
     def unlearned(self, effective_ridge: Scalar | None = None) -> Float[Array, " modes"]:
         """What is missing to a learnability of one, without cancellation."""
         value = self.effective_ridge() if effective_ridge is None else effective_ridge
-        total = value + self.sample_size * self.kept_eigenvalues
+        total = value + self.n_samples * self.kept_eigenvalues
         return jnp.where(total > 0, value / jnp.where(total > 0, total, 1.0), 1.0)
 
     def degrees_of_freedom(self, effective_ridge: Scalar | None = None) -> Float[Array, ""]:
@@ -123,17 +122,17 @@ class AveragedTheory(AbstractTheory):
     def overfitting(self, effective_ridge: Scalar | None = None) -> Float[Array, ""]:
         r""":math:`\gamma = \sum_k L_k^2 / n`: the share of the error that is variance."""
         learned = self.learnabilities(effective_ridge)
-        return jnp.sum(self.multiplicity * learned**2) / self.sample_size
+        return jnp.sum(self.multiplicity * learned**2) / self.n_samples
 
     def rigidity(self, effective_ridge: Scalar | None = None) -> Float[Array, ""]:
         r""":math:`1 - \gamma = \sigma^2 / \sigma_{\rm eff}^2 + \sum_k L_k (1 - L_k) / n`, without
         the cancellation of the left side where it is small: at the interpolation threshold."""
         value = self.effective_ridge() if effective_ridge is None else effective_ridge
         learned = self.learnabilities(value)
-        half = jnp.sum(self.multiplicity * learned * self.unlearned(value)) / self.sample_size
+        half = jnp.sum(self.multiplicity * learned * self.unlearned(value)) / self.n_samples
         ratio = self.ridge / jnp.where(value > 0, value, 1.0)
         # No ridge and no more modes than points: all of them are learned, the rest is spare.
-        spare = 1 - jnp.sum(self.multiplicity * learned) / self.sample_size
+        spare = 1 - jnp.sum(self.multiplicity * learned) / self.n_samples
         spare = jnp.where(spare > 1e3 * jnp.finfo(spare.dtype).eps, spare, 0.0)
         return half + jnp.where(value > 0, ratio, spare)
 

@@ -61,7 +61,7 @@ def simulate(
     ridge: Any,
     *,
     coefficients: Any = None,
-    noise: float = 0.0,
+    noise_variance: float = 0.0,
     law: AbstractFeatureLaw | None = None,
     draws: int = 100,
     random_state: int = 0,
@@ -73,9 +73,9 @@ def simulate(
     Features follow `law` (:class:`~wilsonian.theory.datasets.Gaussian` when left out), targets are
     :math:`\sum_k y_k \phi_k(x_i) + \varepsilon_i` with the `coefficients` :math:`y_k`
     (:func:`~wilsonian.theory.datasets.matched_target` when left out; their squares are what
-    :class:`LearningCurve` calls target) and noise of variance `noise`. Every `ridge`, one or an
-    array (ridges,), is applied to the same draws: one eigendecomposition serves all. A ridge of
-    zero is the minimum-norm interpolant, or with fewer modes than points the least-squares fit.
+    :class:`LearningCurve` calls target) and noise of variance `noise_variance`. Every `ridge`, one
+    or an array (ridges,), is applied to the same draws: one eigendecomposition serves all. A ridge
+    of zero is the minimum-norm interpolant, or with fewer modes than points the least-squares fit.
 
     With `poisson` each data set has Poisson(`n`) points, none empty. `random_state` is the seed;
     `at_once` draws share a batch, which pays on accelerators and costs memory of `at_once` times
@@ -96,8 +96,10 @@ def simulate(
         raise ValueError(
             f"`ridge` must be one number or a list, at least zero and finite, got {ridge}."
         )
-    if not 0 <= noise < np.inf:
-        raise ValueError(f"`noise` is a variance, at least zero and finite, got {noise}.")
+    if not 0 <= noise_variance < np.inf:
+        raise ValueError(
+            f"`noise_variance` is a variance, at least zero and finite, got {noise_variance}."
+        )
     sizes = np.full(draws, int(n))
     if poisson:
         sizes = np.random.default_rng(random_state).poisson(n, draws).clip(1)
@@ -112,7 +114,11 @@ def simulate(
             (keys, jnp.asarray(np.resize(sizes, len(present))), jnp.asarray(present)),
         )
         # All of them arrays: numbers would be compiled in, one program for each.
-        problem = (jnp.asarray(values), jnp.asarray(target, float), jnp.asarray(noise, float))
+        problem = (
+            jnp.asarray(values),
+            jnp.asarray(target, float),
+            jnp.asarray(noise_variance, float),
+        )
         ridge = jnp.asarray(np.atleast_1d(ridges))
         law = Gaussian() if law is None else law
         sums, each = _over_draws(problem, ridge, law, int(sizes.max()), blocks)
@@ -144,9 +150,9 @@ def _over_draws(problem, ridges, law, points, blocks):
 
 
 def _one_draw(problem, ridges, law, points, key, size):
-    eigenvalues, coefficients, noise = problem
+    eigenvalues, coefficients, noise_variance = problem
     drawn = regression_problem(
-        key, eigenvalues, points, law=law, coefficients=coefficients, label_noise=noise
+        key, eigenvalues, points, law=law, coefficients=coefficients, label_noise=noise_variance
     )
     used = jnp.arange(points) < size
     features = drawn.spectrum.modes * used[:, None]

@@ -1,5 +1,6 @@
 """Models as version 0.1.0 saved them, and what they predict: `python make.py FOLDER`, with 0.1.0
-installed. `from_the_command_line` is `wilsonian fit iris --max-rank 32 --out from_the_command_line`.
+installed. `from_the_command_line` is `wilsonian fit iris --max-rank 32 --out
+from_the_command_line`.
 """
 
 import pathlib

@@ -35,7 +35,7 @@ STAGES = {
     "reading": "Reading columns",
     "sampling": "Sampling rows",
     "learning hyperparameters": "Learning hyperparameters",
-    "moving landmarks": "Moving landmarks",
+    "moving inducing points": "Moving inducing points",
     "integrating": "Integrating rows",
     "testing": "Testing on held-out rows",
     "predicting": "Predicting",
@@ -48,11 +48,14 @@ ROWS = {"reading", "sampling", "integrating", "testing", "predicting"}
 
 
 class Console:
-    """Standard output for results, standard error for progress; silent if `quiet`."""
+    """Standard output for results (standard error if `error`), standard error for progress; silent
+    if `quiet`."""
 
-    def __init__(self, quiet: bool = False) -> None:
+    def __init__(self, quiet: bool = False, error: bool = False) -> None:
         self.quiet = quiet
-        self._out = rich.console.Console(highlight=False, soft_wrap=True, markup=False)
+        self._out = rich.console.Console(
+            highlight=False, soft_wrap=True, markup=False, stderr=error
+        )
 
     def print(self, text: str) -> None:
         if not self.quiet:
@@ -109,7 +112,8 @@ class Console:
 
 def run_summary(record: RunRecord, details: bool = False) -> str:
     """A run in a few lines of plain language."""
-    lines = [f"{record.name}: {record.task} of {record.target}", ""]
+    lines = [f"{record.name}: {record.task} of {record.target}"]
+    lines += [record.reading, ""] if record.reading else [""]
     lines += [learned_sentence(record), cutoff_sentence(record), quality_sentence(record), ""]
     found = headlines(record)
     width = max(len(headline.label) for headline in found)
@@ -141,7 +145,7 @@ def forecast_summary(run: ForecastRun) -> str:
         f"{found.inputs:,} inputs",
         "",
         *forecast_sentences(run),
-        *(f"Careful: {doubt}" for doubt in found.doubts),
+        *(f"Careful: {doubt}" for doubt in found.diagnostics),
         "",
         f"Kernel: {run.kernel}",
         RIDGE_NOTE,

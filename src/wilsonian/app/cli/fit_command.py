@@ -11,18 +11,26 @@ from wilsonian.app.cli.app import app, echo_json
 from wilsonian.app.cli.console import Console, run_json, run_summary
 from wilsonian.app.cli.options import (
     CategoricalOption,
+    Dates,
+    DatesOption,
+    DecimalOption,
     DropOption,
+    EncodingOption,
+    IdOption,
     IncludeOption,
     JsonOption,
     Learn,
+    MissingOption,
     Precision,
     QuietOption,
     ReportOption,
     Ridge,
     SeedOption,
+    SeparatorOption,
     TargetOption,
     Task,
     TaskOption,
+    dialect_choice,
     names,
     number_or,
 )
@@ -59,9 +67,18 @@ def fit(
     include: IncludeOption = "",
     drop: DropOption = "",
     categorical: CategoricalOption = "",
+    identifiers: IdOption = "",
+    dates: DatesOption = Dates.numbers,
+    separator: SeparatorOption = None,
+    decimal: DecimalOption = None,
+    encoding: EncodingOption = None,
+    missing: MissingOption = None,
     task: TaskOption = Task.auto,
     rank: Annotated[
-        str, typer.Option(help="Number of landmarks; auto adds them until the cutoff rule is met.")
+        str,
+        typer.Option(
+            help="Number of inducing points; auto adds them until the cutoff rule is met."
+        ),
     ] = "auto",
     max_rank: Annotated[int, typer.Option(help="Budget of --rank auto.")] = 1024,
     cutoff: Annotated[
@@ -81,7 +98,7 @@ def fit(
     amplitude: Annotated[
         float, typer.Option(help="Prior variance, in units of the target's: start, or value.")
     ] = 1.0,
-    noise: Annotated[
+    noise_variance: Annotated[
         float, typer.Option(help="Noise variance, in units of the target's: start, or value.")
     ] = 0.01,
     precision: Annotated[
@@ -115,6 +132,9 @@ def fit(
         include=names(include),
         exclude=names(drop),
         categorical=names(categorical),
+        identifiers=names(identifiers),
+        dates=dates.value,
+        dialect=dialect_choice(separator, decimal, encoding, missing),
         task=task.value,
         kernel=kernel,
         parameters={
@@ -126,7 +146,7 @@ def fit(
             "optimizer": None if learn is Learn.none else "l-bfgs-b",
             "learn": "all" if learn is Learn.none else learn.value,
             "amplitude": amplitude,
-            "noise": noise,
+            "noise_variance": noise_variance,
             "dtype": precision.value,
         },
         test_fraction=test_fraction,

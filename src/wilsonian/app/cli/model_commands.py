@@ -2,56 +2,97 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from wilsonian.app.cli.app import app, echo_json
 from wilsonian.app.cli.console import Console, flow_csv, flow_rows, run_json, run_summary
-from wilsonian.app.cli.options import JsonOption, ModelArgument, QuietOption
+from wilsonian.app.cli.options import (
+    DecimalOption,
+    EncodingOption,
+    JsonOption,
+    MissingOption,
+    ModelArgument,
+    QuietOption,
+    SeparatorOption,
+    dialect_choice,
+    names,
+)
 from wilsonian.support.files import atomic_path, atomic_write, check_writable
 
 
 @app.command()
 def predict(
     model: ModelArgument,
-    table: Annotated[str, typer.Argument(help="Table with the model's columns.")],
+    table: Annotated[
+        str, typer.Argument(help="Table with the model's columns; - for CSV on standard input.")
+    ],
     out: Annotated[
         Path | None,
         typer.Option(help="CSV, Parquet or NPZ file to write (default: CSV on standard output)."),
     ] = None,
+    identifiers: Annotated[
+        str | None,
+        typer.Option("--id", help="Columns to carry along [default: those of the fit's --id]."),
+    ] = None,
+    separator: SeparatorOption = None,
+    decimal: DecimalOption = None,
+    encoding: EncodingOption = None,
+    missing: MissingOption = None,
     quiet: QuietOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Predict each row of a table: mean and standard deviation of a new label, or the class and
-    its probabilities."""
+    its probabilities. A CSV file is read as the training table was, unless options say so."""
     from wilsonian.app.runs.fit import load_run
-    from wilsonian.app.tables import open_table
+    from wilsonian.app.tables.encoding import unseen_sentences
     from wilsonian.app.tables.prediction_files import check_suffix, prediction_writer
 
     if out is not None:
         check_suffix(out)
         check_writable(out)
-    run, rows = load_run(model), open_table(table)
-    console = Console(quiet=quiet or out is None)
-    blocks, done = run.predict(rows), 0
-    if out is None:
-        with prediction_writer(sys.stdout.buffer, ".csv") as write:
-            for block in blocks:
-                write(block)
-        return
-    with (
-        console.progress() as progress,
-        atomic_path(out) as temporary,
-        temporary.open("wb") as file,
-        prediction_writer(file, out.suffix) as write,
-    ):
+    run = load_run(model)
+    carried = None if identifiers is None else names(identifiers)
+    rows = run.open(table, dialect_choice(separator, decimal, encoding, missing), carried)
+    unseen: dict[tuple[str, str], int] = {}
+    blocks = run.predict(rows, identifiers=carried, unseen=unseen)
+    # Beside predictions on standard output, sentences go to standard error.
+    console, done = Console(quiet=quiet or as_json, error=out is None), 0
+    held: list[dict[str, np.ndarray]] = []
+    with contextlib.ExitStack() as stack:
+        progress = stack.enter_context(console.progress())
+        if out is not None:
+            file = stack.enter_context(stack.enter_context(atomic_path(out)).open("wb"))
+            write = stack.enter_context(prediction_writer(file, out.suffix))
+        elif as_json:
+            write = held.append
+        else:
+            write = stack.enter_context(prediction_writer(sys.stdout.buffer, ".csv"))
         for block in blocks:
             write(block)
             done += len(next(iter(block.values())))
             progress("predicting", done, rows.rows)
-    console.print(f"{done:,} predictions written to {out}")
+    said = [*rows.notes, *unseen_sentences(unseen)]
+    if as_json:
+        counted = [{"column": name, "sort": sort, "rows": n} for (name, sort), n in unseen.items()]
+        answer: dict[str, Any] = {"rows": done, "out": out and str(out), "reading": rows.reading}
+        answer |= {"notes": said, "unseen": counted}
+        if out is None:
+            answer["predictions"] = {
+                name: np.concatenate([block[name] for block in held]) for name in held[0]
+            }
+        echo_json(answer)
+    if rows.reading:
+        console.print(rows.reading)
+    for sentence in said:
+        console.print(sentence)
+    if out is not None:
+        console.print(f"{done:,} predictions written to {out}")
 
 
 @app.command()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from wilsonian.app.tables.dialect import DialectChoice
 
 
 class Task(enum.StrEnum):
@@ -22,6 +26,13 @@ class Ridge(enum.StrEnum):
 
     uniform = "uniform"
     input_dependent = "input-dependent"
+
+
+class Dates(enum.StrEnum):
+    """What becomes of dates."""
+
+    numbers = "numbers"
+    drop = "drop"
 
 
 class Learn(enum.StrEnum):
@@ -63,8 +74,54 @@ SeedOption = Annotated[int, typer.Option(help="Of every random choice.", callbac
 ReportOption = Annotated[Path | None, typer.Option(help="HTML page to write.")]
 
 
+SeparatorOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Of a CSV file: a character, comma, semicolon, tab, bar [default: detected]."
+    ),
+]
+DecimalOption = Annotated[
+    str | None, typer.Option(help="Decimal mark of a CSV file, . or , [default: detected].")
+]
+EncodingOption = Annotated[
+    str | None, typer.Option(help="Of a CSV file: utf-8, utf-16, latin-1 ... [default: detected].")
+]
+MissingOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What a CSV file writes for missing values, with commas, beside empty cells "
+        "[default: NA, NaN, null, N/A ...; '' for empty cells only, so that NA is a level]."
+    ),
+]
+DatesOption = Annotated[
+    Dates,
+    typer.Option(
+        help="Dates become numbers (days since the first, weekday, hour), or are dropped."
+    ),
+]
+IdOption = Annotated[
+    str, typer.Option("--id", help="Columns that name rows: not learned from, but carried along.")
+]
+
+
+def dialect_choice(
+    separator: str | None, decimal: str | None, encoding: str | None, missing: str | None
+) -> DialectChoice:
+    """What the options say of a CSV file's dialect."""
+    from wilsonian.app.tables.dialect import WORDS, DialectChoice
+
+    return DialectChoice(
+        None if separator is None else WORDS.get(separator, separator),
+        decimal,
+        encoding,
+        None if missing is None else names(missing),
+    )
+
+
 def names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+    """Names between commas; one that holds a comma stands in double quotes, as in CSV."""
+    (found,) = csv.reader([text], skipinitialspace=True) if text.strip() else ([],)
+    return tuple(name.strip() for name in found if name.strip())
 
 
 def number_or(text: str, option: str, words: tuple[str, ...]) -> Any:

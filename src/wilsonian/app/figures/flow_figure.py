@@ -20,7 +20,7 @@ def write_flow_figure(record: RunRecord, path: Path) -> None:
         axes = figure.subplots(2 if tested else 1, 2 if tested else 3, squeeze=False).ravel()
         noise_per_mode = record.ridge / max(record.rows, 1)
         plots.plot_spectrum(axes[0], record.spectrum, noise_per_mode=noise_per_mode)
-        plots.plot_ridge_flow(axes[1], flow, noise=record.noise, kept=kept)
+        plots.plot_ridge_flow(axes[1], flow, noise_variance=record.noise_variance, kept=kept)
         plots.plot_evidence_flow(axes[2], flow, kept=kept)
         if tested:
             quantity = "error rate" if record.task == "classification" else "RMSE"

@@ -107,7 +107,7 @@ def plot_ridge_flow(
     ax: Axes,
     flow: FlowRecord,
     *,
-    noise: float | None = None,
+    noise_variance: float | None = None,
     kept: int | None = None,
     scale: Scale = "log",
 ) -> Axes:
@@ -127,8 +127,14 @@ def plot_ridge_flow(
         markerfacecolor="none",
         markersize=5,
     )
-    if noise is not None and np.isfinite(noise) and (noise > 0 or not logarithmic):
-        ax.axhline(noise, color=REFERENCE, linewidth=1.4, linestyle=":", label="bare noise")
+    if (
+        noise_variance is not None
+        and np.isfinite(noise_variance)
+        and (noise_variance > 0 or not logarithmic)
+    ):
+        ax.axhline(
+            noise_variance, color=REFERENCE, linewidth=1.4, linestyle=":", label="bare noise"
+        )
     if logarithmic and ax.lines:
         ax.set_yscale("log")
         tidy_log_axis(ax.yaxis)

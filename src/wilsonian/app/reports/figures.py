@@ -94,7 +94,7 @@ def flow_figures(record: RunRecord) -> list[Drawing]:
             "The line is predicted and the circles are found from the data alone: where they "
             "agree, the eliminated modes do act like noise.",
             lambda ax, scale: plots.plot_ridge_flow(
-                ax, flow, noise=record.noise, kept=kept, scale=scale
+                ax, flow, noise_variance=record.noise_variance, kept=kept, scale=scale
             ),
             describe,
             BOTH,

@@ -33,10 +33,10 @@ def forecast_section(run: ForecastRun, sentences: Sequence[str] | None = None) -
     body = "\n".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
-    doubts = "".join(f"<li>{escape(doubt)}</li>\n" for doubt in run.forecast.doubts)
+    diagnostics = "".join(f"<li>{escape(doubt)}</li>\n" for doubt in run.forecast.diagnostics)
     judged = "<p>Nothing in the pilot speaks against this forecast.</p>\n"
-    if doubts:
-        judged = f"<h3>Why to be careful</h3>\n<ul>\n{doubts}</ul>\n"
+    if diagnostics:
+        judged = f"<h3>Why to be careful</h3>\n<ul>\n{diagnostics}</ul>\n"
     sentences = forecast_sentences(run) if sentences is None else sentences
     said = "".join(f"<p>{escape(sentence)}</p>\n" for sentence in sentences)
     table = (

@@ -171,7 +171,7 @@ def _details(record: RunRecord) -> str:
     ]
     run = [
         ("Optimizer", record.convergence),
-        ("Landmarks", f"{record.rank:,}. {record.rank_status}"),
+        ("Inducing points", f"{record.rank:,}. {record.rank_status}"),
         ("Measure", measure),
         ("Random seed", str(record.seed)),
     ]

@@ -72,7 +72,7 @@ def cutoff_sentence(record: RunRecord) -> str:
         )
     return (
         f"{lost}; what is left out acts like noise and raises the ridge "
-        f"from {format_number(record.noise)} to {format_number(record.ridge)}."
+        f"from {format_number(record.noise_variance)} to {format_number(record.ridge)}."
     )
 
 
@@ -157,13 +157,13 @@ def _theory(record: RunRecord) -> list[Headline]:
         meaning += f": {share} of the held-out error"
     loss = Headline("Price of the cutoff", format_number(record.expected_loss), meaning)
     meaning = "variance of the noise that the fit finds in the target"
-    if record.task == "regression" and record.noise > 0:
-        meaning += f"; its standard deviation is {format_number(np.sqrt(record.noise))}"
-    noise = Headline("Noise", format_number(record.noise), meaning)
-    added = record.ridge - record.noise
+    if record.task == "regression" and record.noise_variance > 0:
+        meaning += f"; its standard deviation is {format_number(np.sqrt(record.noise_variance))}"
+    noise_variance = Headline("Noise", format_number(record.noise_variance), meaning)
+    added = record.ridge - record.noise_variance
     meaning = f"the noise, plus {format_number(added)} from all that is eliminated"
     ridge = Headline("Renormalized ridge", format_number(record.ridge), meaning)
-    return [loss, noise, ridge]
+    return [loss, noise_variance, ridge]
 
 
 def _time(record: RunRecord) -> Headline:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wilsonian.app.tables.encoding import Encoding
-from wilsonian.regression.fitting import Prepared
+from wilsonian.regression.fitting import Standing
 from wilsonian.regression.saving import (
     prepared_state,
     restore_prepared,
@@ -16,7 +16,6 @@ from wilsonian.regression.saving import (
     statistics_state,
     understood,
 )
-from wilsonian.regression.statistics import Statistics
 from wilsonian.support.model_files import ModelFileError, read_folder, write_folder
 
 SECONDS_BETWEEN = 5.0  # at most so much work is lost when a fit is killed
@@ -37,28 +36,26 @@ class Checkpoint:
     def save(
         self,
         encoding: Encoding,
-        prepared: Prepared,
-        statistics: Statistics,
-        blocks: int,
+        standing: Standing,
         *,
         now: bool = False,
     ) -> None:
-        """Store the state after so many finished blocks, unless it was stored moments ago."""
+        """Store where the fit stands, unless it was stored moments ago."""
         if not now and time.monotonic() - self._written < SECONDS_BETWEEN:
             return
-        prepared_document, arrays = prepared_state(prepared)
-        sums_document, sums = statistics_state(statistics)
+        prepared_document, arrays = prepared_state(standing.prepared)
+        sums_document, sums = statistics_state(standing.statistics)
         document = {
             "identity": self.identity,
             "encoding": encoding.to_dict(),
             "prepared": prepared_document,
             "statistics": sums_document,
-            "blocks": blocks,
+            "blocks": standing.blocks,
         }
         write_folder(self.folder, "checkpoint", document, {**arrays, **sums})
         self._written = time.monotonic()
 
-    def load(self) -> tuple[Encoding, Prepared, Statistics, int] | None:
+    def load(self) -> tuple[Encoding, Standing] | None:
         """The stored state; None if there is none.
 
         Raises ModelFileError if it is damaged, or belongs to another table or other choices.
@@ -82,7 +79,7 @@ class Checkpoint:
             prepared = restore_prepared(document["prepared"], arrays)
             statistics = restore_statistics(document["statistics"], arrays)
             encoding = Encoding.from_dict(document["encoding"])
-            return encoding, prepared, statistics, int(document["blocks"])
+            return encoding, Standing(prepared, statistics, int(document["blocks"]))
 
     def remove(self) -> None:
         """Forget it: the model is stored."""

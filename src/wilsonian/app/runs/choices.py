@@ -8,10 +8,13 @@ from typing import Literal
 
 from wilsonian.app.tables import Columns, choose_columns, open_table
 from wilsonian.app.tables.blocks import Table
+from wilsonian.app.tables.dialect import DialectChoice
 from wilsonian.kernels import Kernel
 from wilsonian.language.kernel_text import parse_kernel
 
 Progress = Callable[[str, int, int], None]  # stage, done, of how many (0: unknown)
+
+DETECTED = DialectChoice()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +30,9 @@ class TableChoices:
     kernel: str | Kernel = "matern52"
     seed: int = 0
     block_size: int = 4096
+    dialect: DialectChoice = DETECTED  # of a text file
+    dates: Literal["numbers", "drop"] = "numbers"
+    identifiers: tuple[str, ...] = ()  # columns that are no features but carried to predictions
 
     def parsed_kernel(self) -> Kernel:
         """The kernel; text may name files of architectures. Raises KernelTextError."""
@@ -36,8 +42,15 @@ class TableChoices:
 
     def open(self) -> tuple[Table, Columns]:
         """The table, and which of its columns are features and target. Raises TableError."""
-        table = open_table(self.table)
+        kinds = dict.fromkeys(self.identifiers, "text")
+        table = open_table(self.table, self.dialect, kinds)
         columns = choose_columns(
-            table, self.target, self.include or None, self.exclude, self.categorical
+            table,
+            self.target,
+            self.include or None,
+            self.exclude,
+            self.categorical,
+            self.dates,
+            self.identifiers,
         )
         return table, columns

@@ -9,25 +9,26 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from wilsonian.app.runs.checkpoints import Checkpoint
-from wilsonian.app.runs.choices import Progress, TableChoices
+from wilsonian.app.runs.choices import DETECTED, Progress, TableChoices
 from wilsonian.app.runs.evaluation import Evaluation, mode_images
 from wilsonian.app.runs.records import PredictionRecord, RunRecord
-from wilsonian.app.tables import Columns
+from wilsonian.app.tables import Columns, open_table
 from wilsonian.app.tables.blocks import Block, Table, TableError
+from wilsonian.app.tables.dialect import DialectChoice
 from wilsonian.app.tables.encoding import Encoding
 from wilsonian.app.tables.encoding_builder import EncodingBuilder
 from wilsonian.kernels import Scaled
 from wilsonian.language.kernel_text import describe_kernel, format_kernel
 from wilsonian.regression.classifier import ReducedGPClassifier, class_targets
-from wilsonian.regression.fitting import Prepared
+from wilsonian.regression.estimator_inputs import random_generator
+from wilsonian.regression.fitting import Standing, fit_process
+from wilsonian.regression.learning import Sample
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.saving import Estimator, estimator_state, restore_estimator, understood
-from wilsonian.regression.statistics import Statistics, accumulate
 from wilsonian.support.model_files import ModelFileError, check_folder, read_folder, write_folder
 from wilsonian.support.sampling import Reservoir, held_out
 from wilsonian.support.strict_json import to_json
@@ -73,25 +74,58 @@ class Run:
         content = {"estimator": document, "encoding": self.encoding.to_dict(), "run": run}
         return write_folder(path, "model", content, arrays)
 
-    def predict(self, table: Table, block_size: int = 4096) -> Iterator[dict[str, np.ndarray]]:
-        """Predictions for a table, block by block, as named columns: `mean` and `std` (of a new
-        label, noise included), or `class` and one probability per class.
+    def open(
+        self,
+        path: str,
+        dialect: DialectChoice = DETECTED,
+        identifiers: Sequence[str] | None = None,
+    ) -> Table:
+        """A table to predict, its columns read as where the model was fitted; what `dialect` says
+        of a text file goes before the training table's dialect. Raises TableError."""
+        carried = self.encoding.identifiers if identifiers is None else identifiers
+        kinds = {**self.encoding.kinds, **dict.fromkeys(carried, "text")}
+        return open_table(path, dataclasses.replace(dialect, like=self.encoding.dialect), kinds)
 
-        Raises TableError if the table lacks a column or has one of another kind.
+    def predict(
+        self,
+        table: Table,
+        block_size: int = 4096,
+        *,
+        identifiers: Sequence[str] | None = None,
+        unseen: dict[tuple[str, str], int] | None = None,
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """Predictions for a table, block by block, as named columns: the `identifiers` (those named
+        at the fit that the table has, if None), then `mean` and `std` (of a new label, noise
+        included), or `class` and one probability per class.
+
+        Columns of a text file are read as where the model was fitted. `unseen` is filled with the
+        counts of :meth:`Encoding.unseen`. Raises TableError if the table lacks a column or has one
+        of another kind.
         """
-        self.encoding.check(table)
-        for block in table.blocks(self.encoding.input_columns, block_size):
-            X = self.encoding.transform(block)
-            if isinstance(self.estimator, ReducedGPClassifier):
-                probabilities = self.estimator.predict_proba(X)
-                named = zip(self.encoding.classes, probabilities.T, strict=True)
-                yield {
-                    "class": self.estimator.predict(X),
-                    **{f"probability_{name}": values for name, values in named},
-                }
-            else:
-                mean, std = self.estimator.predict(X, return_std=True, include_noise=True)
-                yield {"mean": mean, "std": std}
+        encoding = self.encoding
+        carried = [n for n in encoding.identifiers if n in table.kinds]
+        carried = list(carried if identifiers is None else identifiers)
+        table = table.read_as(
+            {**encoding.kinds, **dict.fromkeys(carried, "text")}, encoding.dialect
+        )
+        encoding.check(table)
+        for block in table.blocks([*encoding.input_columns, *carried], block_size):
+            X = encoding.transform(block)
+            if unseen is not None:
+                for key, count in encoding.unseen(block).items():
+                    unseen[key] = unseen.get(key, 0) + count
+            first = {name: block.column(name) for name in carried}
+            yield first | self._predicted(X)
+
+    def _predicted(self, X: np.ndarray) -> dict[str, np.ndarray]:
+        if isinstance(self.estimator, ReducedGPClassifier):
+            named = zip(self.encoding.classes, self.estimator.predict_proba(X).T, strict=True)
+            return {
+                "class": self.estimator.predict(X),
+                **{f"probability_{name}": values for name, values in named},
+            }
+        mean, std = self.estimator.predict(X, return_std=True, include_noise=True)
+        return {"mean": mean, "std": std}
 
 
 def load_run(path: str | os.PathLike[str]) -> Run:
@@ -109,6 +143,8 @@ def load_run(path: str | os.PathLike[str]) -> Run:
     with understood(path):
         estimator = restore_estimator(document["estimator"], arrays)
         run = dict(document["run"], notes=tuple(document["run"]["notes"]))
+        if "noise" in run:  # as version 0.1.0 called it
+            run["noise_variance"] = run.pop("noise")
         flow = dataclasses.replace(estimator.flow_, test_error=arrays.get("test_error"))
         empty = np.zeros(0)
         std = None if run["task"] == "classification" else empty
@@ -145,15 +181,26 @@ def fit_table(
     else:
         regressor, targets = estimator, y
     notes = list(encoding.notes())
-    if stored:
-        _, prepared, statistics, blocks = stored
-        regressor.target_dimensions_ = targets.ndim
-        notes.append(f"Resumed after {blocks:,} finished blocks of rows.")
-    else:
-        prepared = regressor.prepare(X, targets, rows, progress=progress)
-        statistics, blocks = regressor.no_statistics(prepared, targets), 0
-    statistics = fit.stream(encoding, prepared, statistics, blocks, rows, checkpoint, progress)
-    regressor.finish(prepared, statistics, X, lambda: fit.training_arrays(encoding))
+    standing = stored[1] if stored else None
+    if standing:
+        notes.append(f"Resumed after {standing.blocks:,} finished blocks of rows.")
+
+    def keep(standing: Standing, now: bool) -> None:
+        if checkpoint is not None:
+            checkpoint.save(encoding, standing, now=now)
+
+    fitted = fit_process(
+        regressor.prior(),
+        Sample(X, targets.reshape(len(X), -1), np.ones(len(X))),
+        lambda start: fit.training_arrays(encoding, start),
+        regressor.plan(X.shape[1]),
+        random_generator(choices.seed),
+        rows=rows,
+        start=standing,
+        keep=keep,
+        progress=progress,
+    )
+    regressor.adopt(fitted, targets.ndim)
     if isinstance(estimator, ReducedGPClassifier):
         estimator.adopt(regressor, np.array(encoding.classes, dtype=object), X, y)
     evaluation = Evaluation(estimator, encoding.classes)
@@ -200,7 +247,7 @@ def _record(
         rank=regressor.rank_,
         rank_status=regressor.rank_status_,
         measure=regressor.measure_,
-        noise=regressor.noise_,
+        noise_variance=regressor.noise_variance_,
         ridge=regressor.ridge_,
         expected_loss=regressor.expected_loss_,
         convergence=regressor.convergence_,
@@ -209,7 +256,7 @@ def _record(
         hyperparameters={
             "kernel before the amplitude": format_kernel(regressor.kernel_, digits=6),
             "amplitude": regressor.amplitude_,
-            "noise": regressor.process_.noise,
+            "noise variance": regressor.process_.noise_variance,
             "target scale": float(np.sqrt(unit)),
             "ridge": regressor.ridge,
             "cutoff": str(regressor.cutoff),
@@ -221,6 +268,7 @@ def _record(
         flow=regressor.flow_,
         predictions=PredictionRecord(empty, empty, empty),
         mode_images=mode_images(regressor.process_, X, encoding.image_shape),
+        reading=fit.table.reading,
         notes=tuple(notes),
     )
 
@@ -332,33 +380,6 @@ class _Fit:
         if encoding.task == "classification":
             y = encoding.target_labels(block)
         return encoding.transform(block.select(present)), y[present]
-
-    def stream(
-        self,
-        encoding: Encoding,
-        prepared: Prepared,
-        statistics: Statistics,
-        blocks: int,
-        rows: int,
-        checkpoint: Checkpoint | None,
-        progress: Progress,
-    ) -> Statistics:
-        """Third pass: the statistics of all training rows, stored now and then."""
-        if checkpoint:
-            checkpoint.save(encoding, prepared, statistics, blocks, now=True)
-        arrays = self.training_arrays(encoding, blocks)
-        try:
-            with jax.enable_x64(True):
-                for running in accumulate(prepared.features, statistics, arrays):
-                    statistics, blocks = running, blocks + 1
-                    progress("integrating", statistics.rows, rows)
-                    if checkpoint:
-                        checkpoint.save(encoding, prepared, statistics, blocks)
-        except KeyboardInterrupt:
-            if checkpoint:
-                checkpoint.save(encoding, prepared, statistics, blocks, now=True)
-            raise
-        return statistics
 
 
 def _known_target(encoding: Encoding, block: Block) -> tuple[np.ndarray, np.ndarray]:

@@ -132,7 +132,7 @@ def forecast_table(
         describe_kernel(found.kernel),
         choices.seed,
         time.monotonic() - started,
-        tuple(encoding.notes()),
+        tuple([table.reading, *encoding.notes()] if table.reading else encoding.notes()),
     )
 
 

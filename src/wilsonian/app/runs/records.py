@@ -33,9 +33,9 @@ class RunRecord:
     test_rows: int
     columns: int  # after encoding
     rank: int
-    rank_status: str  # one sentence: why the landmarks stopped there
+    rank_status: str  # one sentence: why the inducing points stopped there
     measure: Literal["population", "sample"]
-    noise: float  # noise variance, units of target^2
+    noise_variance: float  # noise variance, units of target^2
     ridge: float  # renormalized ridge at the cutoff
     expected_loss: float  # expected rise in mean squared error from the cutoff
     convergence: str  # one sentence about the optimizer
@@ -47,4 +47,5 @@ class RunRecord:
     flow: FlowRecord
     predictions: PredictionRecord
     mode_images: np.ndarray | None = None  # (modes, height, width[, channel]) for image inputs
+    reading: str = ""  # how a text file was read, in one sentence
     notes: tuple[str, ...] = ()  # what was done to the table: dropped rows, filled values, ...

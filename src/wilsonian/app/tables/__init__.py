@@ -1,6 +1,7 @@
 """Tables: read in blocks of rows, encoded as numbers, and written again."""
 
 from wilsonian.app.tables.blocks import ArrowTable, TableError
-from wilsonian.app.tables.reading import Columns, array_table, choose_columns, open_table
+from wilsonian.app.tables.npz_files import array_table
+from wilsonian.app.tables.reading import Columns, choose_columns, open_table
 
 __all__ = ["ArrowTable", "Columns", "TableError", "array_table", "choose_columns", "open_table"]

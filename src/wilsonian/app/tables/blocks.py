@@ -6,6 +6,8 @@ import abc
 import difflib
 import hashlib
 import json
+import shlex
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -24,6 +26,13 @@ def listed(names: Sequence[str], most: int = 12) -> str:
     """Names in quotes with commas, shortened to the first `most`."""
     text = ", ".join(repr(name) for name in names[:most])
     return text if len(names) <= most else f"{text} and {len(names) - most} more"
+
+
+def as_option(name: str) -> str:
+    """A column name as an option such as --drop takes it, ready for the shell."""
+    if "," in name or '"' in name:
+        name = '"' + name.replace('"', '""') + '"'
+    return shlex.quote(name)
 
 
 def close_to(name: str, names: Sequence[str]) -> str:
@@ -95,13 +104,25 @@ class Block:
         values = self.column(name) if name in self._matrix_index else self._stored(name)
         if isinstance(values, np.ndarray):
             distinct, codes = np.unique(values, return_inverse=True)
-            texts = [_number_text(value) for value in distinct if not np.isnan(value)]
+            texts = [number_text(value) for value in distinct if not np.isnan(value)]
             return np.where(codes < len(texts), codes, -1), texts
         if pa.types.is_null(values.type):
             return np.full(len(values), -1), []
         encoded = values.dictionary_encode()
         codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-        return codes, [_number_text(value) for value in encoded.dictionary.to_pylist()]
+        return codes, [number_text(value) for value in encoded.dictionary.to_pylist()]
+
+    def days(self, name: str) -> np.ndarray:
+        """A column of dates as days since 1970 (of times, as parts of a day), NaN for missing."""
+        values = self._stored(name)
+        if isinstance(values, np.ndarray) or not pa.types.is_temporal(values.type):
+            if isinstance(values, pa.Array) and values.null_count == len(values):
+                return np.full(len(values), np.nan)
+            raise TableError(
+                f"column {name!r} must hold dates here, as where the model was fitted; clean that "
+                "column of the table."
+            )
+        return _days(values)
 
     def _stored(self, name: str) -> np.ndarray | pa.Array:
         if name not in self._columns:
@@ -139,6 +160,11 @@ class Table(abc.ABC):
     image_shape: tuple[int, ...] | None = None
     image_columns: tuple[str, ...] = ()
     identity: tuple[Any, ...] = ()  # what, beside the columns, tells this table from another
+    dialect: Any = None  # of a text file (`tables.dialect.Dialect`)
+    reading: str = ""  # how a text file was read, in one sentence
+    notes: tuple[str, ...] = ()  # what was done to the columns when they were read
+    date_formats: Mapping[str, str] = {}  # of dates that were text: how they were read
+    doubts: Mapping[str, str] = {}  # of a column: why it cannot be used as it is
 
     @property
     def column_names(self) -> list[str]:
@@ -149,6 +175,11 @@ class Table(abc.ABC):
         values, so that it costs nothing)."""
         seen = json.dumps([self.name, self.rows, *self.identity, list(self.kinds.items())])
         return hashlib.sha256(seen.encode()).hexdigest()
+
+    def read_as(self, kinds: Mapping[str, str], dialect: Any = None) -> Table:
+        """This table with columns read as a model's (`Encoding.kinds`); a text file does not say
+        what its columns are, other tables do and stay as they are."""
+        return self
 
     def blocks(self, columns: Sequence[str], block_size: int, start: int = 0) -> Iterator[Block]:
         """Blocks `start`, `start + 1`, ... of `block_size` rows (the last may be shorter)."""
@@ -170,7 +201,7 @@ class Table(abc.ABC):
 
     def _check(self, names: Sequence[str]) -> None:
         """Raise TableError unless there are rows and every column has its own name."""
-        repeated = sorted({name for name in names if names.count(name) > 1})
+        repeated = sorted(name for name, count in Counter(names).items() if count > 1)
         if repeated:
             raise TableError(
                 f"{self.name} has more than one column named {listed(repeated)}; rename them so "
@@ -243,7 +274,19 @@ def arrow_kind(kind: pa.DataType) -> Kind:
         return "boolean"
     if types.is_null(kind):
         return "empty"
-    return "datetime" if types.is_temporal(kind) else "unsupported"
+    dated = types.is_temporal(kind) and not types.is_duration(kind) and not types.is_interval(kind)
+    return "datetime" if dated else "unsupported"
+
+
+def _days(values: pa.Array) -> np.ndarray:
+    if pa.types.is_time(values.type):
+        unit = pa.time64("us")
+        parts = pc.cast(pc.cast(values, unit), pa.int64())
+    else:
+        # Microseconds; what is finer is left out.
+        parts = pc.cast(pc.cast(values, pa.timestamp("us"), safe=False), pa.int64())
+    days = pc.divide(pc.cast(parts, pa.float64()), 86_400e6)
+    return days.to_numpy(zero_copy_only=False)
 
 
 def reads_as_number(text: str) -> bool:
@@ -284,7 +327,7 @@ def _as_float(values: np.ndarray) -> np.ndarray:
     return values if kept else values.astype(np.float64)
 
 
-def _number_text(value: object) -> str:
+def number_text(value: object) -> str:
     """A level's name: whole numbers without a decimal point, so that 3 and 3.0 are one level."""
     if isinstance(value, float | np.floating) and abs(float(value)) < 1e15:
         return str(int(value)) if value == int(value) else str(value)

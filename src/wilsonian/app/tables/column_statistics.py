@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wilsonian.app.tables.blocks import Block, TableError, reads_as_number
+from wilsonian.app.tables.blocks import Block, TableError, as_option, reads_as_number
 
 MOST_LEVELS = 1_000_000  # a text column with more would fill the memory with its counts
 
@@ -121,7 +121,7 @@ class LevelCounts:
         if len(self.counts) > MOST_LEVELS:
             raise TableError(
                 f"column {self.name!r} has more than {MOST_LEVELS:,} distinct values; leave it "
-                f"out with --drop {self.name}."
+                f"out with --drop {as_option(self.name)}."
             )
         return codes >= 0
 

@@ -10,18 +10,22 @@
   frequent levels (ties in alphabetical order). Further levels share the level "other"; missing is
   a level of its own. A level that training never showed, missing included, counts as "other", or is
   all zeros where training had no other levels.
-- Dates, text that is mostly numbers and text that is mostly distinct are errors: what they mean is
-  not for the program to guess.
+- A date or time becomes days since the first one in training (standardized), and, where they vary,
+  the weekday and the hour, each as sine and cosine of its angle on the circle of a week or a day;
+  a missing one becomes the mean day, zeros, and 1 in a marker column if training had such.
+- Text that is mostly numbers and text that is mostly distinct are errors: what they mean is not for
+  the program to guess.
+- At prediction every column is read as it was in training, whatever the new file alone suggests.
 - Rows whose target is missing are left out and counted.
 
-Features come in the order numbers, indicators of missing numbers, levels.
+Features come in the order numbers, indicators of missing numbers, dates, levels.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal
 
@@ -29,6 +33,11 @@ import numpy as np
 
 from wilsonian.app.tables.blocks import Block, Table, TableError, listed, reads_as_number
 from wilsonian.app.tables.column_statistics import finite_matrix
+from wilsonian.app.tables.date_columns import DateColumn
+from wilsonian.app.tables.dialect import Dialect, dialect_of
+from wilsonian.app.tables.encoding_json import plain, read_fields, read_record, read_records
+from wilsonian.app.tables.level_columns import LevelColumn, kind_sentence
+from wilsonian.support.number_text import format_count
 
 Task = Literal["regression", "classification"]
 
@@ -42,34 +51,6 @@ class NumberColumn:
     scale: float
     fill: float
     indicator: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class LevelColumn:
-    """One feature for each level, then for other levels and for missing where training had any."""
-
-    name: str
-    levels: tuple[str, ...]
-    other: bool
-    missing: bool
-
-    @property
-    def features(self) -> list[str]:
-        names = [*self.levels, *["(other)"] * self.other, *["(missing)"] * self.missing]
-        return [f"{self.name}={name}" for name in names]
-
-    def positions(self, block: Block) -> np.ndarray:
-        """Which of the features is 1 in each row; -1 for none."""
-        if block.is_number(self.name):
-            finite_matrix(block, [self.name])
-            if not any(map(reads_as_number, self.levels)):
-                raise TableError(_kind_sentence(self.name, "numbers", "text"))
-        codes, texts = block.levels(self.name)
-        place = {level: position for position, level in enumerate(self.levels)}
-        other = len(self.levels) if self.other else -1
-        missing = len(self.levels) + self.other if self.missing else other
-        # The last entry is for missing, whose code is -1.
-        return np.array([place.get(text, other) for text in texts] + [missing], np.int64)[codes]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,12 +71,15 @@ class Encoding:
     outcome: Outcome
     image_shape: tuple[int, ...] | None
     sentences: tuple[str, ...]
+    dates: tuple[DateColumn, ...] = ()
+    dialect: Dialect | None = None  # of the training table, if it was text
+    identifiers: tuple[str, ...] = ()  # columns that are carried to predictions
 
     def __post_init__(self) -> None:
         names = [*self.input_columns, self.outcome.name]
         if len(set(names)) < len(names):
             raise ValueError(f"an encoding must name each column once, got {listed(names)}.")
-        if not all(column.scale > 0 for column in self.numbers):
+        if not min([c.scale for c in self.numbers] + [c.scale for c in self.dates], default=1) > 0:
             raise ValueError("an encoding's scales must all be positive; fit it again.")
         if not self.feature_names:
             raise ValueError("an encoding must have at least one feature; fit it again.")
@@ -124,13 +108,23 @@ class Encoding:
         return [column.name for column in self._columns]
 
     @property
-    def _columns(self) -> list[NumberColumn | LevelColumn]:
-        return [*self.numbers, *self.categories]
+    def _columns(self) -> list[NumberColumn | DateColumn | LevelColumn]:
+        return [*self.numbers, *self.dates, *self.categories]
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """How a text file's columns are read for `transform` (see `tables.csv_files`)."""
+        kinds = dict.fromkeys((column.name for column in self.numbers), "number")
+        kinds |= {column.name: f"date:{column.form}" for column in self.dates}
+        levels = {"text": "text", "number": "number level", "boolean": "boolean"}
+        kinds |= {column.name: levels[column.kind] for column in self.categories}
+        return kinds | dict.fromkeys(self.identifiers, "text")
 
     @cached_property
     def feature_names(self) -> list[str]:
         names = [column.name for column in self.numbers]
         names += [f"{column.name} (missing)" for column in self.numbers if column.indicator]
+        names += [feature for column in self.dates for feature in column.features]
         return names + [feature for column in self.categories for feature in column.features]
 
     def notes(self) -> list[str]:
@@ -150,12 +144,32 @@ class Encoding:
             )
         for column in self._columns:
             kind = table.kinds[column.name]
-            expected = "number" if isinstance(column, NumberColumn) else "text"
-            accepted = {"number"} if expected == "number" else {"text", "category", "boolean"}
-            if isinstance(column, LevelColumn) and any(map(reads_as_number, column.levels)):
-                accepted.add("number")
+            if isinstance(column, LevelColumn):
+                expected, accepted = "text", {"text", "category", "boolean"}
+                if any(map(reads_as_number, column.levels)):
+                    accepted.add("number")
+            else:
+                expected = "number" if isinstance(column, NumberColumn) else "datetime"
+                accepted = {expected}
             if kind not in {*accepted, "empty"}:
-                raise TableError(f"{table.name}: {_kind_sentence(column.name, kind, expected)}")
+                raise TableError(f"{table.name}: {kind_sentence(column.name, kind, expected)}")
+
+    def unseen(self, block: Block) -> dict[tuple[str, str], int]:
+        """Rows of a block whose value of a column is of a sort that training never showed: counts
+        by column and sort, "level", "rare level" (beyond those kept, seen or not) or "missing"."""
+        counts: dict[tuple[str, str], int] = {}
+        for column in self.categories:
+            counts |= {(column.name, sort): n for sort, n in column.unseen(block).items()}
+        plain = [column.name for column in self.numbers if not column.indicator]
+        if plain:
+            _, missing = finite_matrix(block, plain)
+            if missing is not None:
+                found = zip(plain, missing.sum(axis=0).tolist(), strict=True)
+                counts |= {(name, "missing"): n for name, n in found}
+        for date in self.dates:
+            if not date.indicator:
+                counts[date.name, "missing"] = int(np.isnan(block.days(date.name)).sum())
+        return {key: count for key, count in counts.items() if count}
 
     def transform(self, block: Block) -> np.ndarray:
         """Features of a block, float64 (rows, features)."""
@@ -172,6 +186,9 @@ class Encoding:
         offset = values.shape[1] + int(flagged.sum())
         if missing is not None:
             out[:, values.shape[1] : offset] = missing[:, flagged]
+        for date in self.dates:
+            out[:, offset : offset + len(date.features)] = date.transform(block.days(date.name))
+            offset += len(date.features)
         for column in self.categories:
             positions = column.positions(block)
             rows = np.flatnonzero(positions >= 0)
@@ -200,18 +217,28 @@ class Encoding:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
-        return _plain(dataclasses.asdict(self))
+        return {
+            **plain(dataclasses.asdict(self)),
+            "dialect": self.dialect and self.dialect.to_dict(),
+        }
 
     @classmethod
     def from_dict(cls, value: Any) -> Encoding:
         """The encoding that `to_dict` wrote. Raises ValueError for anything else."""
-        fields = _fields(cls, value, "encoding")
+        fields = read_fields(cls, value, "encoding")
+        stored = [
+            entry if not isinstance(entry, dict) or "kind" in entry else LevelColumn.dated(entry)
+            for entry in fields["categories"]
+        ]
         return cls(
-            _records(NumberColumn, fields["numbers"], "numbers"),
-            _records(LevelColumn, fields["categories"], "categories"),
-            _record(Outcome, fields["outcome"], "outcome"),
+            read_records(NumberColumn, fields["numbers"], "numbers"),
+            read_records(LevelColumn, stored, "categories"),
+            read_record(Outcome, fields["outcome"], "outcome"),
             fields["image_shape"] and tuple(fields["image_shape"]),
             tuple(fields["sentences"]),
+            read_records(DateColumn, fields["dates"], "dates"),
+            None if fields["dialect"] is None else dialect_of(fields["dialect"]),
+            tuple(fields["identifiers"]),
         )
 
     @cached_property
@@ -224,61 +251,14 @@ class Encoding:
         return shift, scale, fill, np.array([column.indicator for column in columns], bool)
 
 
-def _kind_sentence(name: str, kind: str, expected: str) -> str:
-    return (
-        f"column {name!r} holds {kind} where the model was fitted to {expected}; clean it, or fit "
-        "again on a table like this one."
-    )
-
-
-# Whether a JSON value may fill a field, by the field's annotation.
-_ACCEPTS = {
-    "str": lambda v: isinstance(v, str),
-    "bool": lambda v: isinstance(v, bool),
-    "float": lambda v: type(v) in (int, float) and math.isfinite(v),
-    "Task": lambda v: v in ("regression", "classification"),
-    "Outcome": lambda v: isinstance(v, dict),
-    "tuple[str, ...]": lambda v: isinstance(v, list) and all(isinstance(t, str) for t in v),
-    "tuple[int, ...] | None": lambda v: (
-        v is None or (isinstance(v, list) and v and all(type(i) is int and i > 0 for i in v))
-    ),
-}
-
-
-def _fields(cls: type, value: Any, where: str) -> dict[str, Any]:
-    annotations = {field.name: str(field.type) for field in dataclasses.fields(cls)}
-    if not isinstance(value, dict) or set(value) != set(annotations):
-        seen = listed(list(map(str, value))) if isinstance(value, dict) else type(value).__name__
-        raise ValueError(
-            f"a stored encoding's `{where}` must have the fields {listed(list(annotations))}, got "
-            f"{seen}; the file was altered: fit and save the model again."
-        )
-    for name, annotation in annotations.items():
-        accepts = _ACCEPTS.get(annotation, lambda v: isinstance(v, list))
-        if not accepts(value[name]):
-            raise ValueError(
-                f"a stored encoding's `{where}.{name}` cannot be {str(value[name])[:60]!r}; the "
-                "file was altered: fit and save the model again."
-            )
-    return value
-
-
-def _record(cls: type, value: Any, where: str) -> Any:
-    fields = _fields(cls, value, where)
-    for name, entry in fields.items():
-        if isinstance(entry, list) and len(set(entry)) < len(entry):
-            raise ValueError(
-                f"a stored encoding's `{where}.{name}` repeats an entry; the file was altered: fit "
-                "and save the model again."
-            )
-    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
-
-
-def _records(cls: type, values: Sequence[Any], where: str) -> tuple[Any, ...]:
-    return tuple(_record(cls, value, where) for value in values)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value
+def unseen_sentences(counts: Mapping[tuple[str, str], int]) -> list[str]:
+    """What `Encoding.unseen` counted, summed over blocks, for the user."""
+    says = {
+        "level": "hold{} levels of {!r} never seen in training.",
+        "rare level": "hold{} levels of {!r} too rare in training to be kept, or never seen there.",
+        "missing": "lack{} a value of {!r}, which no training row did.",
+    }
+    return [
+        f"{format_count(count, 'row')} {says[sort].format('s' if count == 1 else '', name)}"
+        for (name, sort), count in counts.items()
+    ]

@@ -6,12 +6,23 @@ from typing import Literal
 
 import numpy as np
 
-from wilsonian.app.tables.blocks import Block, Table, TableError, listed, reads_as_number
+from wilsonian.app.tables.blocks import (
+    Block,
+    Table,
+    TableError,
+    as_option,
+    listed,
+    reads_as_number,
+)
 from wilsonian.app.tables.column_statistics import LevelCounts, Moments, finite_matrix
-from wilsonian.app.tables.encoding import Encoding, LevelColumn, NumberColumn, Outcome, Task
+from wilsonian.app.tables.date_columns import DateColumn, DateStatistics
+from wilsonian.app.tables.dates import ISO
+from wilsonian.app.tables.encoding import Encoding, NumberColumn, Outcome, Task
+from wilsonian.app.tables.level_columns import LevelColumn, LevelKind
 from wilsonian.app.tables.reading import Columns
 
 FREQUENT_LEVELS = 32
+STORED_LEVELS = 10_000  # by name, so that a level never seen can be told from a rare one
 
 
 class EncodingBuilder:
@@ -31,14 +42,22 @@ class EncodingBuilder:
         self._table, self._columns = table, columns
         kinds, explicit = table.kinds, set(columns.categorical)
         for name in (*columns.features, columns.target):
-            _check_kind(table, name)
+            if name in table.doubts and name not in explicit:
+                raise TableError(table.doubts[name])
+            _check_kind(table, name, name == columns.target)
+        dates = [n for n in columns.features if kinds[n] == "datetime" and n not in explicit]
+        self._dates = [DateStatistics(name) for name in dates]
         as_number = {
             name: kinds[name] in ("number", "empty") and name not in explicit
             for name in columns.features
         }
         self._numbers = [name for name, number in as_number.items() if number]
         self._moments = Moments(len(self._numbers))
-        self._levels = {n: LevelCounts(n) for n, number in as_number.items() if not number}
+        self._levels = {
+            name: LevelCounts(name)
+            for name, number in as_number.items()
+            if not number and name not in dates
+        }
         numeric_target = kinds[columns.target] in ("number", "empty")
         if task == "regression" and kinds[columns.target] == "boolean":
             raise TableError(
@@ -69,30 +88,42 @@ class EncodingBuilder:
             block = block.select(present)
         values, missing = finite_matrix(block, self._numbers)
         self._moments.update(values, missing)
+        for date in self._dates:
+            date.update(block.days(date.name))
         for counts in self._levels.values():
             counts.update(block)
 
     def finish(self) -> Encoding:
         """The encoding. Raises TableError where the columns or the target cannot be used."""
         outcome = self._outcome()
-        sentences = [f"{self._rows:,} training rows."]
+        sentences = [*self._table.notes, *self._columns.notes, f"{self._rows:,} training rows."]
         if self._without_target:
             sentences.append(
                 f"{self._without_target:,} rows without a value of {outcome.name!r} are left out."
             )
         numbers = self._number_columns(sentences)
+        dates = [column for d in self._dates if (column := self._date_column(d, sentences))]
         categories = [
-            column for c in self._levels.values() if (column := self._level_column(c, sentences))
+            levels for c in self._levels.values() if (levels := self._level_column(c, sentences))
         ]
-        if not numbers and not categories:
+        if not numbers and not dates and not categories:
             raise TableError(
                 f"no feature of {self._table.name} varies over the training rows; choose other "
                 "columns."
             )
         plain = tuple(column.name for column in numbers) == self._table.image_columns
         marked = any(column.indicator for column in numbers)
-        shape = self._table.image_shape if plain and not marked and not categories else None
-        return Encoding(tuple(numbers), tuple(categories), outcome, shape, tuple(sentences))
+        shape = self._table.image_shape if plain and not marked and not dates + categories else None
+        return Encoding(
+            tuple(numbers),
+            tuple(categories),
+            outcome,
+            shape,
+            tuple(sentences),
+            tuple(dates),
+            self._table.dialect,
+            self._columns.identifiers,
+        )
 
     @property
     def _rows(self) -> int:
@@ -123,22 +154,37 @@ class EncodingBuilder:
     def _check_label(self) -> None:
         counts, name = self._labels, self._columns.target
         word, many = counts.first_word(), len(counts.counts)
+        # A label that is told apart in most rows cannot be classified: never advise that then.
+        classify = "" if counts.is_identifier or many == 1 else " or use --task classification"
+        other = "" if classify else " or choose another target"
         if self._task == "regression":
             seen = f"{word[0]!r} in row {word[1] + 1}" if word else "numbers stored as text"
+            mark = f" (--missing {as_option(word[0])} if it marks a missing value)" if word else ""
+            clean = f"clean it{mark}" if counts.mostly_numbers else "give numbers"
             raise TableError(
-                f"target {name!r} holds text ({seen}) and cannot be regressed; clean it or use "
-                "--task classification."
+                f"target {name!r} holds text ({seen}) and cannot be regressed; {clean}"
+                f"{classify}{other}."
             )
         if self._wanted == "auto" and counts.mostly_numbers and (word or many > 50):
             seen = f"{word[0]!r} in row {word[1] + 1}" if word else "none is missing"
+            mark = f" (--missing {as_option(word[0])} if it marks a missing value)" if word else ""
             raise TableError(
-                f"target {name!r} is text but mostly numbers (not so: {seen}); clean it for "
-                "regression or use --task classification."
+                f"target {name!r} is text but mostly numbers (not so: {seen}); clean it{mark} for "
+                f"regression{classify}{other}."
             )
         if counts.is_identifier:
+            kind = self._table.kinds[name]
+            advice = ", or regress it with --task regression" if kind == "number" else ""
+            if kind == "text" and counts.mostly_numbers:
+                advice = (
+                    f", or clean its numbers (not so: {word[0]!r} in row {word[1] + 1}) and "
+                    "regress it"
+                    if word
+                    else ", or store it as numbers and regress it"
+                )
             raise TableError(
                 f"target {name!r} has {many:,} distinct labels in {counts.present:,} rows; choose "
-                "another target, or --task regression if it is a number."
+                f"another target{advice}."
             )
         if many == 1:
             raise TableError(
@@ -216,7 +262,19 @@ class EncodingBuilder:
         if counts.missing:
             sentence += f", and one for missing ({counts.missing:,} rows)"
         sentences.append(sentence + ".")
-        return LevelColumn(counts.name, tuple(levels), rest > 0, counts.missing > 0)
+        kinds: dict[str, LevelKind] = {"number": "number", "boolean": "boolean"}
+        kind = kinds.get(self._table.kinds[counts.name], "text")
+        others = sorted({*counts.counts} - {*levels})
+        named = tuple(others) if len(others) <= STORED_LEVELS else ()
+        return LevelColumn(counts.name, tuple(levels), rest > 0, counts.missing > 0, kind, named)
+
+    def _date_column(self, date: DateStatistics, sentences: list[str]) -> DateColumn | None:
+        column = date.column(self._table.date_formats.get(date.name, ISO))
+        if column is None:
+            sentences.append(f"{_columns_are([date.name])} constant or empty and dropped.")
+        else:
+            sentences.append(date.sentence(column))
+        return column
 
     def _check_text(self, counts: LevelCounts) -> None:
         name, kind = counts.name, self._table.kinds[counts.name]
@@ -228,29 +286,33 @@ class EncodingBuilder:
                 if word
                 else f"column {name!r} holds numbers stored as text"
             )
-            raise TableError(
-                f"{seen}; clean it (leave missing values empty), or use --categorical {name}."
+            mark = (
+                f"name marks of missing values with --missing {as_option(word[0])}, "
+                if word
+                else ""
             )
+            raise TableError(f"{seen}; clean it, {mark}or use --categorical {as_option(name)}.")
         if kind in ("text", "category") and counts.is_identifier:
             raise TableError(
                 f"column {name!r} has {len(counts.counts):,} distinct values in "
                 f"{counts.present:,} rows and looks like an identifier; leave it out with --drop "
-                f"{name}, or keep its {FREQUENT_LEVELS} most frequent values with --categorical "
-                f"{name}."
+                f"{as_option(name)}, or keep its {FREQUENT_LEVELS} most frequent values with "
+                f"--categorical {as_option(name)}."
             )
 
 
-def _check_kind(table: Table, name: str) -> None:
+def _check_kind(table: Table, name: str, target: bool) -> None:
     kind = table.kinds[name]
-    if kind == "datetime":
+    advice = "choose another target" if target else f"leave it out with --drop {as_option(name)}"
+    if kind == "datetime" and target:
         raise TableError(
-            f"column {name!r} of {table.name} holds dates or times; convert it to numbers (such as "
-            f"days since a date), or leave it out with --drop {name}."
+            f"target {name!r} of {table.name} holds dates or times; convert it to numbers (such as "
+            f"days since a date), or {advice}."
         )
     if kind == "unsupported":
         raise TableError(
-            f"column {name!r} of {table.name} holds neither numbers nor text; convert it, or leave "
-            f"it out with --drop {name}."
+            f"column {name!r} of {table.name} holds neither numbers nor text; convert it, or "
+            f"{advice}."
         )
 
 

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from wilsonian.app.tables.blocks import reads_as_number
+
 SUFFIXES = (".csv", ".parquet", ".npz")
 
 
@@ -42,6 +44,8 @@ def prediction_writer(
 
     def write(block: dict[str, np.ndarray]) -> None:
         nonlocal writer
+        if suffix.lower() == ".csv":
+            block = {_harmless(name): _harmless_column(column) for name, column in block.items()}
         table = pa.table({name: pa.array(values) for name, values in block.items()})
         if writer is None and suffix.lower() == ".csv":
             writer = pyarrow.csv.CSVWriter(file, table.schema)
@@ -54,3 +58,19 @@ def prediction_writer(
     finally:
         if writer is not None:
             writer.close()
+
+
+def _harmless(text: str) -> str:
+    """Text that a spreadsheet would run as a formula, behind the apostrophe that makes it text."""
+    formula = text[:1] in ("=", "+", "-", "@", "\t", "\r") and not reads_as_number(text)
+    return f"'{text}" if formula else text
+
+
+def _harmless_column(values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind not in "OU":
+        return values
+    distinct, codes = np.unique([*map(str, values)], return_inverse=True)
+    harmless = np.array([*map(_harmless, distinct)], dtype=object)
+    out = harmless[codes]
+    out[[value is None for value in values]] = None
+    return out

@@ -15,7 +15,7 @@ from wilsonian.kernels import Kernel, Matern52, as_kernel
 from wilsonian.regression.classifier import class_targets
 from wilsonian.regression.learning import Hyperparameters, Sample, learn
 from wilsonian.regression.plan import ARD_COLUMNS
-from wilsonian.theory.forecast.doubts import doubts
+from wilsonian.theory.forecast.diagnostics import diagnostics
 from wilsonian.theory.forecast.population_spectrum import PopulationSpectrum, population_spectrum
 from wilsonian.theory.forecast.records import Band, Forecast, Prediction
 from wilsonian.theory.forecast.subsamples import MeasuredErrors, measure_subsamples
@@ -127,7 +127,7 @@ def forecast(
     spectrum = population.spectrum
     # Errors are linear in power and noise, so that the mean's are the expected ones.
     expected = BinnedSpectrum(spectrum.eigenvalues, spectrum.multiplicity, law.power.mean(axis=0))
-    theory = LearningCurve(expected, noise=float(law.noise.mean()))
+    theory = LearningCurve(expected, noise_variance=float(law.noise_variance.mean()))
     errors = _Errors.of(population, law, theory, measured, classes, random)
     fine = np.unique(
         np.geomspace(measured.n[0], max(2 * np.max(sizes), 4 * labels), CURVE_POINTS).round()
@@ -136,8 +136,8 @@ def forecast(
         table=errors.predict(sizes, ridge),
         curve=errors.predict(fine, ridge if np.ndim(ridge) == 0 else None),
         measured=measured,
-        floor=Band.of(law.noise * errors.scale),
-        doubts=(),
+        floor=Band.of(law.noise_variance * errors.scale),
+        diagnostics=(),
         task="classification" if classes else "regression",
         kernel=kernel,
         labels=labels,
@@ -145,7 +145,7 @@ def forecast(
         variance=float(np.mean(centred**2)),
         theory=theory,
     )
-    return dataclasses.replace(result, doubts=doubts(result, population, law))
+    return dataclasses.replace(result, diagnostics=diagnostics(result, population, law))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +173,7 @@ class _Errors:
         classes: bool,
         random: np.random.Generator,
     ) -> _Errors:
-        draws, points = len(law.noise), measured.n[-1]
+        draws, points = len(law.noise_variance), measured.n[-1]
         scale = np.exp(THEORY_ERROR * random.standard_normal(draws))
         growth = LAW_ERROR * random.standard_normal(draws)
         known = population, law, theory, measured, scale, growth
@@ -224,7 +224,7 @@ class _Errors:
         overfitting = learned**2 @ spectrum.multiplicity / n
         left = self.law.power @ ((1 - learned) ** 2).T
         left *= np.exp(self.growth[:, None] * np.log2(n / self.measured.n[-1]))
-        return (left + self.law.noise[:, None]) / (1 - overfitting) * self.scale[:, None]
+        return (left + self.law.noise_variance[:, None]) / (1 - overfitting) * self.scale[:, None]
 
 
 def _points(X: Any, name: str) -> Any:
@@ -303,7 +303,7 @@ def _learned(
         kernel,
         Sample(X, scaled, np.ones(len(X))),
         amplitude=1.0,
-        noise=0.1,
+        noise_variance=0.1,
         ard=ard,
         rank=min(LEARNING_RANK, len(X)),
         restarts=0,
@@ -330,4 +330,4 @@ def _target_prior(likely: Hyperparameters, X: np.ndarray, vectors: np.ndarray) -
     covariance -= covariance.mean(axis=0)
     covariance -= covariance.mean(axis=1)[:, None]
     power = np.sum(vectors * (covariance @ vectors), axis=0) / len(X)
-    return TargetPrior(power, likely.noise)
+    return TargetPrior(power, likely.noise_variance)

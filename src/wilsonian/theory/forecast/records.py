@@ -49,7 +49,9 @@ class Forecast:
     curve: Prediction  # finely, for plots, from the smallest subsample measured
     measured: MeasuredErrors  # by the pilot's own subsamples
     floor: Band  # scalars: the error that no amount of data goes below
-    doubts: tuple[str, ...]  # sentences on why not to trust it; empty when nothing speaks against
+    diagnostics: tuple[
+        str, ...
+    ]  # sentences on why not to trust it; empty when nothing speaks against
     task: Literal["regression", "classification"]
     kernel: Kernel  # held fixed at every n
     labels: int

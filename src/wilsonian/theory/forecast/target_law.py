@@ -38,7 +38,7 @@ class TargetPrior:
     """What a Gaussian process of learned kernel expects of a target, before any one label."""
 
     power: np.ndarray  # (m,) of each of the sample's modes, up to a common factor
-    noise: float  # variance, over that of the targets
+    noise_variance: float  # variance, over that of the targets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ class TargetLaw:
     """Draws from the posterior of a target's power; `nodes` are those of the spectrum."""
 
     power: np.ndarray  # (draws, nodes) target power of the modes a node stands for, per output
-    noise: np.ndarray  # (draws,) variance that no mode carries, per output
+    noise_variance: np.ndarray  # (draws,) variance that no mode carries, per output
     effective_draws: float  # independent draws that the weighted ones are worth
 
 
@@ -114,7 +114,7 @@ class _Posterior:
     inflation: np.ndarray  # (errors,) 1 / (1 - gamma)
     seen: np.ndarray  # (errors,) logarithms of measured errors
     certainty: np.ndarray  # (errors, errors) their precision
-    log_noise: float  # the prior's, over the variance
+    log_noise_variance: float  # the prior's, over the variance
 
     @classmethod
     def of(
@@ -157,7 +157,7 @@ class _Posterior:
             targets,
             min(LABELS_WORTH / targets.size, 1.0),
             *_measured_errors(population, measured),
-            float(np.log(max(prior.noise, LEAST_NOISE))),
+            float(np.log(max(prior.noise_variance, LEAST_NOISE))),
         )
 
     @property
@@ -167,8 +167,10 @@ class _Posterior:
     def start(self) -> np.ndarray:
         """The prior's mean, scaled to carry most of the variance."""
         whole = self.counts @ np.exp(self.at_nodes @ self.mean)
-        noise = min(self.log_noise, np.log(0.5))
-        return np.append(self.mean + np.log((1 - np.exp(noise)) * self.variance / whole), noise)
+        noise_variance = min(self.log_noise_variance, np.log(0.5))
+        return np.append(
+            self.mean + np.log((1 - np.exp(noise_variance)) * self.variance / whole), noise_variance
+        )
 
     def loss_and_slope(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
         """Negative log posterior and its gradient."""
@@ -179,20 +181,20 @@ class _Posterior:
 
     def _evaluate(self, parameters: np.ndarray, slope: bool) -> tuple[float, np.ndarray]:
         y, outputs = self.targets, self.targets.shape[1]
-        per_mode, power, noise = self._powers(parameters)
+        per_mode, power, noise_variance = self._powers(parameters)
         nothing = np.zeros_like(parameters)
         try:
-            lower = np.linalg.cholesky(self._covariance(per_mode, power, noise))
+            lower = np.linalg.cholesky(self._covariance(per_mode, power, noise_variance))
         except np.linalg.LinAlgError:
             return 1e10, nothing
         dual = scipy.linalg.cho_solve((lower, True), y, check_finite=False)
         loss = 0.5 * np.sum(y * dual) + outputs * np.sum(np.log(np.diagonal(lower)))
         away = parameters[:-1] - self.mean
-        excess = np.log((np.sum(power) + noise) / self.variance)
+        excess = np.log((np.sum(power) + noise_variance) / self.variance)
         over = max(parameters[-1], 0.0)  # noise above the variance
-        unlike = (parameters[-1] - self.log_noise) / NOISE_SPREAD
+        unlike = (parameters[-1] - self.log_noise_variance) / NOISE_SPREAD
         loss = self.temper * loss + 0.5 * away @ self.precision @ away
-        errors = self.unlearned @ power + self.inflation * noise
+        errors = self.unlearned @ power + self.inflation * noise_variance
         missed = np.log(errors) - self.seen
         loss += 0.5 * missed @ self.certainty @ missed
         loss += 0.5 * (excess / POWER_SPREAD) ** 2 + 0.5 * (over / 0.1) ** 2 + 0.5 * unlike**2
@@ -201,35 +203,37 @@ class _Posterior:
         inverse = scipy.linalg.cho_solve((lower, True), np.eye(len(y)), check_finite=False)
         residual = 0.5 * self.temper * (outputs * inverse - dual @ dual.T)
         diagonal = np.trace(residual)
-        pull = excess / POWER_SPREAD**2 / (np.sum(power) + noise)
+        pull = excess / POWER_SPREAD**2 / (np.sum(power) + noise_variance)
         gradient = self.at_bins.T @ (per_mode * (self.grams @ residual.ravel()))
         slopes = self.certainty @ missed / errors
         on_power = diagonal * self.beyond + pull + slopes @ self.unlearned
         gradient += self.at_nodes.T @ (power * on_power)
         gradient += self.precision @ away
-        last = noise * (diagonal + pull + slopes @ self.inflation) + over / 0.01
+        last = noise_variance * (diagonal + pull + slopes @ self.inflation) + over / 0.01
         last += unlike / NOISE_SPREAD
         return float(loss), np.append(gradient, last)
 
     def information(self, parameters: np.ndarray) -> np.ndarray:
         """Fisher information of the labels and precision of the prior, positive definite."""
         points, outputs = self.targets.shape
-        per_mode, power, noise = self._powers(parameters)
-        inverse = np.linalg.inv(self._covariance(per_mode, power, noise))
+        per_mode, power, noise_variance = self._powers(parameters)
+        inverse = np.linalg.inv(self._covariance(per_mode, power, noise_variance))
         moved = (per_mode[:, None] * self.at_bins).T @ self.grams
         moved = moved.reshape(-1, points, points)
         moved[:, np.arange(points), np.arange(points)] += (
             self.at_nodes[self.beyond].T @ power[self.beyond]
         )[:, None]
-        scores = np.stack([inverse @ one for one in moved] + [inverse * noise])
+        scores = np.stack([inverse @ one for one in moved] + [inverse * noise_variance])
         transposed = scores.transpose(0, 2, 1).reshape(len(scores), -1)
         fisher = self.temper * outputs / 2 * scores.reshape(len(scores), -1) @ transposed.T
         fisher[:-1, :-1] += self.precision
-        whole = np.append(self.at_nodes.T @ power, noise) / (np.sum(power) + noise)
+        whole = np.append(self.at_nodes.T @ power, noise_variance) / (
+            np.sum(power) + noise_variance
+        )
         fisher += np.outer(whole, whole) / POWER_SPREAD**2
-        errors = self.unlearned @ power + self.inflation * noise
+        errors = self.unlearned @ power + self.inflation * noise_variance
         moves = np.hstack(
-            [(self.unlearned * power) @ self.at_nodes, (self.inflation * noise)[:, None]]
+            [(self.unlearned * power) @ self.at_nodes, (self.inflation * noise_variance)[:, None]]
         )
         moves /= errors[:, None]
         fisher += moves.T @ self.certainty @ moves
@@ -243,10 +247,12 @@ class _Posterior:
         per_mode = np.exp(np.minimum(self.at_bins @ logs[:-1], FARTHEST))
         return per_mode, power, self.variance * float(np.exp(logs[-1]))
 
-    def _covariance(self, per_mode: np.ndarray, power: np.ndarray, noise: float) -> np.ndarray:
+    def _covariance(
+        self, per_mode: np.ndarray, power: np.ndarray, noise_variance: float
+    ) -> np.ndarray:
         points = len(self.targets)
         covariance = (per_mode @ self.grams).reshape(points, points)
-        covariance.flat[:: points + 1] += noise + np.sum(power[self.beyond])
+        covariance.flat[:: points + 1] += noise_variance + np.sum(power[self.beyond])
         return covariance
 
 

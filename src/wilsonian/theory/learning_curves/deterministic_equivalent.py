@@ -23,24 +23,25 @@ class SelfConsistentCutoff(AbstractCutoff):
 
     .. math:: \sigma^2 + \sum_k (1 - w_k) \lambda_k = n \kappa .
 
-    Coarse graining by it *is* the deterministic equivalent of learning-curve theory (science
-    notes, section 4; arXiv:2405.00592): the ridge it leaves is the effective one.
+    Coarse graining by it *is* the deterministic equivalent of learning-curve theory
+    (docs/science/learning-curves.md, section 1; arXiv:2405.00592): the ridge it leaves is the
+    effective one.
     """
 
     ridge: Scalar
-    sample_size: Scalar
+    n_samples: Scalar
     multiplicity: Scalar | Float[Array, " modes"] = 1.0
 
     def weights(self, eigenvalues):
-        ridge = effective_ridge(eigenvalues, self.ridge, self.sample_size, self.multiplicity)
-        return learnability(eigenvalues, ridge, self.sample_size)
+        ridge = effective_ridge(eigenvalues, self.ridge, self.n_samples, self.multiplicity)
+        return learnability(eigenvalues, ridge, self.n_samples)
 
 
 class DeterministicEquivalent(eqx.Module):
     r"""Regression averaged over data sets, at each sample size and ridge (arrays of one shape).
 
-    :math:`L_k = \lambda_k / (\lambda_k + \kappa)`; formulas in science notes, section 4, and
-    arXiv:2405.00592.
+    :math:`L_k = \lambda_k / (\lambda_k + \kappa)`; formulas in docs/science/learning-curves.md,
+    section 1.
     """
 
     effective_ridge: Float[Values, "..."]  # n kappa = n / tr (K + sigma^2)^{-1}
@@ -61,14 +62,14 @@ class DeterministicEquivalent(eqx.Module):
 
 
 def averaged_theory(
-    nodes: BinnedSpectrum, noise: Scalar, n: Scalar, ridge: Scalar
+    nodes: BinnedSpectrum, noise_variance: Scalar, n: Scalar, ridge: Scalar
 ) -> AveragedTheory:
     """The averaged theory of the nodes of a spectrum; its tail is absorbed in the ridge."""
     values, power, counts = (
         jnp.asarray(column)
         for column in (nodes.eigenvalues, nodes.target_power, nodes.multiplicity)
     )
-    return AveragedTheory.of(values, power, ridge + nodes.tail, n, noise, counts)
+    return AveragedTheory.of(values, power, ridge + nodes.tail, n, noise_variance, counts)
 
 
 def deterministic_equivalent(
@@ -84,7 +85,7 @@ def deterministic_equivalent(
     shrinkage = jnp.where(effective_ridge > 0, (theory.ridge - tail) / value, rigidity)
     return DeterministicEquivalent(
         effective_ridge=effective_ridge,
-        kappa=effective_ridge / theory.sample_size,
+        kappa=effective_ridge / theory.n_samples,
         degrees_of_freedom=theory.degrees_of_freedom(effective_ridge),
         overfitting=gamma,
         bias=bias,

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from wilsonian.core.information import learnability
+from wilsonian.core.roots import bisection
 from wilsonian.core.spectrum import Spectrum
 from wilsonian.core.types import Scalar
 from wilsonian.kernels.eigenfunctions import Eigenfunctions
@@ -49,8 +50,8 @@ class LearningCurve(eqx.Module):
     :class:`Spectrum` or :class:`Eigenfunctions`, whose tail is then used; or a
     :class:`BinnedSpectrum`, which brings its own target power. `target` is the target's power in
     each mode, :math:`y_k^2 = E[y \phi_k]^2`: *squared* coefficients, in the order of the
-    eigenvalues. `noise` is :math:`\sigma_\varepsilon^2`, the variance of the labels about the
-    target. `tail` is the trace of modes that are not listed: too small to learn, they act as a
+    eigenvalues. `noise_variance` is :math:`\sigma_\varepsilon^2`, the variance of the labels about
+    the target. `tail` is the trace of modes that are not listed: too small to learn, they act as a
     ridge. `unresolved_target` is target power outside the listed modes: never learned, it acts as
     noise, and counts as error.
 
@@ -68,20 +69,20 @@ class LearningCurve(eqx.Module):
     eigenvalues: Float[Values, " modes"]
     target_power: Float[Values, " modes"]
     nodes: BinnedSpectrum  # what the sums run over; its own target power includes the unresolved
-    noise: Scalar
+    noise_variance: Scalar
 
     def __init__(
         self,
         spectrum: Any,
         target: Any = None,
-        noise: Scalar = 0.0,
+        noise_variance: Scalar = 0.0,
         *,
         tail: Scalar | None = None,
         unresolved_target: Scalar = 0.0,
         tolerance: float = TOLERANCE,
     ) -> None:
-        check_nonnegative(noise=noise, unresolved_target=unresolved_target)
-        self.noise = noise
+        check_nonnegative(noise_variance=noise_variance, unresolved_target=unresolved_target)
+        self.noise_variance = noise_variance
         if isinstance(spectrum, BinnedSpectrum):
             if target is not None:
                 raise ValueError(
@@ -121,7 +122,7 @@ class LearningCurve(eqx.Module):
 
     def theory(self, n: Scalar, ridge: Scalar) -> AveragedTheory:
         """The averaged theory of one sample size and ridge; the tail is absorbed."""
-        return averaged_theory(self.nodes, self.noise, n, ridge)
+        return averaged_theory(self.nodes, self.noise_variance, n, ridge)
 
     def equivalent(self, n: Any, ridge: Any) -> DeterministicEquivalent:
         """Everything at once, for sample sizes `n` broadcast against `ridge`.
@@ -206,8 +207,8 @@ class LearningCurve(eqx.Module):
     def crossover(self, ridge: Any) -> Float[Values, "..."]:
         r"""The sample size :math:`n_\times` at which the effective ridge of ridgeless regression
         equals `ridge`: below it the error falls as if there were no ridge, above it as if there
-        were no tail (science notes, section 4). Zero where `ridge` exceeds the whole trace,
-        infinite for no ridge."""
+        were no tail (docs/science/wilsonian.md, section 4). Zero where `ridge` exceeds the whole
+        trace, infinite for no ridge."""
         ridge = np.asarray(ridge, float)
         check_sizes(np.ones(1), ridge)
         return self._over_pairs(_crossovers, 1.0, ridge)
@@ -215,7 +216,7 @@ class LearningCurve(eqx.Module):
     def _over_pairs(self, function: Any, n: Any, ridge: Any, *rest: Any) -> Any:
         if is_traced(self, n, ridge):
             n, ridge = jnp.broadcast_arrays(1.0 * jnp.asarray(n), 1.0 * jnp.asarray(ridge))
-            one = functools.partial(function, self.nodes, self.noise)
+            one = functools.partial(function, self.nodes, self.noise_variance)
             flat = jax.vmap(lambda n, ridge: one(n, ridge, *rest))(n.ravel(), ridge.ravel())
             return jax.tree.map(lambda leaf: leaf.reshape(n.shape), flat)
         n, ridge = np.broadcast_arrays(np.asarray(n, float), np.asarray(ridge, float))
@@ -229,7 +230,7 @@ class LearningCurve(eqx.Module):
                 lambda leaf: np.pad(np.asarray(leaf, float), filling if np.ndim(leaf) else 0),
                 self.nodes,
             )
-            result = _in_blocks(function, nodes, float(self.noise), *padded, *rest)
+            result = _in_blocks(function, nodes, float(self.noise_variance), *padded, *rest)
         return jax.tree.map(
             lambda leaf: np.asarray(leaf).ravel()[: n.size].reshape(n.shape), result
         )
@@ -251,29 +252,29 @@ class LearningCurve(eqx.Module):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _in_blocks(function, nodes, noise, n, ridge, *rest):
+def _in_blocks(function, nodes, noise_variance, n, ridge, *rest):
     def block(pair):
-        return jax.vmap(lambda n, ridge: function(nodes, noise, n, ridge, *rest))(*pair)
+        return jax.vmap(lambda n, ridge: function(nodes, noise_variance, n, ridge, *rest))(*pair)
 
     return jax.lax.map(block, (n, ridge))
 
 
-def _equivalents(nodes, noise, n, ridge):
-    theory = averaged_theory(nodes, noise, n, ridge)
+def _equivalents(nodes, noise_variance, n, ridge):
+    theory = averaged_theory(nodes, noise_variance, n, ridge)
     return deterministic_equivalent(theory, theory.effective_ridge(), nodes.tail)
 
 
-def _local_exponents(nodes, noise, n, ridge, ridge_exponent):
+def _local_exponents(nodes, noise_variance, n, ridge, ridge_exponent):
     def log_error(log_n):
         growth = jnp.exp(ridge_exponent * (log_n - jax.lax.stop_gradient(log_n)))
-        theory = averaged_theory(nodes, noise, jnp.exp(log_n), ridge * growth)
+        theory = averaged_theory(nodes, noise_variance, jnp.exp(log_n), ridge * growth)
         return jnp.log(theory.test_error(theory.effective_ridge()))
 
     return jax.grad(log_error)(jnp.log(n))
 
 
-def _optimal_ridges(nodes, noise, n, _):
-    bare = averaged_theory(nodes, noise, n, 0.0)
+def _optimal_ridges(nodes, noise_variance, n, _):
+    bare = averaged_theory(nodes, noise_variance, n, 0.0)
     least = bare.effective_ridge()
 
     def at(log_value):
@@ -291,33 +292,20 @@ def _optimal_ridges(nodes, noise, n, _):
     best = jnp.argmin(errors)
     slope = jax.grad(lambda u: at(u)[1])
 
-    def halve(_, bracket):
-        left, right = bracket
-        middle = (left + right) / 2
-        rising = slope(middle) > 0
-        return jnp.where(rising, left, middle), jnp.where(rising, middle, right)
-
     around = grid[jnp.maximum(best - 1, 0)], grid[jnp.minimum(best + 1, 399)]
-    place = sum(jax.lax.fori_loop(0, 60, halve, around)) / 2
+    place = bisection(lambda u: slope(u) > 0, *around, steps=60)
     ridge, error = at(place)
     ridge = jnp.where(error < bare.test_error(least), jnp.maximum(ridge - nodes.tail, 0.0), 0.0)
     return jnp.where(best == 399, jnp.inf, ridge)
 
 
-def _crossovers(nodes, noise, _, ridge):
+def _crossovers(nodes, noise_variance, _, ridge):
     def excess(log_ratio):
         kept = 1 / (1 + jnp.exp(log_ratio) * nodes.eigenvalues)
         return jnp.sum(nodes.multiplicity * nodes.eigenvalues * kept) + nodes.tail - ridge
 
-    def halve(_, bracket):
-        left, right = bracket
-        middle = (left + right) / 2
-        above = excess(middle) > 0
-        return jnp.where(above, middle, left), jnp.where(above, right, middle)
-
     wide = jnp.asarray(600.0)  # of log (n / ridge); then the bisection ends in rounding
-    left, right = jax.lax.fori_loop(0, 70, halve, (-wide, wide))
-    size = ridge * jnp.exp((left + right) / 2)
+    size = ridge * jnp.exp(bisection(lambda u: excess(u) <= 0, -wide, wide, steps=70))
     whole = jnp.sum(nodes.multiplicity * nodes.eigenvalues) + nodes.tail
     return jnp.where(ridge <= nodes.tail, jnp.inf, jnp.where(ridge >= whole, 0.0, size))
 
@@ -345,7 +333,7 @@ def eigenvalues_and_tail(spectrum: Any) -> tuple[Any, Any]:
     if isinstance(spectrum, Spectrum):
         return spectrum.kept_eigenvalues, jnp.mean(spectrum.tail)
     if isinstance(spectrum, Eigenfunctions):
-        variance = jnp.mean(spectrum.kernel.diagonal(spectrum.landmarks))
+        variance = jnp.mean(spectrum.kernel.diagonal(spectrum.inducing_points))
         return spectrum.eigenvalues, jnp.maximum(variance - jnp.sum(spectrum.eigenvalues), 0.0)
     return spectrum, 0.0
 

@@ -54,9 +54,9 @@ def plot_learning_curve(
     ax.plot(
         sizes, result.variance, color=ELIMINATED, linewidth=1.2, linestyle=":", label="variance"
     )
-    if curve.noise > 0:
+    if curve.noise_variance > 0:
         style: dict[str, Any] = {"color": REFERENCE, "linewidth": 1.2, "linestyle": ":"}
-        ax.axhline(float(curve.noise), label="label noise", **style)
+        ax.axhline(float(curve.noise_variance), label="label noise", **style)
     if measured is not None:
         places, estimate = measured
         bars: dict[str, Any] = {"fmt": "o", "markersize": 4, "linewidth": 1, "color": MEASURED}
@@ -168,7 +168,7 @@ def whole_theory(curve: LearningCurve, n: float, ridge: float) -> AveragedTheory
             jnp.append(jnp.asarray(curve.target_power), unresolved),
             ridge + float(curve.nodes.tail),
             n,
-            float(curve.noise),
+            float(curve.noise_variance),
         )
 
 

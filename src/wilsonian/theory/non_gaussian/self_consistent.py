@@ -133,7 +133,7 @@ class SelfConsistentRidge(eqx.Module):
     kept_weights: Float[Array, "kept kept"]  # W_eff
     lost_weights: Float[Array, " lost"]
     ridge: Scalar
-    sample_size: Scalar
+    n_samples: Scalar
     residual: Float[Array, ""]  # largest |log| of right over left side of the equation
     steps: Int[Array, ""]
 
@@ -163,12 +163,12 @@ class ErrorField(eqx.Module):
 def self_consistent_ridge(
     moments: FeatureMoments,
     ridge: Scalar,
-    sample_size: Scalar,
+    n_samples: Scalar,
     *,
     tolerance: float | None = None,
     max_steps: int = 10_000,
 ) -> SelfConsistentRidge:
-    r"""Solve (science notes, section 5)
+    r"""Solve (docs/science/non-gaussian.md, section 6)
 
     .. math::
         \sigma_{\rm eff}^2(x) &= \sigma^2 + \phi(x)^T C \phi(x), \\
@@ -185,17 +185,17 @@ def self_consistent_ridge(
 
     Raises ValueError unless ridge and sample size are positive.
     """
-    for name, value in (("ridge", ridge), ("sample_size", sample_size)):
+    for name, value in (("ridge", ridge), ("n_samples", n_samples)):
         if not isinstance(value, jax.core.Tracer) and not 0 < float(value) < np.inf:
             raise ValueError(f"`{name}` must be positive and finite, got {value}.")
     dtype = moments.modes.dtype
     bound = 100 * float(jnp.finfo(dtype).eps) if tolerance is None else tolerance
-    bare, size = jnp.asarray(ridge, dtype), jnp.asarray(sample_size, dtype)
+    bare, size = jnp.asarray(ridge, dtype), jnp.asarray(n_samples, dtype)
     return _solve_ridge(moments, bare, size, jnp.asarray(bound, dtype), jnp.asarray(max_steps))
 
 
 @eqx.filter_jit
-def _solve_ridge(moments, ridge, sample_size, tolerance, max_steps):
+def _solve_ridge(moments, ridge, n_samples, tolerance, max_steps):
     root = jnp.sqrt(moments.kept_eigenvalues)
     prior = moments.lost_eigenvalues
     identity = jnp.eye(root.shape[0], dtype=root.dtype)
@@ -203,9 +203,9 @@ def _solve_ridge(moments, ridge, sample_size, tolerance, max_steps):
     def posterior(values):
         kept, lost = moments.averaged(1 / values)
         # Symmetric with unit diagonal at least: well conditioned also where eigenvalues vanish.
-        factor = jax.scipy.linalg.cho_factor(identity + sample_size * root[:, None] * kept * root)
+        factor = jax.scipy.linalg.cho_factor(identity + n_samples * root[:, None] * kept * root)
         covariance = root[:, None] * jax.scipy.linalg.cho_solve(factor, identity) * root
-        return covariance, prior / (1 + sample_size * prior * lost), kept, lost
+        return covariance, prior / (1 + n_samples * prior * lost), kept, lost
 
     def renormalized(values):
         covariance, variance, _, _ = posterior(values)
@@ -223,7 +223,7 @@ def _solve_ridge(moments, ridge, sample_size, tolerance, max_steps):
     start = (ridge + moments.tail + everything, jnp.asarray(jnp.inf, root.dtype), jnp.asarray(0))
     values, residual, steps = jax.lax.while_loop(unfinished, step, start)
     return SelfConsistentRidge(
-        moments, values, *posterior(values), ridge, sample_size, residual, steps
+        moments, values, *posterior(values), ridge, n_samples, residual, steps
     )
 
 
@@ -237,7 +237,7 @@ def error_field(
     max_steps: int = 10_000,
 ) -> ErrorField:
     r"""Squared error at every input for the target :math:`\sum_k y_k \phi_k` with label noise
-    :math:`\sigma_\varepsilon^2` (science notes, section 5):
+    :math:`\sigma_\varepsilon^2` (docs/science/non-gaussian.md, section 6):
 
     .. math::
         E(x) &= b(x) + \phi^T C\, N\, C \phi, \qquad
@@ -246,9 +246,9 @@ def error_field(
 
     `coefficients` are those of the kept modes and then of the others. Sums run over all modes: an
     eliminated one, known by its second moment, adds :math:`E[\phi_q^2 | x]\, [(y_q - \bar f_q)^2 +
-    C_q^2 N_q]`. The notes leave out the term in :math:`C_q^2 N_q`; `lost_share=False` does so, for
-    comparison. With target and noise drawn from prior and ridge, :math:`E(x) = V(x)`. The error at
-    a training point is :math:`(E + \sigma_\varepsilon^2) \sigma^4 / \sigma_{\rm eff}^4`.
+    C_q^2 N_q]`. `lost_share=False` leaves out the term in :math:`C_q^2 N_q`, for comparison. With
+    target and noise drawn from prior and ridge, :math:`E(x) = V(x)`. The error at a training point
+    is :math:`(E + \sigma_\varepsilon^2) \sigma^4 / \sigma_{\rm eff}^4`.
 
     Raises ValueError unless there is one coefficient per mode and the noise is nonnegative.
     """
@@ -265,15 +265,15 @@ def error_field(
     dtype = theory.values.dtype
     bound = 100 * float(jnp.finfo(dtype).eps) if tolerance is None else tolerance
     target = jnp.asarray(coefficients, dtype)
-    noise, share = jnp.asarray(label_noise, dtype), jnp.asarray(lost_share, dtype)
+    noise_variance, share = jnp.asarray(label_noise, dtype), jnp.asarray(lost_share, dtype)
     return _solve_error(
-        theory, target, noise, share, jnp.asarray(bound, dtype), jnp.asarray(max_steps)
+        theory, target, noise_variance, share, jnp.asarray(bound, dtype), jnp.asarray(max_steps)
     )
 
 
 @eqx.filter_jit
-def _solve_error(theory, target, noise, lost_share, tolerance, max_steps):
-    moments, size = theory.moments, theory.sample_size
+def _solve_error(theory, target, noise_variance, lost_share, tolerance, max_steps):
+    moments, size = theory.moments, theory.n_samples
     kept = moments.kept_eigenvalues.shape[0]
     covariance, variance = theory.kept_covariance, theory.lost_variance
     kept_mean = size * covariance @ (theory.kept_weights @ target[:kept])
@@ -283,7 +283,7 @@ def _solve_error(theory, target, noise, lost_share, tolerance, max_steps):
     squared = theory.values**2
 
     def fed_back(error):
-        kept_noise, lost_noise = moments.averaged(size * (error + noise) / squared)
+        kept_noise, lost_noise = moments.averaged(size * (error + noise_variance) / squared)
         lost = lost_share * variance**2 * lost_noise
         return bias + moments.quadratic(covariance @ kept_noise @ covariance, lost)
 
@@ -299,7 +299,7 @@ def _solve_error(theory, target, noise, lost_share, tolerance, max_steps):
     start = (bias, jnp.asarray(jnp.inf, bias.dtype), jnp.asarray(0))
     error, residual, steps = jax.lax.while_loop(unfinished, step, start)
     probabilities = moments.probabilities
-    training = probabilities @ ((error + noise) * theory.ridge**2 / squared)
+    training = probabilities @ ((error + noise_variance) * theory.ridge**2 / squared)
     return ErrorField(
         error, bias, probabilities @ error, training, kept_mean, lost_mean, residual, steps
     )

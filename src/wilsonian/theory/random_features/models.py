@@ -38,8 +38,9 @@ class LinearRandomFeatures(AbstractRandomFeatures):
 
     .. math:: \kappa_2 (1 - \mathrm{df}_1(\kappa_2) / N) = \kappa_1 + \tau^2 / N
 
-    (science notes; arXiv:2405.00592, section IV). `feature_noise` :math:`\tau^2` is the variance
-    the noise :math:`\eta` adds to :math:`k(x, x)`: :math:`\tau^2 / N` in each feature.
+    (docs/science/random-features.md, section 4; arXiv:2405.00592, section IV). `feature_noise`
+    :math:`\tau^2` is the variance the noise :math:`\eta` adds to :math:`k(x, x)`: :math:`\tau^2 /
+    N` in each feature.
 
     Raises ValueError unless `width` N is a positive whole number and the noise nonnegative.
     """
@@ -61,13 +62,14 @@ class LinearRandomFeatures(AbstractRandomFeatures):
         return white(key, self.population.eigenvalues.shape[0], int(self.width))
 
     def features(self, weights, inputs, key):
-        return noisy(inputs @ weights, self.layers()[0].noise, key)
+        return noisy(inputs @ weights, self.layers()[0].noise_variance, key)
 
 
 class DeepRandomFeatures(AbstractRandomFeatures):
     r""":math:`F_L^T (\cdots (F_1^T x + \eta_1) \cdots) + \eta_L`, a linear network of random
-    layers: :math:`\kappa_{\ell}` falls by :math:`1 - \mathrm{df}_1 / N_\ell` at every one (science
-    notes; arXiv:2405.00592, section IV). `feature_noise` enters at every layer.
+    layers: :math:`\kappa_{\ell}` falls by :math:`1 - \mathrm{df}_1 / N_\ell` at every one
+    (docs/science/random-features.md, section 4; arXiv:2405.00592, section IV). `feature_noise`
+    enters at every layer.
 
     Raises ValueError unless `widths` are positive whole numbers, at least one.
     """
@@ -99,7 +101,7 @@ class DeepRandomFeatures(AbstractRandomFeatures):
     def features(self, weights, inputs, key):
         keys = jax.random.split(key, len(weights))
         for matrix, layer, layer_key in zip(weights, self.layers(), keys, strict=True):
-            inputs = noisy(inputs @ matrix, layer.noise, layer_key)
+            inputs = noisy(inputs @ matrix, layer.noise_variance, layer_key)
         return inputs
 
 
@@ -110,7 +112,8 @@ class ProjectedRandomFeatures(AbstractRandomFeatures):
     .. math:: \kappa_2 \frac{1 - \mathrm{df}_1(\kappa_2) / N}{1 - \mathrm{df}_1(\kappa_2) / D} =
         \kappa_1 + \tau^2 / N
 
-    (S-transform of a projection, science notes). With N = D it is ridge regression.
+    (S-transform of a projection, docs/science/free-probability.md, section 2). With N = D it is
+    ridge regression.
 
     Raises ValueError unless `width` is a positive whole number, at most the inputs.
     """
@@ -142,7 +145,7 @@ class ProjectedRandomFeatures(AbstractRandomFeatures):
         return jnp.sqrt(inputs / self.width) * frame
 
     def features(self, weights, inputs, key):
-        return noisy(inputs @ weights, self.layers()[0].noise, key)
+        return noisy(inputs @ weights, self.layers()[0].noise_variance, key)
 
 
 class AnisotropicRandomFeatures(AbstractRandomFeatures):
@@ -211,8 +214,12 @@ class AnisotropicRandomFeatures(AbstractRandomFeatures):
     def features(self, weights, inputs, key):
         first, second = jax.random.split(key)
         inner, outer = self.layers()
-        mixed = noisy((inputs * jnp.asarray(self.input_scales)) @ weights, inner.noise, first)
-        return noisy(mixed * jnp.sqrt(jnp.asarray(self.feature_variances)), outer.noise, second)
+        mixed = noisy(
+            (inputs * jnp.asarray(self.input_scales)) @ weights, inner.noise_variance, first
+        )
+        return noisy(
+            mixed * jnp.sqrt(jnp.asarray(self.feature_variances)), outer.noise_variance, second
+        )
 
 
 class NonlinearRandomFeatures(AbstractRandomFeatures):

@@ -78,7 +78,7 @@ def random_feature_simulation(
     layers = model.layers()
     inputs = model.population.eigenvalues.shape[0]
     thin = min(inputs, *(int(layer.width) for layer in layers))
-    noisy = any(float(layer.noise) > 0 for layer in layers)
+    noisy = any(float(layer.noise_variance) > 0 for layer in layers)
     if ridge == 0 and not noisy and thin < min(samples, int(layers[-1].width)):
         raise ValueError(
             f"`ridge` is 0, but {samples} samples of {int(layers[-1].width)} features have rank "
@@ -135,7 +135,7 @@ class _Design(eqx.Module):
     def regress(self, features, test_features, points, test):
         """Test residuals without noise, the map from noise to test predictions, the training
         error and kappa_1 of one predictor."""
-        noise, target = (
+        noise_variance, target = (
             self.model.population.label_noise,
             jnp.sqrt(self.model.population.kept_power),
         )
@@ -157,7 +157,7 @@ class _Design(eqx.Module):
             smoother = test_features @ solution
             left = jnp.eye(samples) - features @ solution
             data_ridge = self.ridge / jnp.trace(left)
-        train_error = (jnp.sum((left @ labels) ** 2) + noise * jnp.sum(left**2)) / samples
+        train_error = (jnp.sum((left @ labels) ** 2) + noise_variance * jnp.sum(left**2)) / samples
         return smoother @ labels - test @ target, smoother, train_error, data_ridge
 
     def decompose(self, residuals, smoothers, train_error, data_ridge) -> ErrorDecomposition:
@@ -175,15 +175,15 @@ class _Design(eqx.Module):
         none = (everything - same_features - same_data + both) / (
             features * (features - 1) * data * (data - 1)
         )
-        noise = self.model.population.label_noise
+        noise_variance = self.model.population.label_noise
         own = jnp.sum(smoothers**2)
         summed = jnp.sum(jnp.sum(smoothers, axis=0) ** 2)
-        noise_total = noise * own / (features * data * points)
-        noise_shared = noise * (summed - own) / (features * (features - 1) * data * points)
+        noise_total = noise_variance * own / (features * data * points)
+        noise_shared = noise_variance * (summed - own) / (features * (features - 1) * data * points)
         return ErrorDecomposition(
-            test_error=total + noise_total + noise,
+            test_error=total + noise_total + noise_variance,
             train_error=jnp.mean(train_error),
-            label_noise=jnp.asarray(noise),
+            label_noise=jnp.asarray(noise_variance),
             bias=none,
             feature_variance=by_features - none,
             data_variance=by_data - none,

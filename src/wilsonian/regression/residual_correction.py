@@ -18,11 +18,11 @@ from wilsonian.regression.statistics import chunks, row_blocks
 
 
 @dataclasses.dataclass(frozen=True)
-class ReadOut:
+class ResidualCorrection:
     r"""Posterior mean of a reduced regressor with the modes it eliminated, to leading order.
 
     A mode q that was integrated out still answers to the data (Howard, Jefferson, Maiti and Ringel
-    2024; science notes of wilsonian, section 3):
+    2024; docs/science/wilsonian.md, section 3):
 
     .. math:: \bar f_q = \lambda_q \sum_i \phi_q(x_i) \alpha_i, \qquad
         \alpha_i = \frac{y_i - \bar f_<(x_i)}{\sigma_c^2(x_i)},
@@ -43,7 +43,9 @@ class ReadOut:
     block_size: int
 
     @classmethod
-    def of(cls, model: ReducedGPRegressor, X: Any, y: Any, sample_weight: Any = None) -> ReadOut:
+    def of(
+        cls, model: ReducedGPRegressor, X: Any, y: Any, sample_weight: Any = None
+    ) -> ResidualCorrection:
         """From the rows `X` (n, columns), targets `y` (n,) or (n, outputs) and weights that `model`
         was fitted on.
 
@@ -69,13 +71,13 @@ class ReadOut:
         duals, kept_dual = [], np.zeros((process.kept, outputs))
         with jax.enable_x64(True):
             for rows, part, weight in row_blocks(X, targets, weights, model.block_size):
-                ridge = np.asarray(process.theory.ridge.mean())
+                ridge = np.asarray(process.mean_ridge())
                 if model.ridge == "input-dependent":
                     ridge = process.ridge_at(rows)
                 left = (part - process.mean(rows)) / process.modes.target_scale
                 duals.append(left * (weight / ridge)[:, None])
                 kept_dual += process.kept_features(rows).T @ duals[-1]
-        points = X.astype(process.modes.features.landmarks.dtype)
+        points = X.astype(process.modes.features.inducing_points.dtype)
         return cls(process, points, np.concatenate(duals), kept_dual, one_output, model.block_size)
 
     def predict(self, X: Any) -> np.ndarray:

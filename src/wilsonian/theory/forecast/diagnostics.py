@@ -23,7 +23,9 @@ DISAGREEMENT = 1.3
 NOTHING = 0.95  # of the variance left by the pilot's best fit
 
 
-def doubts(forecast: Forecast, population: PopulationSpectrum, law: TargetLaw) -> tuple[str, ...]:
+def diagnostics(
+    forecast: Forecast, population: PopulationSpectrum, law: TargetLaw
+) -> tuple[str, ...]:
     """What speaks against a forecast; nothing, if nothing does."""
     found, table = [], forecast.table
     measured, labels = forecast.measured, forecast.labels

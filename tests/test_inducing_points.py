@@ -1,4 +1,5 @@
-"""Landmarks: the Nystrom kernel again, the law of the pivots, and kernels of little or bad rank."""
+"""Inducing points: the Nystrom kernel again, the law of the pivots, and kernels of little or bad
+rank."""
 
 import jax
 import numpy as np
