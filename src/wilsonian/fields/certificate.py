@@ -108,7 +108,9 @@ def certify(
     momenta, ratio = np.zeros(0), np.zeros(0)
     if data is not None:
         identities += against(draw, data)
-        momenta, ours = shell_average(power_spectrum(draw.fields, draw.theory.shape, draw.weights()))
+        momenta, ours = shell_average(
+            power_spectrum(draw.fields, draw.theory.shape, draw.weights())
+        )
         _, theirs = shell_average(power_spectrum(data.fields, draw.theory.shape))
         ratio = ours / theirs
     if seen is not None:

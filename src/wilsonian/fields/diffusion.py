@@ -23,11 +23,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from wilsonian.fields.actions import AbstractFieldTheory
 from wilsonian.fields.channel import Channel
-from wilsonian.fields.lattice import check_fields
+from wilsonian.fields.lattice import check_fields, momenta_squared
 from wilsonian.fields.mode_basis import ModeBasis
 from wilsonian.fields.posterior_mean import ZeroMode, features
-from wilsonian.fields.theories import AbstractFieldTheory
 
 Progress = Callable[[str, float], None]
 BATCH = 256
@@ -216,7 +216,7 @@ def to_real_modes(shape: tuple[int, ...]) -> ModeModes:
 
 def fit_diffusion(
     theory: AbstractFieldTheory,
-    fields: Array,
+    fields: np.ndarray | Array,
     seed: int = 0,
     *,
     channel: Channel | None = None,
@@ -278,7 +278,6 @@ class _Fit:
         multiplier, noise = self.spread(kernel.multiplier), self.spread(kernel.noise_variance)
         coarse_spectrum = self.spread(kernel.two_point(self.spectrum))
         wiener = multiplier * self.spread(self.spectrum) / coarse_spectrum
-        volume = self.modes[0].size
         zero = ZeroMode.of(
             self.modes.reshape(len(self.modes), -1)[:, 0].astype(float),
             float(multiplier.ravel()[0]),
@@ -292,7 +291,8 @@ class _Fit:
         target = self._target(coarse, wiener, multiplier, noise)
         blank = {"zero_nodes": zero.nodes, "zero_means": zero.means, "wiener": wiener}
         arrays = {name: jnp.asarray(value, jnp.float32) for name, value in blank.items()}
-        gram, cross, precision = 0.0, 0.0, 0.0
+        gram: Any = 0.0
+        cross: Any = 0.0
         residual = target - wiener * coarse
         precision = 1 / (residual.reshape(len(residual), -1) ** 2).mean(0).reshape(wiener.shape)
         weight = jnp.asarray(precision / precision.mean(), jnp.float32)
@@ -320,7 +320,6 @@ class _Fit:
             )
             count += len(part)
         posterior = _symmetric_modes(squared / count, self.basis.shape, self.spread)
-        del volume
         laws = reverse_coefficients(self.channel, earlier, later, self.spread, posterior)
         return ReverseStep(wiener=wiener, weights=weights, zero_mode=zero, **laws)
 
@@ -343,7 +342,9 @@ def _normal_equations(  # type: ignore[no-untyped-def]
     basis: ModeBasis, symmetric: bool, coarse: Array, residual: Array, weight: Array, arrays, scale
 ):
     filtered = coarse * arrays["wiener"]
-    zero = jnp.interp(coarse.reshape(len(coarse), -1)[:, 0], arrays["zero_nodes"], arrays["zero_means"])
+    zero = jnp.interp(
+        coarse.reshape(len(coarse), -1)[:, 0], arrays["zero_nodes"], arrays["zero_means"]
+    )
     columns = features(basis, filtered, zero / np.sqrt(np.prod(basis.shape)), scale, symmetric)
     flat = columns.reshape(len(columns), -1)
     weighted = (columns * weight).reshape(len(columns), -1)
@@ -365,8 +366,6 @@ def _momentum_average(modes: np.ndarray, shape: tuple[int, ...], symmetric: bool
         squares[zero] -= modes.reshape(len(modes), -1)[:, 0].mean() ** 2
     basis = ModeBasis(shape)
     keys = np.round(basis.momenta_squared(), 9)
-    from wilsonian.fields.lattice import momenta_squared
-
     wanted = np.round(momenta_squared(shape), 9)
     values, place = np.unique(keys, return_inverse=True)
     means = np.bincount(place.ravel(), squares.ravel()) / np.bincount(place.ravel())

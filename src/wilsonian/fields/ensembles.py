@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from wilsonian.fields.actions import AbstractFieldTheory
 from wilsonian.fields.autocorrelation import Autocorrelation, autocorrelation
 from wilsonian.fields.lattice import check_fields
 from wilsonian.fields.observables import Measured, observables, per_field
-from wilsonian.fields.theories import AbstractFieldTheory
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

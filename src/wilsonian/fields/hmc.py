@@ -20,9 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from wilsonian.fields.actions import AbstractFieldTheory
 from wilsonian.fields.ensembles import Ensemble
 from wilsonian.fields.mode_basis import ModeBasis
-from wilsonian.fields.theories import AbstractFieldTheory
 
 Progress = Callable[[str, float], None]
 
@@ -155,6 +155,7 @@ def thermalise(
     state = start_state(theory, settings, start_key)
     modes, fields = state.modes, state.fields
     steps, mass = state.steps, state.kinetic_mass
+    acceptance: Any = 1.0
     pieces = 12
     length = max(1, -(-settings.thermalization // pieces)) if settings.thermalization else 0
     done = 0
@@ -173,10 +174,10 @@ def thermalise(
             steps = int(np.clip(steps + low - high + 2 * (float(acceptance) < 0.5), 3, 64))
         if progress is not None:
             progress("thermalising", (piece + 1) / pieces)
-    if not bool(jnp.isfinite(fields).all()):
+    if length and (float(acceptance) < 0.01 or not bool(jnp.isfinite(fields).all())):
         raise ValueError(
-            "the chains ran away while thermalising; the action may be unbounded below, or its "
-            "gradient may not be finite."
+            "no trajectory was accepted at the end of thermalising: chains ran away; the action "
+            "may be unbounded below, or its gradient not finite."
         )
     return HmcState(modes, fields, done, steps, mass)
 

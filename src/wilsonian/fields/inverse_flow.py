@@ -15,11 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from wilsonian.fields.actions import AbstractFieldTheory
 from wilsonian.fields.certificate import Certificate, certify, check_same_theory
 from wilsonian.fields.decimation.flow import DecimationFlow, fit_decimation
 from wilsonian.fields.diffusion import DiffusionFlow, fit_diffusion
 from wilsonian.fields.ensembles import Ensemble
-from wilsonian.fields.theories import AbstractFieldTheory
+from wilsonian.fields.refinement import Refinement, refine
 
 Progress = Callable[[str, float], None]
 Method = Literal["decimation", "diffusion"]
@@ -85,6 +86,13 @@ class InverseFlow:
         fields, log_weights = self.sampler.weighted(key, count, progress)
         how = {"method": self.sampler.method, "trained_on": self.sampler.trained_on}
         return Ensemble(self.theory, np.asarray(fields), log_weights, 0, how)
+
+    def refine(self, coarse: np.ndarray, key: jax.Array, proposals: int = 8) -> Refinement:
+        """Fine fields with given sites of spacing 2, 4, ...; see
+        :func:`wilsonian.fields.refinement.refine`. ValueError for a flow by diffusion."""
+        if not isinstance(self.sampler, DecimationFlow):
+            raise ValueError('only method="decimation" conditions on coarse fields; fit that.')
+        return refine(self.sampler, np.asarray(coarse), key, proposals)
 
     def certify(
         self, draw: Ensemble, data: Ensemble | None = None, key: jax.Array | None = None

@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from wilsonian.fields.actions import AbstractFieldTheory
 from wilsonian.fields.couplings import first_momentum_power
-from wilsonian.fields.theories import AbstractFieldTheory
 
 GROUPS = 32
 NAMES = {

@@ -9,98 +9,39 @@ side of two sites each bond counts double (docs/science/exact-rg.md, "Theories")
 
 from __future__ import annotations
 
-import abc
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wilsonian.fields.actions import AbstractFieldTheory, AbstractSiteTheory
+from wilsonian.fields.ensembles import Ensemble
+from wilsonian.fields.hmc import HmcSettings, Progress, sample_hmc
 from wilsonian.fields.lattice import check_shape, momenta_squared
-
-if TYPE_CHECKING:
-    from wilsonian.fields.ensembles import Ensemble
+from wilsonian.fields.transfer_matrix import ExactMoments, exact_moments
 
 
-class AbstractFieldTheory(abc.ABC):
-    """A law of fields, exp(-action), on a lattice."""
+class SampledTheory(AbstractFieldTheory):
+    """A theory that runs its own hybrid Monte Carlo."""
 
-    shape: tuple[int, ...]
-
-    @abc.abstractmethod
-    def action(self, fields: Float[Array, "..."]) -> Array:
-        """Action of each field, (..., *lattice) -> (...)."""
-
-    @abc.abstractmethod
-    def kinetic_stiffness(self) -> float:
-        r"""Factor c of :math:`\frac12 c\,\hat p^2|\phi(p)|^2` in the action, about."""
-
-    @abc.abstractmethod
-    def parameters(self) -> dict[str, Any]:
-        """Name and numbers of the theory, as kept beside its ensembles."""
-
-    @property
-    def volume(self) -> int:
-        return int(np.prod(self.shape))
-
-    def force(self, fields: Float[Array, "..."]) -> Array:
-        r"""Gradient of the action, :math:`\partial S/\partial\phi`, the shape of `fields`."""
-        return jax.grad(lambda values: self.action(values).sum())(fields)
-
-    def hmc(self, count: int, key: jax.Array, **settings: Any) -> Ensemble:
-        """An `Ensemble` of at least `count` fields by hybrid Monte Carlo; `settings` are those of
-        :class:`wilsonian.fields.hmc.HmcSettings`, and `progress`."""
-        from wilsonian.fields.hmc import HmcSettings, sample_hmc
-
-        progress = settings.pop("progress", None)
+    def hmc(
+        self, count: int, key: jax.Array, *, progress: Progress | None = None, **settings: Any
+    ) -> Ensemble:
+        """At least `count` fields by hybrid Monte Carlo; `settings` are those of
+        :class:`wilsonian.fields.hmc.HmcSettings`."""
         return sample_hmc(self, count, key, HmcSettings(**settings), progress)
 
 
-class AbstractSiteTheory(AbstractFieldTheory):
-    """Nearest neighbours with one coupling, and an even polynomial at each site."""
+class SampledSiteTheory(SampledTheory, AbstractSiteTheory):
+    """A nearest-neighbour theory, which small lattices have exact numbers of, too."""
 
-    kappa: float
-
-    @property
-    @abc.abstractmethod
-    def coefficients(self) -> tuple[float, ...]:
-        """c_1, c_2, ... of the potential."""
-
-    def potential(self, values: Any) -> Any:
-        """V, for arrays of NumPy or JAX."""
-        squares, total = values * values, 0.0
-        for coefficient in reversed(self.coefficients):
-            total = (total + coefficient) * squares
-        return total
-
-    def potential_slope(self, values: Any) -> Any:
-        """V', likewise."""
-        squares, total = values * values, 0.0
-        for order in range(len(self.coefficients), 0, -1):
-            total = total * squares + 2 * order * self.coefficients[order - 1]
-        return total * values
-
-    def neighbours(self, fields: Float[Array, "..."]) -> Array:
-        """Sum of the 2d neighbours of each site."""
-        axes = range(-len(self.shape), 0)
-        total = jnp.zeros_like(fields)
-        for axis in axes:
-            total += jnp.roll(fields, 1, axis) + jnp.roll(fields, -1, axis)
-        return total
-
-    def action(self, fields: Float[Array, "..."]) -> Array:
-        axes = tuple(range(-len(self.shape), 0))
-        bonds = sum(fields * jnp.roll(fields, -1, axis) for axis in axes)
-        return (self.potential(fields) - 2 * self.kappa * bonds).sum(axes)
-
-    def force(self, fields: Float[Array, "..."]) -> Array:
-        return self.potential_slope(fields) - 2 * self.kappa * self.neighbours(fields)
-
-    def kinetic_stiffness(self) -> float:
-        return 2 * self.kappa
+    def exact(self, nodes: int | None = None) -> ExactMoments:
+        """Exact numbers by transfer matrix, on chains and squares of side 2 to 4."""
+        return exact_moments(self, nodes)
 
 
 def _check_stable(theory: AbstractSiteTheory) -> None:
@@ -125,7 +66,7 @@ def _check_stable(theory: AbstractSiteTheory) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Phi4(AbstractSiteTheory):
+class Phi4(SampledSiteTheory):
     r""":math:`V = (1-2\lambda)\phi^2 + \lambda\phi^4`; the constant :math:`\lambda` is left out.
 
     Raises ValueError when the action is unstable.
@@ -181,7 +122,7 @@ class Phi4(AbstractSiteTheory):
 
 
 @dataclasses.dataclass(frozen=True)
-class EvenPolynomial(AbstractSiteTheory):
+class EvenPolynomial(SampledSiteTheory):
     """Nearest neighbours and any even polynomial, `coefficients` of phi^2, phi^4, ..."""
 
     shape: tuple[int, ...]
@@ -203,7 +144,7 @@ class EvenPolynomial(AbstractSiteTheory):
 
 
 @dataclasses.dataclass(frozen=True)
-class FreeField(AbstractSiteTheory):
+class FreeField(SampledSiteTheory):
     r""":math:`S = \frac12\sum_p(\hat p^2+m^2)|\phi(p)|^2`, so :math:`C = 1/(\hat p^2+m^2)`."""
 
     shape: tuple[int, ...]
@@ -238,7 +179,7 @@ class FreeField(AbstractSiteTheory):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class UserTheory(AbstractFieldTheory):
+class UserTheory(SampledTheory):
     """Any action of one field, a JAX function of an array of the lattice's shape to a number.
 
     It serves HMC, channels and the diffusion sampler; `stiffness` is the factor of

@@ -16,7 +16,7 @@ import itertools
 
 import numpy as np
 
-from wilsonian.fields.theories import AbstractSiteTheory
+from wilsonian.fields.actions import AbstractSiteTheory
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

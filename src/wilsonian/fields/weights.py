@@ -29,7 +29,12 @@ class WeightSummary:
 def summarize_weights(log_weights: np.ndarray) -> WeightSummary:
     """Summary of draws' log weights; minus infinity is a weight of zero. ValueError for others."""
     logs = np.asarray(log_weights, float)
-    if len(logs) == 0 or np.isnan(logs).any() or (logs == np.inf).any() or not (logs > -np.inf).any():
+    if (
+        len(logs) == 0
+        or np.isnan(logs).any()
+        or (logs == np.inf).any()
+        or not (logs > -np.inf).any()
+    ):
         raise ValueError(
             "log weights must be numbers (minus infinity for zero), with one at least above zero; "
             "look at the fields that gave others."

@@ -104,7 +104,7 @@ def _likelihood(
     log_z = jnp.log(total * SPACING) + top
     own = jnp.stack([z, z**2, z**3, z**4])
     likelihood = (((theta * own).sum(0) - 0.5 * z**2 - log_z) * mask).sum()
-    gradient = [a @ ((own[i] - moments[k]) * mask) for i, (k, a) in enumerate(zip(ORDERS, scaled))]
+    gradient = [scaled[i] @ ((own[i] - moments[k]) * mask) for i, k in enumerate(ORDERS)]
     flat = jnp.concatenate(gradient)
     if not hessian:
         return likelihood, flat, jnp.zeros((1, 1))

@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from wilsonian.fields.actions import AbstractSiteTheory
 from wilsonian.fields.decimation.density import GRID
 from wilsonian.fields.decimation.geometry import Colour
-from wilsonian.fields.theories import AbstractSiteTheory
 
 TABLE_SPACING, TABLE_REACH = 0.005, 60.0
 STEPS = ((1, 0), (-1, 0), (0, 1), (0, -1))

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wilsonian.fields.actions import AbstractFieldTheory, AbstractSiteTheory
 from wilsonian.fields.decimation.conditional import (
     BLOCK,
     Conditional,
@@ -38,7 +39,6 @@ from wilsonian.fields.decimation.features import gather
 from wilsonian.fields.decimation.first_site import FirstSite, fit_first_site
 from wilsonian.fields.decimation.geometry import Colour, check_side, colours_of
 from wilsonian.fields.lattice import check_fields
-from wilsonian.fields.theories import AbstractSiteTheory
 
 Progress = Callable[[str, float], None]
 BATCH = 512  # fields drawn together
@@ -53,6 +53,29 @@ class DecimationFlow:
     first: FirstSite | None  # None when the coarsest sites are given
     fitted: dict[str, Conditional]  # by label, the colours that are not exact
     trained_on: int  # fields
+    method: str = "decimation"
+
+    def weighted(
+        self, key: jax.Array, count: int, progress: Progress | None = None
+    ) -> tuple[Array, np.ndarray]:
+        """(fields (count, side, side), log weights -S - log q)."""
+        fields, log_density = self.sample(key, count, progress)
+        return fields, -actions(self.theory, fields) - log_density
+
+    def log_weights_of(self, fields: Array, key: jax.Array) -> np.ndarray:
+        """Log weights of given fields; the key is not used."""
+        return -actions(self.theory, fields) - self.log_density(fields)
+
+    def below(self, spacing: int) -> DecimationFlow:
+        """The flow that draws the rest when the sites of a spacing are given. ValueError for one
+        that is no power of two within the lattice."""
+        side = self.theory.shape[0]
+        if spacing not in [1 << k for k in range(1, side.bit_length() - 1)]:
+            raise ValueError(
+                f"the spacing is {spacing}; give 2, 4, ... up to half the side of {side}."
+            )
+        colours = [colour for colour in self.colours if colour.spacing < spacing]
+        return dataclasses.replace(self, colours=colours, first=None)
 
     @property
     def parameters_count(self) -> int:
@@ -77,7 +100,7 @@ class DecimationFlow:
         )
 
     def complete(self, key: jax.Array, known: Float[Array, "count side side"]) -> tuple:
-        """Draw the flow's colours into fields whose other sites are given: (fields, log density)."""
+        """Draw the flow's colours into fields with the other sites given: (fields, log density)."""
         check_fields(known, self.theory.shape)
         count = known.shape[0]
         width = min(BATCH, 1 << (count - 1).bit_length())
@@ -159,6 +182,15 @@ class DecimationFlow:
         return jnp.concatenate(logs)[: given.size].reshape(given.shape).sum(0)
 
 
+def actions(theory: AbstractSiteTheory, fields: Array) -> np.ndarray:
+    """Action of each field, float64 on the host."""
+    parts = [
+        np.asarray(theory.action(jnp.asarray(fields[start : start + 4096])), float)
+        for start in range(0, len(fields), 4096)
+    ]
+    return np.concatenate(parts)
+
+
 @jax.jit
 def _draw_block(mean: Array, sigma: Array, log_value: Array, random: Array) -> tuple[Array, Array]:
     z, log = draw(piecewise_density(log_value), random)
@@ -209,8 +241,8 @@ def _first_law(first: FirstSite):  # type: ignore[no-untyped-def]
 
 
 def fit_decimation(
-    theory: AbstractSiteTheory,
-    fields: Float[Array, "count side side"],
+    theory: AbstractFieldTheory,
+    fields: np.ndarray | Array,
     seed: int = 0,
     *,
     coarsest: int | None = None,

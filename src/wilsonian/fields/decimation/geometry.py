@@ -2,9 +2,10 @@ r"""The order in which a decimated square lattice is drawn back, and what each s
 
 Octave of spacing s = L/2, ..., 2, 1. Known before it: C, both coordinates multiples of 2s. New:
 D, both odd multiples of s, and E, one of each. D is drawn in the colours A and B of a
-checkerboard, A split once more by the parity of x/2s; E in its two orientations, each split into
-checkerboards for s > 1. Sites of a colour are drawn independently, which is exact for the last
-three colours of s = 1 and costs little for the others (docs/science/exact-rg.md, "Decimation").
+checkerboard, split once more by the parity of x/2s; E in its two orientations, each split into
+checkerboards for s > 1; at s = 1 A once more, and where there are only two cells a side, every site
+by itself. Sites of a colour are drawn independently, which is exact for the last three colours of
+s = 1 and costs little for the others (docs/science/exact-rg.md, "Decimation").
 """
 
 from __future__ import annotations
@@ -68,24 +69,41 @@ def colours_of(side: int, coarsest: int | None = None) -> list[Colour]:
     return colours
 
 
-def _octave(
-    side: int, spacing: int, x: np.ndarray, y: np.ndarray
-) -> list[tuple[str, np.ndarray]]:
+def _octave(side: int, spacing: int, x: np.ndarray, y: np.ndarray) -> list[tuple[str, np.ndarray]]:
     double = 2 * spacing
     odd_x, odd_y = x % double == spacing, y % double == spacing
     column, row = x // double, y // double
     parity = (column + row) % 2
-    both = odd_x & odd_y
-    wide = side // double >= 4
-    halves = [("DB", both & (parity == 1))]
-    if wide:
-        first = [(f"DA{k}", both & (parity == 0) & (column % 2 == k)) for k in (0, 1)]
-    else:
-        first = [("DA", both & (parity == 0))]
-    edges = [("EA", odd_x & (y % double == 0)), ("EB", (x % double == 0) & odd_y)]
-    if wide and spacing > 1:
-        edges = [(f"{name}{k}", m & (parity == k)) for name, m in edges for k in (0, 1)]
-    return first + halves + edges
+    corners = {"DA": odd_x & odd_y & (parity == 0), "DB": odd_x & odd_y & (parity == 1)}
+    edges = {"EA": odd_x & (y % double == 0), "EB": (x % double == 0) & odd_y}
+    cells = side // double
+    if cells == 1:
+        return [*corners.items(), *edges.items()]
+    if cells == 2 and spacing > 1:  # few sites, close by on a small torus: one at a time
+        return [
+            (f"{name}{i}{j}", members & (column == i) & (row == j))
+            for name, members in (corners | edges).items()
+            for i in (0, 1)
+            for j in (0, 1)
+        ]
+    blocks = (column // 2 + row // 2) % 2
+    octave = []
+    for name, members in corners.items():
+        if spacing == 1 and (name == "DB" or cells == 2):
+            octave.append((name, members))
+        else:
+            halves = (0, 1) if spacing == 1 else (None,)
+            for k in (0, 1):
+                for half in halves:
+                    part = members & (column % 2 == k)
+                    part = part if half is None else part & (blocks == half)
+                    octave.append((f"{name}{k}{'' if half is None else half}", part))
+    for name, members in edges.items():
+        if spacing == 1:
+            octave.append((name, members))
+        else:
+            octave += [(f"{name}{k}", members & (parity == k)) for k in (0, 1)]
+    return octave
 
 
 def _colour(side: int, spacing: int, name: str, sites: np.ndarray, known: np.ndarray) -> Colour:
@@ -102,9 +120,7 @@ def _colour(side: int, spacing: int, name: str, sites: np.ndarray, known: np.nda
     return Colour(spacing, name, sites, np.nonzero(known)[0], seen, orbits, exact)
 
 
-def _shells(
-    side: int, spacing: int, name: str, site: int, known: np.ndarray
-) -> list[np.ndarray]:
+def _shells(side: int, spacing: int, name: str, site: int, known: np.ndarray) -> list[np.ndarray]:
     """Offsets to known sites, grouped by symmetry: all of the square's for D, reflections for E."""
     x, y = divmod(site, side)
     reach = (D_REACH if name.startswith("D") else E_REACH) * spacing
