@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from wilsonian.core.coarse_graining import AbstractTheory, flow
+from wilsonian.core.coarse_graining import AbstractSpectralTheory, flow
 from wilsonian.core.cutoffs import SharpCutoff
 from wilsonian.core.marginalization import directed_ridge
 from wilsonian.core.ridges import AbstractRidge, UniformRidge
@@ -31,7 +31,7 @@ class Shift(eqx.Module):
     ridge: Float[Array, ""]  # mean over the signal
 
 
-class ResidualTheory(AbstractTheory):
+class ResidualTheory(AbstractSpectralTheory):
     """Generalized least squares for parameters whose residual has kept modes and a ridge."""
 
     spectrum: Spectrum
@@ -68,14 +68,6 @@ class ResidualTheory(AbstractTheory):
             none[0] if information is None else information,
             none[1] if pull is None else pull,
         )
-
-    @property
-    def eigenvalues(self):
-        return self.spectrum.eigenvalues
-
-    @property
-    def weights(self):
-        return self.spectrum.weights
 
     def absorb(self, kept, lost):
         ridge = self.ridge.absorb(self.spectrum.weighted(lost))

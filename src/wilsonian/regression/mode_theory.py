@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from wilsonian.core.coarse_graining import AbstractTheory
+from wilsonian.core.coarse_graining import AbstractSpectralTheory
 from wilsonian.core.information import learnability
 from wilsonian.core.ridges import AbstractRidge
 from wilsonian.core.roots import golden_section
@@ -14,7 +14,7 @@ from wilsonian.core.spectrum import Spectrum
 from wilsonian.core.types import Scalar
 
 
-class ModeTheory(AbstractTheory):
+class ModeTheory(AbstractSpectralTheory):
     r"""Regression from sufficient statistics, in modes that are orthonormal on the training points.
 
     With :math:`\Phi^T \Phi = n I` everything is diagonal: evidence and predictor at any cutoff cost
@@ -27,14 +27,6 @@ class ModeTheory(AbstractTheory):
     target_coefficients: Float[Array, "modes outputs"]  # mean of phi_k y under the data
     target_square: Float[Array, " outputs"]  # sum of y^2
     n_samples: Scalar
-
-    @property
-    def eigenvalues(self):
-        return self.spectrum.eigenvalues
-
-    @property
-    def weights(self):
-        return self.spectrum.weights
 
     def absorb(self, kept, lost):
         ridge = self.ridge.absorb(self.spectrum.weighted(lost))
