@@ -53,6 +53,44 @@ def check_varying(y: np.ndarray) -> None:
             )
 
 
+def check_labels_present(y: Any) -> None:
+    """Raise ValueError when class labels of any type are missing (None, NaN, NaT or pandas' NA), or
+    of types that have no order."""
+    if isinstance(y, list | tuple):  # NumPy would make text of every label beside one
+        try:
+            labels = np.array(y, dtype=object)
+        except ValueError:  # ragged
+            return
+    else:
+        labels = np.asarray(y)
+    if labels.ndim != 1 or labels.dtype.kind not in "OM":
+        return  # scikit-learn's own checks have their sentences
+    missing = np.flatnonzero([_missing(label) for label in labels])
+    if len(missing):
+        raise ValueError(
+            f"`y` holds {len(missing)} missing labels (the first is {labels[missing[0]]!r} in row "
+            f"{missing[0]}): leave those rows out, or give them a class name of their own."
+        )
+    kinds = sorted({type(label).__name__ for label in labels})
+    if len(kinds) > 1:
+        try:
+            np.unique(labels)
+        except TypeError as error:
+            raise ValueError(
+                f"`y` mixes labels of types that have no order ({', '.join(kinds)}): make them "
+                "all text, for instance."
+            ) from error
+
+
+def _missing(label: Any) -> bool:
+    if label is None:
+        return True
+    try:
+        return not bool(label == label)  # NaN and NaT differ from themselves
+    except (TypeError, ValueError):  # pandas' NA has no truth
+        return True
+
+
 def check_inducing_points(inducing_points: Any, columns: int) -> np.ndarray:
     """Inducing points given by the user. Raises ValueError unless they are (rank, columns) and
     finite."""

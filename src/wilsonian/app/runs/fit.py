@@ -179,7 +179,8 @@ def fit_table(
     X, y, rows = fit.sample(encoding, progress)
     estimator = fit.estimator(encoding.task)
     if isinstance(estimator, ReducedGPClassifier):
-        regressor, targets = estimator.regressor(), class_targets(y, len(encoding.classes))
+        regressor = estimator.regressor(rows, X.shape[1])
+        targets = class_targets(y, len(encoding.classes))
     else:
         regressor, targets = estimator, y
     notes = list(encoding.notes())
@@ -204,7 +205,9 @@ def fit_table(
     )
     regressor.adopt(fitted, targets.ndim)
     if isinstance(estimator, ReducedGPClassifier):
-        estimator.adopt(regressor, np.array(encoding.classes, dtype=object), X, y)
+        classes = np.array(encoding.classes, dtype=object)
+        whole = None if len(X) == rows else lambda: fit.training_arrays(encoding)
+        estimator.adopt(regressor, classes, X, y, blocks=whole)
     evaluation = Evaluation(estimator, encoding.classes)
     for block in fit.blocks(encoding.input_columns, test=True):
         evaluation.add(*fit.test_arrays(encoding, block))
