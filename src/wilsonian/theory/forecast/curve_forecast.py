@@ -62,6 +62,11 @@ class CurveForecast:
     diagnostics: tuple[str, ...]
 
     @property
+    def band(self) -> Band:
+        """Median and ends as one record."""
+        return Band(self.median, self.lower, self.upper)
+
+    @property
     def weights(self) -> dict[str, float]:
         """Weight of each candidate by name."""
         return {candidate.name: candidate.weight for candidate in self.candidates}
