@@ -136,6 +136,7 @@ def test_laws_without_noise_are_recovered():
         (lambda n: 2 * n**-0.4, "power law"),
         (lambda n: 0.3 + 0 * n, "plateau"),
         (lambda n: 5 * n**-0.7 + 0.1, "power law with floor"),
+        (lambda n: 0.5 * np.exp(-n / 400) + 0.1, "exponential with floor"),
     ):
         found = forecast_curve(
             SIZES, law(SIZES), 1e-4 * law(SIZES), to=6400, draws=300, check=False

@@ -45,7 +45,7 @@ def test_a_curve_is_forecast_with_picture_csv_and_report(curve, tmp_path, capsys
     printed = capsys.readouterr().out
     assert "With 20,000 samples the error is forecast to be 0.0" in printed
     assert "the last size measured, 1,600, has 0.149" in printed
-    assert "Of 6 candidates the most credible is the" in printed
+    assert "Of 7 candidates the most credible is the" in printed
     assert "Careful" not in printed
     assert plot.read_bytes().startswith(b"\x89PNG")
     lines = [line.split(",") for line in csv.read_text().splitlines()]

@@ -8,6 +8,7 @@ import dataclasses
 import numpy as np
 from scipy.special import log_ndtr
 
+FARTHEST = 600.0  # place where an exponential has long ended
 NEWTON_STEPS = 8  # from a start within log 2 of the root, of a convex function
 
 
@@ -94,6 +95,21 @@ class DelayedPowerLaw(CurveShape):
         return log_ndtr(parameters[:, 1])
 
 
+class Exponential(CurveShape):
+    r""":math:`E = a e^{-n/s} + c`: no theory's, but curves that stop falling within a decade are
+    measured, and without it the power laws would forecast that they go on."""
+
+    name = "exponential with floor"
+    dimensions = 2
+
+    def log_error(self, parameters, places):
+        rate = np.exp(-self.across(parameters[:, 1]))[:, None]  # the largest size over s
+        return _above_floor(parameters[:, 0], rate * np.expm1(np.minimum(places, FARTHEST)))
+
+    def log_floor(self, parameters):
+        return log_ndtr(parameters[:, 0])
+
+
 class BestRidge(CurveShape):
     r"""The averaged theory of a power-law spectrum and target, at the best ridge of every n.
 
@@ -173,7 +189,7 @@ class FixedRidge(CurveShape):
         return np.log1p(-(1 - 1 / alpha)[:, None] * _sigmoid(-steep * modes))
 
 
-SHAPES = (Plateau, PowerLaw, FlooredPowerLaw, DelayedPowerLaw, BestRidge, FixedRidge)
+SHAPES = (Plateau, PowerLaw, FlooredPowerLaw, DelayedPowerLaw, Exponential, BestRidge, FixedRidge)
 
 
 def _exponent(normal: np.ndarray, median: float = 0.5, spread: float = 0.8) -> np.ndarray:
