@@ -53,10 +53,9 @@ print(spectrum.prices((X[200:], y[200:]), scales=(0.1, 0.3, 1.0, 3.0)))
 # The network that is left for a hundredth of a nat per example.
 small = coarse_grain(spectrum, information.AtCost(0.01))
 right = np.mean(small.predict(X[200:]).argmax(axis=1) == y[200:])
+before = np.mean(net.evaluate(X[200:]).argmax(axis=1) == y[200:])
 print(f"{small.kept} directions kept; predicted cost {small.predicted_cost:.4f} nats")
 # For comparison, the loss itself and the accuracy:
 cut = jax.vmap(small.model())(jnp.asarray(X[:200], jnp.float32))
 print(f"measured cost {net.loss(cut).mean() - net.loss().mean():.4f} nats")
-print(
-    f"held-out accuracy {right:.3f}; before {np.mean(net.evaluate(X[200:]).argmax(1) == y[200:]):.3f}"
-)
+print(f"held-out accuracy {right:.3f}; before {before:.3f}")
