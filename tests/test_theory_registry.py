@@ -26,6 +26,7 @@ from wilsonian import (
     information,
 )
 from wilsonian.core.coarse_graining import AbstractTheory
+from wilsonian.greybox.residual_theory import ResidualTheory
 from wilsonian.information.fisher_spectrum import FisherSpectrum
 from wilsonian.information.free_scalar import TorusField
 from wilsonian.information.kernel_information import KernelInformation
@@ -38,6 +39,8 @@ from wilsonian.theory.random_features.models import (
     ProjectedRandomFeatures,
 )
 from wilsonian.theory.registry import CLAIMS, Law
+
+pytestmark = pytest.mark.double_precision
 
 MODES, POINTS, RIDGE = 8, 60, 0.1
 EIGENVALUES = 1.0 / np.arange(1, MODES + 1) ** 1.5
@@ -67,6 +70,13 @@ INSTANCES = {
         20.0,
     ),
     AveragedTheory: lambda: AveragedTheory.of(EIGENVALUES, POWER, RIDGE, 20.0, 0.2),
+    ResidualTheory: lambda: ResidualTheory.of(
+        jnp.asarray(FEATURES),
+        jnp.asarray(EIGENVALUES**0.5),
+        RIDGE**0.5,
+        jnp.ones((POINTS, 1)),
+        jnp.asarray(TARGETS),
+    ),
     RidgeField: lambda: RidgeField.of(spectrum(), RIDGE, features=3),
     LinearRandomFeatures: lambda: LinearRandomFeatures(population(), 12),
     DeepRandomFeatures: lambda: DeepRandomFeatures(population(), (12, 9)),
@@ -104,12 +114,6 @@ def claimed(law):
     pairs = [(kind, family) for kind in CLAIMS if law in CLAIMS[kind] for family in CUTOFFS]
     names = [f"{kind.__name__}-{family}" for kind, family in pairs]
     return pytest.mark.parametrize(("kind", "family"), pairs, ids=names)
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
 
 
 def assert_close(left, right):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 
 from wilsonian.core.coarse_graining import AbstractTheory
+from wilsonian.greybox.residual_theory import ResidualTheory
 from wilsonian.information.fisher_spectrum import FisherSpectrum
 from wilsonian.information.free_scalar import TorusField
 from wilsonian.information.kernel_information import KernelInformation
@@ -39,6 +40,7 @@ CLAIMS: dict[type[AbstractTheory], frozenset[Law]] = {
     PointTheory: EVERY_LAW,
     ModeTheory: EVERY_LAW,
     AveragedTheory: EVERY_LAW,
+    ResidualTheory: EVERY_LAW,
     RidgeField: EVERY_LAW,
     LinearRandomFeatures: EVERY_LAW,
     DeepRandomFeatures: EVERY_LAW,

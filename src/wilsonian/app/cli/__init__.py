@@ -6,6 +6,7 @@ from wilsonian.app.cli import (  # isort: skip  # noqa: F401
     model_commands,
     forecast_command,
     information_command,
+    greybox_command,
 )
 from wilsonian.app.cli.app import app, main
 
