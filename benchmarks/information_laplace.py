@@ -1,6 +1,6 @@
 """Beside laplace-torch: predictive variances of the same networks, and what they take.
 
-    python benchmarks/information_laplace.py    # needs torch and laplace-torch
+    python benchmarks/information_laplace.py [hidden units ...]  # needs torch and laplace-torch
 
 Whole networks where their P x P matrix fits, and last layers, linearised, full covariance, prior
 variance one. Ours goes by the data side from 10^4 parameters on, which needs no such matrix.
@@ -61,13 +61,13 @@ def theirs(module, X, y, new, subset):
     return timed(run)
 
 
-def main():
+def main(sizes):
     warnings.simplefilter("ignore")
     random = np.random.RandomState(0)
     X, y, new = random.randn(EXAMPLES, 64), random.randint(0, 10, EXAMPLES), random.randn(NEW, 64)
     tensors = torch.from_numpy(X), torch.from_numpy(y), torch.from_numpy(new)
     print("parameters scope       route   ours CPU s  theirs CPU s  ratio  largest relative error")
-    for hidden in (13, 130, 1300, 13_000):
+    for hidden in sizes:
         module = module_of(hidden)
         network, weights = in_jax(module)
         size = sum(w.size for w in weights.values())
@@ -101,4 +101,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main([int(a) for a in sys.argv[1:]] or [13, 130, 1300, 13_000])
