@@ -7,7 +7,7 @@ import scipy.stats
 
 from wilsonian import RBF, FromFunction, Linear, Matern32
 from wilsonian.regression.inducing_points import randomly_pivoted_cholesky
-from wilsonian.regression.learning import column_spread
+from wilsonian.regression.sample import column_spread
 
 pytestmark = pytest.mark.double_precision
 
