@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wilsonian.app.cli import INTERRUPTED
+from wilsonian.app.cli.codes import INTERRUPTED
 from wilsonian.support.files import FileError
 from wilsonian.support.version import __version__
 
