@@ -1,10 +1,10 @@
-"""Tables 2 and 3 of the science notes: the deterministic equivalent against simulation, and the
-paper's averaged theories relative to it.
+"""Tables 2 and 3 of docs/science/wilsonian.md, section 8: the deterministic equivalent against
+simulation, and the paper's averaged theories relative to it.
 
-    python benchmarks/averaged_tables.py               # the notes' 200 draws: three minutes
+    python benchmarks/averaged_tables.py               # the tables' 200 draws: three minutes
     python benchmarks/averaged_tables.py --draws 1000
 
-Rows are the notes' (shared/science/wilsonian.md, section 8). `tests/test_averaged_theories.py`
+Rows: docs/science/wilsonian.md, section 8. `tests/test_averaged_theories.py`
 holds them against the printed values, the simulation with fewer draws. On a busy machine set
 OPENBLAS_NUM_THREADS=1: the eigensolver's threads wait for each other.
 """
@@ -35,8 +35,8 @@ THRESHOLDS = (0.5, 0.2, 0.1, 0.05)
 
 @dataclasses.dataclass(frozen=True)
 class Table2Row:
-    """Ridge, label noise; the notes' measured MSE with its standard error, their measured effective
-    ridge and posterior variance, and their theory's three numbers."""
+    """Ridge, label noise; the measured MSE with its standard error, the measured effective ridge
+    and posterior variance, and the theory's three numbers."""
 
     alpha: float
     ridge: float
@@ -125,7 +125,7 @@ TABLE_3 = (
     ),
     Table3Row(
         *(1.0, 0.001, 300, ".169", ".548", (".567", ".286", ".233")),
-        # The notes print 1.131; it is 1.13047.
+        # The table prints 1.131; it is 1.13047.
         *(("1.130", "1.007", "1.001", "1.000"), ".0073", ".0100"),
     ),
     Table3Row(

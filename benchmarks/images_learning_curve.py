@@ -12,9 +12,9 @@ of a finite matrix),
 
 Measured is exact kernel ridge regression on n images of the pool drawn without replacement, tested
 on images *outside* the pool: with training points that are independent draws of the same law, there
-are no duplicates, and no test point was trained on (science notes, section 6.6). Standard errors
-are over draws and over test images. Beyond a fifth of the pool the prediction is no claim: at n = N
-it is the pool's own error.
+are no duplicates, and no test point was trained on (docs/science/wilsonian.md, section 6). Standard
+errors are over draws and over test images. Beyond a fifth of the pool the prediction
+is no claim: at n = N it is the pool's own error.
 
 The figure's third panel is the paper's experiment, see power_law_curve.py.
 """

@@ -4,7 +4,7 @@
     python benchmarks/non_gaussian.py --part theory --seeds 40
     python benchmarks/non_gaussian.py --part data --data ../shared/data
 
-`theory`: features of correlated variances (section 8, table 5 of the science notes), exact
+`theory`: features of correlated variances (docs/science/non-gaussian.md, section 8), exact
 regression on draws beside the self-consistent theory and the uniform one. `laws`: the diagnosis of
 features, on laws whose answer is known. `data`: the diagnosis on real features, with predicted and
 measured errors. `loss`: the flow of a loss that is not quadratic, on a process small enough to

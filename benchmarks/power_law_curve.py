@@ -5,13 +5,13 @@
 
 Eigenvalues k^-(1 + alpha) and a matched target (arXiv:2405.06008): the error falls as n^-alpha
 while the modes that cannot be learned sum to more than the ridge, and as n^-(alpha / (1 + alpha))
-once the bare ridge exceeds them (science notes, section 4). Simulated is exact regression on
-independent Gaussian features of the first 20,000 modes, all of them explicit; the ridges share
-their draws. Beside it stand
+once the bare ridge exceeds them (docs/science/wilsonian.md, section 4). Simulated is exact
+regression on independent Gaussian features of the first 20,000 modes, all of them explicit; the
+ridges share their draws. Beside it stand
 
 - RG: modes of learnability below T integrated out, the rest by the deterministic equivalent (RG2 of
-  the notes), and the paper's own closed form, which evaluates the rest by the equivalent kernel
-  (RG0);
+  docs/science/wilsonian.md, section 8), and the paper's own closed form, which evaluates the rest
+  by the equivalent kernel (RG0);
 - exponents fitted to the simulated errors on either side of the crossover, at least a factor of
   four, and of 64, away from it, weighted by their standard errors; the same fit to
   the RG prediction and to the deterministic equivalent of those 20,000 modes and of 10^7; the

@@ -1,8 +1,8 @@
-"""Random features: theory against simulation, the science notes' table and every variant.
+"""Random features: theory against simulation, a printed table and every variant.
 
     python benchmarks/random_features.py                # variants at three sizes; some minutes
-    python benchmarks/random_features.py --notes        # the table of the notes instead
-    python benchmarks/random_features.py --notes --blocks 400   # converged: finite-size effects
+    python benchmarks/random_features.py --printed      # docs/science/random-features.md
+    python benchmarks/random_features.py --printed --blocks 400   # converged: finite-size effects
 
 z is mean less theory in standard errors, of the test error and of the part furthest off. Theory is
 that of infinite size: with enough draws its corrections, of relative order one over the size, are
@@ -30,9 +30,9 @@ from wilsonian.theory.random_features.models import (
 )
 from wilsonian.theory.random_features.simulation import random_feature_simulation
 
-# shared/science/learning-curves.md: P, N, lambda; E_g, bias, bias + V_F, bias + V_X, kappa_1,
-# kappa_2, (kappa_1 / lambda)^2 of the theory; E_g and the three others as simulated there.
-NOTES = (
+# docs/science/random-features.md, section 2: P, N, lambda; E_g, bias, bias + V_F, bias + V_X,
+# kappa_1, kappa_2, (kappa_1 / lambda)^2 of the theory; E_g and the three others as simulated there.
+PRINTED = (
     (
         *(100, 200, 1e-3),
         (".17290", ".02753", ".04345", ".04100", ".00491", ".00817", "24.1"),
@@ -61,15 +61,15 @@ PARTS = tuple(
 )
 
 
-def notes_population() -> Population:
+def printed_population() -> Population:
     """D = 400, lambda_i = i^-1.3, w_i = i^-0.3, noise .05."""
     index = np.arange(1.0, 401)
     return Population.of(index**-1.3, index**-1.9, 0.05)
 
 
-def notes_theory(samples: int, width: int, ridge: float) -> tuple[float, ...]:
+def printed_theory(samples: int, width: int, ridge: float) -> tuple[float, ...]:
     """The seven numbers of a row; `ridge` is lambda."""
-    model = LinearRandomFeatures(notes_population(), width)
+    model = LinearRandomFeatures(printed_population(), width)
     parts = model.decompose(samples, samples * ridge)
     with jax.enable_x64(True):
         innermost = float(model.effective_ridge(samples, samples * ridge))
@@ -147,12 +147,12 @@ def setting(name: str, inputs: int) -> tuple[AbstractRandomFeatures, int, float]
     return VARIANTS[name](inputs), inputs * 5 // 4, 0.05 * trace
 
 
-def print_notes(blocks: int, seed: int) -> None:
+def print_table(blocks: int, seed: int) -> None:
     names = ("E_g", "bias", "bias+V_F", "bias+V_X")
-    print(f"science notes, {16 * blocks} regressions a row; (se), z against theory")
-    for samples, width, ridge, printed, simulated in NOTES:
-        theory = notes_theory(samples, width, ridge)
-        model = LinearRandomFeatures(notes_population(), width)
+    print(f"printed table, {16 * blocks} regressions a row; (se), z against theory")
+    for samples, width, ridge, printed, simulated in PRINTED:
+        theory = printed_theory(samples, width, ridge)
+        model = LinearRandomFeatures(printed_population(), width)
         simulation = random_feature_simulation(
             model, samples, samples * ridge, blocks=blocks, random_state=seed
         )
@@ -164,12 +164,12 @@ def print_notes(blocks: int, seed: int) -> None:
             blocks_of.bias + blocks_of.data_variance,
             blocks_of.data_ridge,
         )
-        print(f"P {samples}, N {width}, lambda {ridge:g}: notes {' '.join(printed)}")
+        print(f"P {samples}, N {width}, lambda {ridge:g}: printed {' '.join(printed)}")
         print("    theory here " + " ".join(f"{value:.5g}" for value in theory), flush=True)
         rows = zip((*names, "kappa_1"), theory, measured, (*simulated, np.nan), strict=False)
         for name, expected, values, other in rows:
             mean, error = values.mean(), values.std(ddof=1) / blocks**0.5
-            beside = "" if np.isnan(other) else f"  notes' simulation {other:.5f}"
+            beside = "" if np.isnan(other) else f"  simulation then {other:.5f}"
             print(
                 f"    {name:9s} {expected:.5f}  simulated {mean:.5f} ({error:.5f})  "
                 f"z {(mean - expected) / error:+5.2f}  {mean / expected - 1:+.2%}{beside}",
@@ -206,14 +206,14 @@ def print_variants(sizes: list[int], blocks: int, seed: int, names: list[str]) -
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--notes", action="store_true", help="the table of the science notes")
+    parser.add_argument("--printed", action="store_true", help="the printed table")
     parser.add_argument("--blocks", type=int, default=36, help="each of 4 x 4 draws")
     parser.add_argument("--sizes", type=int, nargs="+", default=[40, 80, 160])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
     arguments = parser.parse_args()
-    if arguments.notes:
-        print_notes(arguments.blocks, arguments.seed)
+    if arguments.printed:
+        print_table(arguments.blocks, arguments.seed)
     else:
         print_variants(arguments.sizes, arguments.blocks, arguments.seed, arguments.variants)
 

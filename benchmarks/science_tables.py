@@ -1,9 +1,9 @@
-"""Measure the reference tables of the science notes with this library, beside the notes' values.
+"""Measure the reference tables of docs/science with this library, beside the printed values.
 
-    python benchmarks/science_tables.py             # the notes' ten seeds: one minute
+    python benchmarks/science_tables.py             # the tables' ten seeds: one minute
     python benchmarks/science_tables.py --seeds 100
 
-Rows are the notes' (shared/science/wilsonian.md, sections 7 and 8). `tests/test_science.py` loads
+Rows: docs/science/wilsonian.md, sections 7 and 8. `tests/test_science.py` loads
 this file and holds a part of the rows against the printed values.
 """
 
@@ -45,7 +45,7 @@ from wilsonian.theory.datasets import (
 )
 
 POINTS = 300
-SEEDS = 10  # of every row of the notes' tables 1 and 5
+SEEDS = 10  # of every row of tables 1 and 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -243,10 +243,10 @@ class Estimate:
         return self.deviation / self.seeds**0.5
 
     def tolerance(self, printed: str, sigmas: float = 3.0) -> float:
-        """How far a printed mean over the notes' seeds may lie from ours: `sigmas` combined
+        """How far a printed mean over the tables' seeds may lie from ours: `sigmas` combined
         standard errors, and the rounding of the print.
 
-        The notes print no error. Theirs is a mean over :data:`SEEDS` seeds of the same quantity,
+        The tables print no error. Theirs is a mean over :data:`SEEDS` seeds of the same quantity,
         so its variance is ours of one seed over their number.
         """
         combined = self.deviation * (1 / self.seeds + 1 / SEEDS) ** 0.5

@@ -1,4 +1,4 @@
-"""The averaged theories side by side: table 3 of the science notes, the flows, and simulation."""
+"""The averaged theories side by side: tables 2 and 3 of docs/science/wilsonian.md; the flows."""
 
 import importlib.util
 import sys
@@ -43,7 +43,7 @@ def assert_printed(value, printed):
 
 
 def test_table_2():
-    """The theory to all printed digits; a simulation of fewer draws than the notes' within their
+    """The theory to all printed digits; a simulation of fewer draws than the table's within their
     and our standard errors."""
     for row in tables.TABLE_2:
         theory = row.theory()
@@ -155,13 +155,13 @@ def test_eliminated_target_is_label_noise():
 
 
 def test_read_out_by_exact_regression():
-    """Reduced regression with read-out on single data sets (table 1 of the notes, 10 seeds)."""
+    """Reduced regression with read-out, single data sets: table 1 of docs/science/wilsonian.md."""
     row = point_tables.TABLE_1[0]
     eigenvalues = np.arange(1.0, row.modes + 1) ** -(1 + row.alpha)
     theory = AveragedTheory.of(eigenvalues, eigenvalues, row.ridge, point_tables.POINTS)
     comparison = compare_theories(theory, [row.threshold])
     predicted = comparison.residual_correction[0] / comparison.deterministic_equivalent - 1
-    # Standard error of the ratio over the notes' ten seeds: 0.008.
+    # Standard error of the ratio over the table's ten seeds: 0.008.
     assert abs(predicted - float(row.uniform[1])) < 3 * 0.008
     assert comparison.second_order[0] / comparison.deterministic_equivalent - 1 > 0.2
 

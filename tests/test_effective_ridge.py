@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wilsonian import effective_ridge
+from wilsonian.core.effective_ridge import solve_effective_ridge
 from wilsonian.theory.datasets import power_law
 
 
@@ -92,7 +93,7 @@ def test_without_a_ridge():
     assert_close(jax.grad(effective_ridge, 1)(jnp.ones(5), 0.0, 10.0), 2.0)  # 1 / (1 - p / n)
     gradient = jax.grad(effective_ridge)(jnp.array([1.0, 0.5, 0.0]), 0.0, 10.0)
     assert_close(gradient, [0.0, 0.0, 1 / (1 - 0.2)])
-    # Power law, n << p: kappa = (I_2 / n)^b (science notes, section 4); here it is 3 % off.
+    # Power law, n << p: kappa = (I_2 / n)^b, here 3 % off (docs/science/wilsonian.md, section 4).
     b, size = 2.0, 30
     integral = (np.pi / b) / np.sin(np.pi / b)
     value = effective_ridge(power_law(100_000, b - 1), 0.0, size)
@@ -119,3 +120,9 @@ def test_one_data_set_has_nearly_the_same():
         measured.append(200 / np.sum(1 / (values + 0.1)))
     # One draw scatters by one percent.
     assert_close(effective_ridge(eigenvalues, 0.1, 200), np.mean(measured), rtol=0.02)
+
+
+def test_the_solution_says_how_it_was_found():
+    solution = solve_effective_ridge(power_law(300, 0.7), 1e-3, 100)
+    assert solution.residual < 1e-13
+    assert 0 < solution.steps < 20

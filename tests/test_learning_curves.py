@@ -40,7 +40,7 @@ def load_tables():
 
 def by_scipy(eigenvalues, target, noise, n, ridge):
     """(kappa, E_g, E_tr) by Brent's method on n = df_1 + ridge / kappa, in log kappa; the formulas
-    are written as in the science notes (learning-curves), without the library."""
+    are written as in docs/science/learning-curves.md, section 1, without the library."""
 
     def excess(log_kappa):
         kappa = np.exp(log_kappa)
@@ -55,7 +55,7 @@ def by_scipy(eigenvalues, target, noise, n, ridge):
 
 
 def test_reference_values_to_all_printed_digits():
-    """Section 7 of the science notes."""
+    """docs/science/wilsonian.md, section 7."""
     for row in load_tables().SECTION_7:
         eigenvalues = np.arange(1.0, row.modes + 1) ** -(1 + row.alpha)
         curve = LearningCurve(eigenvalues, eigenvalues)

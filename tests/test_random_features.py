@@ -1,6 +1,6 @@
 """Random features: closed forms, limits, laws, and regression on drawn features.
 
-The table of shared/science/learning-curves.md is in `benchmarks/random_features.py`, with the
+The table of docs/science/random-features.md is in `benchmarks/random_features.py`, with the
 variants that are simulated there at three sizes and here at a small one.
 """
 
@@ -75,19 +75,19 @@ def test_assert_close_can_fail():
         assert_close(np.ones(3), (1 + 1e-9) * np.ones(3))
 
 
-# The science notes.
+# docs/science/random-features.md, sections 1 and 2.
 
 
-@pytest.mark.parametrize("row", benchmark.NOTES, ids=lambda row: "-".join(map(str, row[:3])))
-def test_the_table_of_the_notes_to_all_printed_digits(row):
-    for value, printed in zip(benchmark.notes_theory(*row[:3]), row[3], strict=True):
+@pytest.mark.parametrize("row", benchmark.PRINTED, ids=lambda row: "-".join(map(str, row[:3])))
+def test_the_printed_table_to_all_digits(row):
+    for value, printed in zip(benchmark.printed_theory(*row[:3]), row[3], strict=True):
         digits = len(printed.partition(".")[2])
         assert abs(value - float(printed)) <= 0.5000001 * 10.0**-digits, (value, printed)
 
 
 def closed_form(eigenvalues, power, noise, samples, width, ridge):
-    """The science notes' formulas for linear features, the ridge by Brent's method; `ridge` is
-    lambda. Test error, bias, bias + V_F, bias + V_X, training error."""
+    """docs/science/random-features.md, sections 1 and 2, for linear features, the ridge by Brent's
+    method; `ridge` is lambda. Test error, bias, bias + V_F, bias + V_X, training error."""
 
     def kappas(log_value):
         value = np.exp(log_value)

@@ -1,4 +1,4 @@
-"""The science notes' reference values (shared/science/wilsonian.md), reproduced by the library.
+"""The reference values of docs/science/wilsonian.md, sections 7 to 9, reproduced by the library.
 
 Deterministic values to all printed digits. Measured ones within seed spread: see
 `Estimate.tolerance` in `benchmarks/science_tables.py`, which holds the printed tables and measures

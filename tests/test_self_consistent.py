@@ -279,7 +279,7 @@ def test_theory_against_simulation_where_uniform_is_off_by_more_than_all(
     assert uniform.test_error() > 2 * errors.mean()
     with pytest.raises(AssertionError):
         assert_near(errors.mean(axis=1), uniform.test_error(), systematic)
-    # The eliminated modes' own share, which the notes left out, is needed.
+    # The eliminated modes' own share, which is easily left out, is needed.
     without = field_of_many(mixed, target, lost_share=False).test_error
     with pytest.raises(AssertionError):
         assert_near(errors.mean(axis=1), without, systematic)

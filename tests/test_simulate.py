@@ -198,7 +198,7 @@ def test_seeds_and_batches():
 
 
 def test_independent_features_of_another_law():
-    """The theory is universal over them (section 8 of the notes), not over correlated variances."""
+    """The theory is universal over them, not over correlated variances."""
     ridges = np.array([1e-3, 0.1])
     theory = LearningCurve(POWER_LAW, POWER_LAW).equivalent(POINTS, ridges)
     simulation = simulate(POWER_LAW, POINTS, ridges, law=Sign(), draws=30)

@@ -60,10 +60,11 @@ class LearnabilityCutoff(AbstractCutoff):
     .. math:: \frac{n \lambda_{\kappa+1}}{\sigma_\kappa^2 + n \lambda_{\kappa+1}} < T,
         \qquad \sigma_\kappa^2 = \sigma^2 + \sum_{q > \kappa} \lambda_q + \text{tail},
 
-    scanned upward from :math:`\kappa = 0` (science notes, section 6; paper eq. 37). If no mode
-    meets it, all are kept. The spectrum must be in descending order, and `ridge` is the bare one:
-    it counts every mode's variance anew, also of modes integrated out before. Modes of the sample
-    decouple: for them `renormalizes` is False and :math:`\sigma_\kappa^2` stays bare.
+    scanned upward from :math:`\kappa = 0` (docs/science/wilsonian.md, section 6; arXiv:2405.06008,
+    eq. 37). If no mode meets it, all are kept. The spectrum must be in descending order, and
+    `ridge` is the bare one: it counts every mode's variance anew, also of modes integrated out
+    before. Modes of the sample decouple: for them `renormalizes` is False and
+    :math:`\sigma_\kappa^2` stays bare.
     """
 
     threshold: Scalar

@@ -6,16 +6,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from wilsonian.core.roots import Root, bracketed_newton
 from wilsonian.core.types import Scalar
 
 
 @jax.jit  # compiled once per shape: an eager loop would be compiled at every call
-def effective_ridge(
+def solve_effective_ridge(
     eigenvalues: Float[Array, " modes"],
     ridge: Scalar,
     n_samples: Scalar,
     multiplicity: Scalar | Float[Array, " modes"] = 1.0,
-) -> Float[Array, ""]:
+) -> Root:
     r"""Solution :math:`s` of :math:`s = \sigma^2 + \sum_q m_q \lambda_q s / (s + n \lambda_q)`,
     :math:`m_q` the `multiplicity` of each eigenvalue (one when left out).
 
@@ -26,7 +27,8 @@ def effective_ridge(
     eigenvalues the solution is zero.
 
     Differentiable, also there: :math:`\partial s / \partial \sigma^2 = 1 / (1 - \gamma)`,
-    :math:`\gamma = \sum_q m_q [\lambda_q / (s + n \lambda_q)]^2 n` (science notes, section 4).
+    :math:`\gamma = \sum_q m_q [\lambda_q / (s + n \lambda_q)]^2 n` (docs/science/wilsonian.md,
+    section 4).
     """
     dtype = jnp.result_type(eigenvalues, ridge, n_samples, multiplicity, 1.0)
     eigenvalues, ridge, n_samples, multiplicity = (
@@ -40,36 +42,37 @@ def effective_ridge(
         return ridge + jnp.sum(multiplicity * eigenvalues * share)
 
     def solve(*_):
-        def step(state):
-            low, high, current, _, count = state
-            value = jnp.exp(current)
-            right, slope = jax.value_and_grad(renormalized)(value, eigenvalues, ridge, n_samples)
-            excess = jnp.log(right) - current
-            low, high = jnp.where(excess > 0, current, low), jnp.where(excess > 0, high, current)
-            newton = current + excess / (1 - slope * value / right)
-            # A step to the very edge of the bracket is how Newton's method ends: it is inside.
-            inside = (newton >= low) & (newton <= high)
-            following = jnp.where(inside, newton, (low + high) / 2)
-            return low, high, following, jnp.abs(following - current), count + 1
-
-        def unfinished(state):
-            _, _, current, change, count = state
-            rounding = 4 * jnp.finfo(dtype).eps * jnp.maximum(jnp.abs(current), 1.0)
-            return (change > rounding) & (count < 200)
+        def excess(log_value):
+            value = jnp.exp(log_value)
+            return log_value - jnp.log(renormalized(value, eigenvalues, ridge, n_samples))
 
         low = jnp.log(jnp.maximum(ridge, tiny))
         high = jnp.log(jnp.maximum(ridge + jnp.sum(multiplicity * eigenvalues), tiny))
-        start = (low, high, high, jnp.asarray(jnp.inf, dtype), 0)
-        value = jnp.exp(jax.lax.while_loop(unfinished, step, start)[2])
+        root = bracketed_newton(excess, low, high, high)
+        value = jnp.exp(root.value)
         rank = jnp.sum(multiplicity * (eigenvalues > 0))
         # Multiplicities add up with rounding.
         vanishes = (ridge <= 0) & (rank <= n_samples * (1 + 1e3 * jnp.finfo(dtype).eps))
         # One more iteration of the equation itself removes the rounding of the logarithm.
-        return jnp.where(vanishes, 0.0, renormalized(value, eigenvalues, ridge, n_samples))
+        value = renormalized(value, eigenvalues, ridge, n_samples)
+        return jnp.where(vanishes, 0.0, value), (root.residual, root.steps.astype(dtype))
 
-    return jax.lax.custom_root(
+    value, (residual, steps) = jax.lax.custom_root(
         lambda value: renormalized(value, eigenvalues, ridge, n_samples) - value,
         jnp.zeros((), dtype),
         solve,
         lambda tangent, right: right / tangent(jnp.ones_like(right)),
+        has_aux=True,
     )
+    # Auxiliary outputs must be floating-point to be differentiated past.
+    return Root(value, residual, jnp.round(steps).astype(int))
+
+
+def effective_ridge(
+    eigenvalues: Float[Array, " modes"],
+    ridge: Scalar,
+    n_samples: Scalar,
+    multiplicity: Scalar | Float[Array, " modes"] = 1.0,
+) -> Float[Array, ""]:
+    """The value that :func:`solve_effective_ridge` finds."""
+    return solve_effective_ridge(eigenvalues, ridge, n_samples, multiplicity).value

@@ -30,8 +30,8 @@ class AbstractRidge(eqx.Module):
 
 
 class BareRidge(AbstractRidge):
-    r""":math:`\sigma^2`, whatever is lost. Exact for modes of the *sample*, which decouple (science
-    notes, section 9); for modes of the population this is plain truncation."""
+    r""":math:`\sigma^2`, whatever is lost. Exact for modes of the *sample*, which decouple
+    (docs/science/wilsonian.md, section 9); for modes of the population this is plain truncation."""
 
     value: Scalar
 
@@ -63,7 +63,7 @@ class UniformRidge(AbstractRidge):
 
 class InputDependentRidge(AbstractRidge):
     r""":math:`\sigma^2(x) = \sigma^2 + K_>(x, x)` at each training point: needed when the variances
-    of eliminated features depend on the input (science notes, section 5)."""
+    of eliminated features depend on the input (docs/science/non-gaussian.md, section 1)."""
 
     values: Float[Array, " points"]
 
@@ -79,7 +79,8 @@ class InputDependentRidge(AbstractRidge):
 
 class DressedRidge(AbstractRidge):
     r"""Self-consistent ridge, :math:`\sigma_{\rm eff}^2 = \sigma^2 + \sum_q \lambda_q / (1 + n
-    \lambda_q / \sigma_{\rm eff}^2)` over everything lost so far (science notes, section 4, F2).
+    \lambda_q / \sigma_{\rm eff}^2)` over everything lost so far (docs/science/wilsonian.md, section
+    4).
 
     It remembers the lost eigenvalues, because each step dresses all of them anew; so steps
     compose. The tail has no resolved eigenvalue: it counts undressed.

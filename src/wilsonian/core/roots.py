@@ -1,17 +1,92 @@
-"""Where an increasing function of a positive number reaches a value, differentiably."""
+"""One-dimensional problems: where a function crosses zero, and where it is least."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from wilsonian.core.types import Scalar
 
 WIDE = 1e25  # a bracket from 1 / WIDE to WIDE times the scale of a problem is never left
+MOST_STEPS = 200
+
+
+class Root(eqx.Module):
+    """Where a function crosses zero, and how that was found."""
+
+    value: Float[Array, ""]
+    residual: Float[Array, ""]  # what is left of the equation there, as the solver measures it
+    steps: Int[Array, ""]  # MOST_STEPS if it did not end by itself
+
+
+def bracketed_newton(
+    residual: Callable[[Array], Array], left: Array, right: Array, start: Array
+) -> Root:
+    """Where an increasing `residual` crosses zero between `left` and `right`.
+
+    Newton's method from `start`; wherever its step leaves the bracket, gains less than a factor of
+    two, or the slope is not positive, the bracket is halved instead. It ends when the step is
+    rounding. Twin: `scipy.optimize.brentq`.
+    """
+    dtype = start.dtype
+    eps = jnp.finfo(dtype).eps
+
+    def step(state):
+        left, right, current, last, _, count = state
+        size, slope = jax.jvp(residual, (current,), (jnp.ones((), dtype),))
+        left, right = jnp.where(size < 0, current, left), jnp.where(size < 0, right, current)
+        newton = current - size / jnp.where(slope > 0, slope, 1.0)
+        # A step to the very edge of the bracket is how Newton's method ends: it is inside.
+        useful = (slope > 0) & (newton >= left) & (newton <= right) & (jnp.abs(size) < last / 2)
+        following = jnp.where(useful, newton, (left + right) / 2)
+        change = jnp.where(useful, jnp.abs(following - current), right - left)
+        return left, right, following, jnp.abs(size), change, count + 1
+
+    def unfinished(state):
+        _, _, current, last, change, count = state
+        rounding = 4 * eps * jnp.maximum(jnp.abs(current), 1.0)
+        return (change > rounding) & (last > 0) & (count < MOST_STEPS)
+
+    infinite = jnp.asarray(jnp.inf, dtype)
+    state = (left, right, start, infinite, infinite, 0)
+    _, _, value, last, _, count = jax.lax.while_loop(unfinished, step, state)
+    return Root(value, last, jnp.asarray(count))
+
+
+def bisection(
+    above: Callable[[Array], Array], left: Scalar, right: Scalar, steps: int
+) -> Float[Array, ""]:
+    """Where `above` turns from false to true between `left` and `right`, to `2^-steps` of them: for
+    functions whose slope is of no use."""
+
+    def halve(_, bracket):
+        left, right = bracket
+        middle = (left + right) / 2
+        over = above(middle)
+        return jnp.where(over, left, middle), jnp.where(over, middle, right)
+
+    return sum(jax.lax.fori_loop(0, steps, halve, (left, right))) / 2
+
+
+def golden_section(
+    function: Callable[[Array], Array], left: Scalar, right: Scalar, steps: int
+) -> Float[Array, ""]:
+    """The place of the one minimum of `function` between `left` and `right`; each step leaves .618
+    of them. What a minimum tells of its place ends at the square root of rounding."""
+    golden = (jnp.sqrt(5.0) - 1) / 2
+
+    def shrink(_, bracket):
+        left, right = bracket
+        first, second = right - golden * (right - left), left + golden * (right - left)
+        rising = function(first) < function(second)
+        return jnp.where(rising, left, first), jnp.where(rising, second, right)
+
+    return sum(jax.lax.fori_loop(0, steps, shrink, (left, right))) / 2
 
 
 def increasing_root(
@@ -21,9 +96,9 @@ def increasing_root(
     `target` :math:`\ge 0`; the nearer end when it does so outside.
 
     Newton's method in :math:`\log x` on :math:`(f - t) / (|f| + |t|)`, which is flat where
-    :math:`f < 0`: there, and wherever Newton's step leaves the bracket or gains less than a factor
-    of two, the bracket is halved instead. Differentiable by the implicit function theorem,
-    :math:`dx = (dt - df) / f'(x)`, also with respect to what `function` closes over.
+    :math:`f < 0`: there the bracket is halved instead (:func:`bracketed_newton`). Differentiable by
+    the implicit function theorem, :math:`dx = (dt - df) / f'(x)`, also with respect to what
+    `function` closes over.
     """
     dtype = jnp.result_type(target, low, high, 1.0)
     target, low, high = (jnp.asarray(value, dtype) for value in (target, low, high))
@@ -35,27 +110,9 @@ def increasing_root(
         return (value - target) / (jnp.abs(value) + jnp.abs(target) + limits.tiny)
 
     def solve(*_):
-        def step(state):
-            left, right, current, last, _, count = state
-            size, slope = jax.jvp(residual, (current,), (jnp.ones((), dtype),))
-            left, right = jnp.where(size < 0, current, left), jnp.where(size < 0, right, current)
-            newton = current - size / jnp.where(slope > 0, slope, 1.0)
-            useful = (slope > 0) & (newton >= left) & (newton <= right)
-            useful &= jnp.abs(size) < last / 2
-            following = jnp.where(useful, newton, (left + right) / 2)
-            change = jnp.where(useful, jnp.abs(following - current), right - left)
-            return left, right, following, jnp.abs(size), change, count + 1
-
-        def unfinished(state):
-            _, _, current, last, change, count = state
-            rounding = 4 * limits.eps * jnp.maximum(jnp.abs(current), 1.0)
-            return (change > rounding) & (last > 0) & (count < 200)
-
         left, right = jnp.log(low), jnp.log(high)
-        infinite = jnp.asarray(jnp.inf, dtype)
-        start = (left, right, (left + right) / 2, infinite, infinite, 0)
-        root = jnp.exp(jax.lax.while_loop(unfinished, step, start)[2])
-        return jnp.clip(root, low, high)
+        root = bracketed_newton(residual, left, right, (left + right) / 2)
+        return jnp.clip(jnp.exp(root.value), low, high)
 
     return jax.lax.custom_root(
         lambda x: function(x) - target,

@@ -25,9 +25,9 @@ class Eigenfunctions(eqx.Module):
 
     `measure` says whose modes they are. Modes of the *population* (analytic, of a pool much larger
     than the training set, or of inducing points far fewer than the training points) renormalize the
-    ridge when they are integrated out. Eigenvectors of the Gram matrix of the very *sample* that
-    is regressed on decouple exactly from each other, and integrating some out leaves the ridge of
-    the others as it is (science notes, section 9).
+    ridge when they are integrated out. Eigenvectors of the Gram matrix of the very *sample* that is
+    regressed on decouple exactly from each other, and integrating some out leaves the ridge of the
+    others as it is (docs/science/wilsonian.md, section 9).
     """
 
     kernel: Kernel

@@ -7,30 +7,32 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from wilsonian.core.types import Scalar
 from wilsonian.kernels import Kernel
 from wilsonian.kernels.learnable import learnable
+from wilsonian.regression.evidence_gradient import JITTER, evidence_and_slopes
 
 
 class Candidate(eqx.Module):
     """Hyperparameters as an optimizer moves them: positive numbers by their logarithms."""
 
     log_kernel: Any  # the kernel's learnable leaves, None elsewhere
-    log_amplitude: Array
-    log_noise_variance: Array
+    log_amplitude: Array  # (1,) for all outputs, or (outputs,)
+    log_noise_variance: Array  # likewise
     inducing_points: Array  # (rank, d)
 
     @classmethod
     def of(
-        cls, kernel: Kernel, amplitude: float, noise_variance: float, inducing_points: Any
+        cls, kernel: Kernel, amplitude: Any, noise_variance: Any, inducing_points: Any
     ) -> tuple[Candidate, Any]:
         """A candidate, and the part of the kernel that stays fixed."""
         moved, fixed = eqx.partition(kernel, learnable(kernel))
-        logs = jax.tree.map(lambda leaf: jnp.log(jnp.asarray(leaf, float)), moved)
-        scale = jnp.log(jnp.asarray(amplitude, float)), jnp.log(jnp.asarray(noise_variance, float))
-        return cls(logs, *scale, jnp.asarray(inducing_points)), fixed
+        logs = jax.tree.map(lambda leaf: np.log(np.asarray(leaf, float)), moved)
+        scale = (np.log(np.atleast_1d(np.asarray(v, float))) for v in (amplitude, noise_variance))
+        return cls(logs, *scale, np.asarray(inducing_points)), fixed
 
     def kernel(self, fixed: Any) -> Kernel:
         return eqx.combine(jax.tree.map(jnp.exp, self.log_kernel), fixed)
@@ -38,12 +40,13 @@ class Candidate(eqx.Module):
 
 def inducing_evidence(
     kernel: Kernel,
-    amplitude: Scalar,
-    noise_variance: Scalar,
+    amplitude: Scalar | Float[Array, " groups"],
+    noise_variance: Scalar | Float[Array, " groups"],
     inducing_points: Float[Array, "rank d"],
     X: Float[Array, "rows d"],
     y: Float[Array, "rows outputs"],
     weights: Float[Array, " rows"],
+    row_noise: Float[Array, " rows"] | None = None,
     *,
     input_dependent: bool = False,
 ) -> Float[Array, ""]:
@@ -52,59 +55,134 @@ def inducing_evidence(
     K_{ZZ}`.
 
     The ridge :math:`R` is uniform, :math:`\sigma^2 + c` with :math:`c` the mean of the unresolved
-    diagonal :math:`K_>(x, x)`; or input-dependent, :math:`\sigma^2 + K_>(x, x)`: the likelihood of
-    FITC (Snelson and Ghahramani 2006). Differentiable in everything but the weights, which count
-    rows. Products run in the precision of `X`, factorizations in JAX's widest enabled one.
+    diagonal :math:`a K_>(x, x)`; or input-dependent, :math:`\sigma^2 + a K_>(x, x)`: the likelihood
+    of FITC (Snelson and Ghahramani 2006). Known variances of the rows, `row_noise`, are added to
+    it. Amplitude and noise are one for all outputs, or one for each. Differentiable in everything
+    but the weights, which count rows. Products run in the precision of `X`, factorizations in JAX's
+    widest enabled one.
+
+    On the host :func:`wilsonian.regression.evidence_gradient.evidence_and_slopes` evaluates the
+    same by BLAS, with its gradient written out.
     """
     rank = inducing_points.shape[0]
     square = kernel.gram(inducing_points, inducing_points).astype(float)
-    # Inducing points that move, or that were chosen for another kernel, can become dependent; the
-    # jitter is what the precision of the products resolves anyway.
-    jitter = 10 * jnp.finfo(X.dtype).eps * jnp.mean(jnp.diagonal(square))
+    jitter = JITTER * jnp.finfo(X.dtype).eps * jnp.mean(jnp.diagonal(square))
     lower = jnp.linalg.cholesky(square + jitter * jnp.eye(rank))
     # One inverse and a matrix product: a triangular solve with many right-hand sides and its
-    # derivative are several times slower on a CPU.
+    # derivative are several times slower.
     whitening = jax.scipy.linalg.solve_triangular(lower, jnp.eye(rank), lower=True).T
     features = kernel.gram(X, inducing_points) @ whitening.astype(X.dtype)
     tail = jnp.maximum(kernel.diagonal(X) - jnp.sum(features**2, axis=1), 0.0)
     if not input_dependent:
         tail = jnp.full_like(tail, weights @ tail / jnp.sum(weights))
-    ridge = noise_variance + amplitude * tail
-    precision = (weights / ridge)[:, None].astype(X.dtype)
-    inner = (amplitude * ((features * precision).T @ features)).astype(float) + jnp.eye(rank)
-    inner_lower = jnp.linalg.cholesky(inner)
-    cross = (jnp.sqrt(amplitude) * (features.T @ (precision * y))).astype(float)
-    explained = jax.scipy.linalg.solve_triangular(inner_lower, cross, lower=True)
-    quadratic = jnp.sum(precision * y**2) - jnp.sum(explained**2)
-    log_determinant = 2 * jnp.sum(jnp.log(jnp.diagonal(inner_lower)))
-    log_determinant += weights @ jnp.log(2 * jnp.pi * ridge)
-    return -0.5 * (quadratic + y.shape[1] * log_determinant)
+    if row_noise is None:
+        row_noise = jnp.zeros_like(tail)
+    amplitude, noise_variance = jnp.atleast_1d(amplitude), jnp.atleast_1d(noise_variance)
+    groups = amplitude.shape[0]
+
+    def of_group(targets, amplitude, noise_variance):
+        ridge = noise_variance + row_noise + amplitude * tail
+        precision = (weights / ridge)[:, None].astype(X.dtype)
+        inner = (amplitude * ((features * precision).T @ features)).astype(float) + jnp.eye(rank)
+        inner_lower = jnp.linalg.cholesky(inner)
+        cross = (jnp.sqrt(amplitude) * (features.T @ (precision * targets))).astype(float)
+        explained = jax.scipy.linalg.solve_triangular(inner_lower, cross, lower=True)
+        quadratic = jnp.sum(precision * targets**2) - jnp.sum(explained**2)
+        log_determinant = 2 * jnp.sum(jnp.log(jnp.diagonal(inner_lower)))
+        log_determinant += weights @ jnp.log(2 * jnp.pi * ridge)
+        return -0.5 * (quadratic + targets.shape[1] * log_determinant)
+
+    targets = jnp.reshape(y.T, (groups, -1, y.shape[0])).swapaxes(1, 2)
+    return jnp.sum(jax.vmap(of_group)(targets, amplitude, noise_variance))
 
 
-@eqx.filter_jit
+class Data(eqx.Module):
+    """Rows that an evidence is of, NumPy arrays of one precision."""
+
+    X: Any  # (rows, d)
+    y: Any  # (rows, outputs)
+    weights: Any  # (rows,), counts
+    row_noise: Any = None  # (rows,), known variances in the squared units of y
+
+
 def loss_and_gradient(
     candidate: Candidate,
     fixed: Any,
-    X: Array,
-    y: Array,
-    weights: Array,
+    data: Data,
     input_dependent: bool,
     move_inducing_points: bool,
+) -> tuple[float, Candidate]:
+    """Negative log evidence per row and output, and its gradient. Where there is an accelerator by
+    automatic differentiation on it, on the host by the evidence's own gradient and one
+    vector-Jacobian product through the kernel."""
+    if jax.default_backend() != "cpu":
+        loss, gradient = differentiated(candidate, fixed, data, input_dependent)
+        if not move_inducing_points:
+            none = jnp.zeros_like(gradient.inducing_points)
+            gradient = eqx.tree_at(lambda c: c.inducing_points, gradient, none)
+        return float(loss), gradient
+    moved = candidate.log_kernel, candidate.inducing_points
+    grams, pull = _grams(moved, fixed, data.X, move_inducing_points)
+    slopes = evidence_and_slopes(
+        *map(np.asarray, grams),
+        np.asarray(data.y),
+        np.asarray(data.weights),
+        np.exp(np.asarray(candidate.log_amplitude, float)),
+        np.exp(np.asarray(candidate.log_noise_variance, float)),
+        row_noise=data.row_noise,
+        input_dependent=input_dependent,
+    )
+    kernel_slopes = slopes.gram, slopes.square, slopes.diagonal
+    pulled = _pull(
+        pull, tuple(np.asarray(s, g.dtype) for s, g in zip(kernel_slopes, grams, strict=True))
+    )
+    dtype = np.asarray(candidate.log_amplitude).dtype
+    points = pulled[1] if move_inducing_points else np.zeros_like(candidate.inducing_points)
+    scale = -1 / (float(np.sum(data.weights, dtype=float)) * data.y.shape[1])
+    gradient = Candidate(pulled[0], slopes.amplitude, slopes.noise_variance, points)
+    gradient = jax.tree.map(lambda slope: np.asarray(slope * scale, dtype), gradient)
+    return slopes.evidence * scale, gradient
+
+
+@eqx.filter_jit
+def _grams(moved, fixed, X, move_inducing_points):
+    """Kernel matrices that the evidence needs, and the map from their slopes to those of what made
+    them: of the kernel's numbers, and of the inducing points if these move."""
+
+    def grams(log_kernel, inducing_points):
+        kernel = eqx.combine(jax.tree.map(jnp.exp, log_kernel), fixed)
+        square = kernel.gram(inducing_points, inducing_points)
+        return kernel.gram(X, inducing_points), square, kernel.diagonal(X)
+
+    log_kernel, inducing_points = moved
+    if move_inducing_points:
+        return jax.vjp(grams, log_kernel, inducing_points)
+    return jax.vjp(lambda log_kernel: grams(log_kernel, inducing_points), log_kernel)
+
+
+@eqx.filter_jit
+def _pull(pull, slopes):
+    return pull(slopes)
+
+
+@eqx.filter_jit
+def differentiated(
+    candidate: Candidate, fixed: Any, data: Data, input_dependent: bool
 ) -> tuple[Array, Candidate]:
-    """Negative log evidence per row and output, and its gradient."""
+    """:func:`loss_and_gradient` by automatic differentiation of :func:`inducing_evidence`."""
 
     def loss(candidate):
-        inducing_points = candidate.inducing_points
         evidence = inducing_evidence(
             candidate.kernel(fixed),
             jnp.exp(candidate.log_amplitude),
             jnp.exp(candidate.log_noise_variance),
-            inducing_points if move_inducing_points else jax.lax.stop_gradient(inducing_points),
-            X,
-            y,
-            weights,
+            candidate.inducing_points,
+            data.X,
+            data.y,
+            data.weights,
+            data.row_noise,
             input_dependent=input_dependent,
         )
-        return -evidence / (jnp.sum(weights) * y.shape[1])
+        return -evidence / (jnp.sum(data.weights) * data.y.shape[1])
 
     return jax.value_and_grad(loss)(candidate)

@@ -17,7 +17,7 @@ from jax.flatten_util import ravel_pytree
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel
 from wilsonian.kernels.learnable import has_length_scale, learnable, length_scaled
-from wilsonian.regression.evidence import Candidate, loss_and_gradient
+from wilsonian.regression.evidence import Candidate, Data, loss_and_gradient
 from wilsonian.regression.inducing_points import randomly_pivoted_cholesky
 from wilsonian.regression.mode_theory import ModeTheory
 
@@ -28,6 +28,11 @@ KERNEL_RANGE = (1e-3, 1e3)
 AMPLITUDE_RANGE = (1e-4, 1e5)
 
 NOISE_RANGE = (1e-8, 1e1)
+
+# Learning ends where the evidence of all rows would rise by no more than this, in nats, for each
+# factor of e in a hyperparameter; far below the nat that evidence differs by when it means
+# something.
+SLOPE = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,12 +61,8 @@ class Sample:
         chosen = np.sort(random.choice(len(self.X), rows, replace=False))
         return Sample(self.X[chosen], self.y[chosen], self.weights[chosen])
 
-    def arrays(self, dtype: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-        return (
-            jnp.asarray(self.X, dtype),
-            jnp.asarray(self.y, dtype),
-            jnp.asarray(self.weights, dtype),
-        )
+    def data(self, dtype: Any) -> Data:
+        return with_precision(Data(self.X, self.y, self.weights), dtype)
 
     def mean_square(self) -> float:
         return float(np.mean(self.weights @ self.y**2 / self.weights.sum()))
@@ -112,12 +113,12 @@ def learn(
     multiplied by log-normal factors; each run is SciPy's L-BFGS-B within bounds. Inducing points
     are chosen for each starting kernel and stay put while it is optimized.
     """
-    data = sample.arrays(float)
+    data = sample.data(float)
     scale = sample.mean_square()
     starts = []
     for start in starting_kernels(kernel, sample.X, ard):
         candidate, fixed = _candidate(start, amplitude, noise_variance, sample.X, rank, random)
-        loss = float(loss_and_gradient(candidate, fixed, *data, input_dependent, False)[0])
+        loss = loss_and_gradient(candidate, fixed, data, input_dependent, False)[0]
         starts.append((loss if np.isfinite(loss) else np.inf, start))
     best_start = min(starts, key=lambda pair: pair[0])[1]
     runs = []
@@ -149,42 +150,46 @@ def _minimize(candidate, fixed, data, scale, input_dependent, max_iterations):
     def objective(vector):
         log_kernel, log_amplitude, log_noise_variance = unravel(jnp.asarray(vector))
         trial = Candidate(log_kernel, log_amplitude, log_noise_variance, candidate.inducing_points)
-        loss, slope = loss_and_gradient(trial, fixed, *data, input_dependent, False)
+        loss, slope = loss_and_gradient(trial, fixed, data, input_dependent, False)
         gradient, _ = ravel_pytree(
             (slope.log_kernel, slope.log_amplitude, slope.log_noise_variance)
         )
         if not np.isfinite(loss):  # outside the region where the factorizations exist
             return 1e10, np.zeros_like(vector)
-        return float(loss), np.array(gradient)
+        return loss, np.array(gradient)
 
     kernel_bounds = [tuple(value + np.log(KERNEL_RANGE)) for value in start[:-2]]
     scale_bounds = [tuple(np.log(scale) + np.log(r)) for r in (AMPLITUDE_RANGE, NOISE_RANGE)]
-    bounds = kernel_bounds + scale_bounds
+    bounds = np.array(kernel_bounds + scale_bounds)
+    rows = float(data.weights.sum())
     result = scipy.optimize.minimize(
         objective,
-        np.clip(start, *np.array(bounds).T),
+        np.clip(start, *bounds.T),
         jac=True,
         method="L-BFGS-B",
         bounds=bounds,
-        options={"maxiter": max_iterations, "ftol": 1e-7},
+        options={"maxiter": max_iterations, "ftol": 1e-7, "gtol": SLOPE / rows},
     )
+    # A line search that finds no lower point where the slope is nothing has come to the rounding.
+    slope = np.where(np.isclose(result.x, bounds.T).any(axis=0), 0.0, result.jac)
+    settled = result.success or np.max(np.abs(slope), initial=0.0) * rows < 10 * SLOPE
     log_kernel, log_amplitude, log_noise_variance = unravel(jnp.asarray(result.x))
     best = Candidate(log_kernel, log_amplitude, log_noise_variance, candidate.inducing_points)
     at_bound = int(
         sum(min(x - low, high - x) < 1e-6 for x, (low, high) in zip(result.x, bounds, strict=True))
     )
     message = (
-        f"L-BFGS-B {'converged' if result.success else 'stopped'} after {result.nit} iterations "
-        f"on {len(data[0])} rows with {len(candidate.inducing_points)} inducing points: "
+        f"L-BFGS-B {'converged' if settled else 'stopped'} after {result.nit} iterations "
+        f"on {len(data.X)} rows with {len(candidate.inducing_points)} inducing points: "
         f"log evidence {-result.fun:.4f} per row"
         + (f", {at_bound} parameters at their bounds" if at_bound else "")
-        + ("." if result.success else f" ({result.message}).")
+        + ("." if settled else f" ({result.message}).")
     )
     return result.fun, Hyperparameters(
         best.kernel(fixed),
-        float(np.exp(log_amplitude)),
-        float(np.exp(log_noise_variance)),
-        bool(result.success),
+        float(np.exp(log_amplitude).item()),
+        float(np.exp(log_noise_variance).item()),
+        bool(settled),
         message,
     )
 
@@ -224,8 +229,7 @@ def move_inducing_points(
         few = sample.draw(rows_per_step, random)
         # Each row drawn stands for several, so that the evidence is that of all rows.
         few = dataclasses.replace(few, weights=few.weights * (rows / len(few.X)))
-        data = few.arrays(dtype)
-        loss, gradient = loss_and_gradient(candidate, fixed, *data, input_dependent, True)
+        loss, gradient = loss_and_gradient(candidate, fixed, few.data(dtype), input_dependent, True)
         if not np.isfinite(loss):
             break
         losses.append(float(loss))
@@ -243,8 +247,8 @@ def move_inducing_points(
     )
     moved = Hyperparameters(
         kernel,
-        float(np.exp(candidate.log_amplitude)),
-        float(np.exp(candidate.log_noise_variance)),
+        float(np.exp(candidate.log_amplitude).item()),
+        float(np.exp(candidate.log_noise_variance).item()),
         hyperparameters.converged and len(losses) == steps,
         message,
     )

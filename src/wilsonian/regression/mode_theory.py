@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-import jax.scipy.linalg
 from jaxtyping import Array, Float
 
 from wilsonian.core.coarse_graining import AbstractTheory
 from wilsonian.core.information import learnability
 from wilsonian.core.ridges import AbstractRidge
+from wilsonian.core.roots import golden_section
 from wilsonian.core.spectrum import Spectrum
 from wilsonian.core.types import Scalar
 
@@ -73,16 +72,8 @@ class ModeTheory(AbstractTheory):
         renormalized ridge is. Golden-section search in its logarithm."""
         mean_square = jnp.sum(self.target_square) / self.n_samples / self.target_square.shape[0]
         low, high = jnp.log(1e-10 * mean_square), jnp.log(10 * mean_square)
-        golden = (jnp.sqrt(5.0) - 1) / 2
-
-        def shrink(_, bracket):
-            low, high = bracket
-            left, right = high - golden * (high - low), low + golden * (high - low)
-            rising = self.log_evidence(jnp.exp(left)) < self.log_evidence(jnp.exp(right))
-            return jnp.where(rising, left, low), jnp.where(rising, high, right)
-
-        low, high = jax.lax.fori_loop(0, 50, shrink, (low, high))
-        return jnp.exp((low + high) / 2)
+        loss = lambda log_ridge: -self.log_evidence(jnp.exp(log_ridge))  # noqa: E731
+        return jnp.exp(golden_section(loss, low, high, steps=50))
 
     def summary(self):
         return ModeSummary(

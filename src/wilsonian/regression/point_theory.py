@@ -60,8 +60,8 @@ class PointTheory(AbstractTheory):
     def coefficients(self, *, residual_correction: bool = False) -> Float[Array, " modes"]:
         r"""Posterior mean of the mode coefficients, :math:`\bar f_k = w_k \lambda_k \phi_k^T C^{-1}
         y`. With `residual_correction` eliminated modes are estimated to leading order from the
-        reduced theory's residual, :math:`\bar f_q = \lambda_q \phi_q^T C^{-1} y` (science notes,
-        sec. 3).
+        reduced theory's residual, :math:`\bar f_q = \lambda_q \phi_q^T C^{-1} y`
+        (docs/science/wilsonian.md, section 3).
         """
         factor = jax.scipy.linalg.cho_factor(self.covariance(), lower=True)
         dual = jax.scipy.linalg.cho_solve(factor, self.targets)

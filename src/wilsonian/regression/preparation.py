@@ -118,8 +118,8 @@ def prepare(
 
 def measure_of(rank: int, rows: int) -> Measure:
     """Modes in the span of more inducing points than half the rows are modes of the sample: they
-    decouple (science notes, section 9). Far fewer inducing points see the rows as draws of the
-    population."""
+    decouple (docs/science/wilsonian.md, section 9). Far fewer inducing points see the rows as draws
+    of the population."""
     return "sample" if 2 * rank > rows else "population"
 
 

@@ -22,7 +22,7 @@ class ResidualCorrection:
     r"""Posterior mean of a reduced regressor with the modes it eliminated, to leading order.
 
     A mode q that was integrated out still answers to the data (Howard, Jefferson, Maiti and Ringel
-    2024; science notes of wilsonian, section 3):
+    2024; docs/science/wilsonian.md, section 3):
 
     .. math:: \bar f_q = \lambda_q \sum_i \phi_q(x_i) \alpha_i, \qquad
         \alpha_i = \frac{y_i - \bar f_<(x_i)}{\sigma_c^2(x_i)},

@@ -16,9 +16,9 @@ class AveragedTheory(AbstractTheory):
     r"""Regression averaged over data sets, from the spectrum and the target's coefficients alone.
 
     Eliminated modes add their eigenvalues to the ridge, and the eliminated part of the *target*
-    re-enters as label noise, :math:`\sigma_\varepsilon^2 + \sum_{q > \kappa} y_q^2` (science
-    notes, section 3). An entry may stand for several modes of one eigenvalue: `multiplicity` says
-    how many, and `target_power` is theirs together.
+    re-enters as label noise, :math:`\sigma_\varepsilon^2 + \sum_{q > \kappa} y_q^2`
+    (docs/science/wilsonian.md, section 3). An entry may stand for several modes of one eigenvalue:
+    `multiplicity` says how many, and `target_power` is theirs together.
     """
 
     spectrum_eigenvalues: Float[Array, " modes"]
@@ -89,8 +89,9 @@ class AveragedTheory(AbstractTheory):
     # The effective ridge solves an equation: who has solved it already passes it in.
 
     def test_error(self, effective_ridge: Scalar | None = None) -> Float[Array, ""]:
-        r"""Mean squared error on the kept target by the deterministic equivalent (science notes,
-        section 4); the whole target's adds the power of the eliminated modes.
+        r"""Mean squared error on the kept target by the deterministic equivalent
+        (docs/science/wilsonian.md, section 4); the whole target's adds the power of the eliminated
+        modes.
 
         .. math:: E_g = \frac{\sum_k (1 - L_k)^2 y_k^2 + \gamma \sigma_\varepsilon^2}{1 - \gamma}
         """

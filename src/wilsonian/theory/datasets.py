@@ -20,7 +20,7 @@ VarianceLaw = Literal["linear", "log-normal", "step", "hidden"]
 
 def power_law(modes: int, alpha: float) -> Float[Array, " modes"]:
     r"""Eigenvalues :math:`\lambda_k = k^{-(1 + \alpha)}`, :math:`k = 1, \dots` (Howard et al.,
-    arXiv:2405.06008; science notes, section 4).
+    arXiv:2405.06008; docs/science/wilsonian.md, section 4).
 
     Raises ValueError when `modes` or `alpha` is not positive: at :math:`\alpha \le 0` the kernel's
     variance grows without bound with the number of modes.
@@ -127,8 +127,8 @@ class VarianceCorrelated(AbstractFeatureLaw):
     `unaffected`, the others (at least the first) and all :math:`g_q` independent standard normal.
 
     Uncorrelated, but :math:`\mathrm{Cov}(\phi_q^2, \phi_{q'}^2) \ne 0`, so that integrating them
-    out leaves a ridge that depends on the input (science notes, section 5). `variance` names the
-    law of :math:`S`, :math:`E S = 1`:
+    out leaves a ridge that depends on the input (docs/science/non-gaussian.md, section 1).
+    `variance` names the law of :math:`S`, :math:`E S = 1`:
 
     - `"linear"`: :math:`1 + a (\phi_1^2 - 1)` with :math:`a` the `strength`, between 0 and 1;
     - `"log-normal"`: :math:`e^{\phi_1 - 1/2}`;
@@ -209,9 +209,9 @@ def regression_problem(
         \varepsilon_i \sim N(0, \sigma_\varepsilon^2),
 
     with `coefficients` :math:`y_k` (:func:`matched_target` when left out) and `label_noise`
-    :math:`\sigma_\varepsilon^2` (science notes, section 2). The modes of the spectrum are those of
-    the population, so that integrating some out renormalizes the ridge of the others. Compiles
-    with `law` and `points` static.
+    :math:`\sigma_\varepsilon^2` (docs/science/wilsonian.md, section 2). The modes of the spectrum
+    are those of the population, so that integrating some out renormalizes the ridge of the others.
+    Compiles with `law` and `points` static.
 
     Raises ValueError when `points` is not positive, `label_noise` is negative, or there is not one
     coefficient per eigenvalue.

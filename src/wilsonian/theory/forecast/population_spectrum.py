@@ -51,7 +51,7 @@ def population_spectrum(gram_eigenvalues: Any) -> PopulationSpectrum:
         \mathrm{df}_1(\kappa) = \sum_k \frac{\lambda_k}{\lambda_k + \kappa} = m -
         \frac{\delta}{\kappa}
 
-    without that bias (science notes, learning curves). The multiplicities of eigenvalues on a
+    without that bias (docs/science/forecast.md, section 1). The multiplicities of eigenvalues on a
     logarithmic grid are then found by nonnegative least squares, as El Karoui (2008) does from the
     Stieltjes transform. Below the least :math:`\kappa` that m points show, the spectrum goes on as
     the power law that :math:`\mathrm{df}_1` follows there; the trace is that of the matrix.

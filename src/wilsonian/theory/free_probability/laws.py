@@ -51,8 +51,8 @@ class WhiteWishart(AbstractEnsemble):
 
 class OrthogonalProjection(AbstractEnsemble):
     r"""A projection onto a random subspace of dimension :math:`\alpha D`: :math:`S(t) = (1 + t) /
-    (\alpha + t)`. Its eigenvalues are zero and one; `(1 / alpha) * OrthogonalProjection(alpha)`
-    has mean one and the S-transform of the science notes.
+    (\alpha + t)`. Its eigenvalues are zero and one; `(1 / alpha) * OrthogonalProjection(alpha)` has
+    mean one (docs/science/free-probability.md, section 2).
 
     Raises ValueError unless `fraction` :math:`\alpha` lies between 0 (excluded) and 1.
     """

@@ -23,8 +23,8 @@ class TheoryComparison(eqx.Module):
     r"""Mean squared error on the noiseless whole target by each theory; arrays over thresholds.
 
     With :math:`L_k(r) = n \lambda_k / (n \lambda_k + r)`, cutoff :math:`\kappa`, renormalized ridge
-    :math:`\sigma_c^2` and label noise :math:`s` from the eliminated target (science notes, sections
-    2 to 4; arXiv:2405.06008).
+    :math:`\sigma_c^2` and label noise :math:`s` from the eliminated target
+    (docs/science/wilsonian.md, section 4; arXiv:2405.06008).
     """
 
     thresholds: Float[Values, " thresholds"]
@@ -69,8 +69,8 @@ def compare_theories(theory: AveragedTheory, thresholds: Any) -> TheoryCompariso
 
 def ridge_flow(eigenvalues: Any, ridge: float, n: float, kept: Any) -> RidgeFlow:
     r"""The renormalized ridge with the first `kept` modes left, from `eigenvalues` (modes,),
-    descending, at a bare `ridge` and `n` samples, by the three flows of the science notes, section
-    4 (:math:`\mathcal L = n \lambda / (\sigma^2 + n \lambda)` at the running ridge):
+    descending, at a bare `ridge` and `n` samples, by the three flows of docs/science/wilsonian.md,
+    section 4 (:math:`\mathcal L = n \lambda / (\sigma^2 + n \lambda)` at the running ridge):
 
     - bare: :math:`-d\sigma^2 / d\kappa = \lambda_\kappa`, the sum of what is lost;
     - dressed: :math:`-d\sigma^2 / d\kappa = (\sigma^2 / n) \mathcal L_\kappa`, mode by mode;
@@ -97,9 +97,9 @@ def ridge_flow(eigenvalues: Any, ridge: float, n: float, kept: Any) -> RidgeFlow
 
 
 def read_out_error(theory: AveragedTheory, reduced: AveragedTheory) -> Float[Array, ""]:
-    r"""Error on the whole target when eliminated modes are estimated to leading order,
-    :math:`\bar f_q = \lambda_q \sum_i \phi_q(x_i) \alpha_i` with :math:`\alpha = (K_< +
-    \sigma_c^2)^{-1} y` (science notes, section 3; :meth:`PointTheory.coefficients`).
+    r"""Error on the whole target when eliminated modes are estimated to leading order, :math:`\bar
+    f_q = \lambda_q \sum_i \phi_q(x_i) \alpha_i` with :math:`\alpha = (K_< + \sigma_c^2)^{-1} y`
+    (docs/science/wilsonian.md, section 3; :meth:`PointTheory.coefficients`).
 
     Of :math:`\alpha` the averages are known, :math:`\langle \sum_i \phi_q \alpha_i \rangle = y_q n
     / r` and :math:`\langle |\alpha|^2 \rangle = n E / r^2`, with :math:`r` the effective ridge of

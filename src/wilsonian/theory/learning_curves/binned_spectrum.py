@@ -179,7 +179,7 @@ def power_law_degrees_of_freedom(
 
     :math:`M` `after`. For the sum over :math:`i > M - 1/2` it is right to a relative :math:`b^2 /
     24 M^2`; from :math:`M = 0` on it is :math:`I_2 (a / \kappa)^{1/b}`, :math:`I_2 = (\pi / b) /
-    \sin(\pi / b)` (science notes, section 4).
+    \sin(\pi / b)` (docs/science/wilsonian.md, section 4).
 
     Raises ValueError unless `exponent` exceeds one.
     """

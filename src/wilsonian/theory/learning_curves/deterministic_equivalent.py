@@ -23,8 +23,9 @@ class SelfConsistentCutoff(AbstractCutoff):
 
     .. math:: \sigma^2 + \sum_k (1 - w_k) \lambda_k = n \kappa .
 
-    Coarse graining by it *is* the deterministic equivalent of learning-curve theory (science
-    notes, section 4; arXiv:2405.00592): the ridge it leaves is the effective one.
+    Coarse graining by it *is* the deterministic equivalent of learning-curve theory
+    (docs/science/learning-curves.md, section 1; arXiv:2405.00592): the ridge it leaves is the
+    effective one.
     """
 
     ridge: Scalar
@@ -39,8 +40,8 @@ class SelfConsistentCutoff(AbstractCutoff):
 class DeterministicEquivalent(eqx.Module):
     r"""Regression averaged over data sets, at each sample size and ridge (arrays of one shape).
 
-    :math:`L_k = \lambda_k / (\lambda_k + \kappa)`; formulas in science notes, section 4, and
-    arXiv:2405.00592.
+    :math:`L_k = \lambda_k / (\lambda_k + \kappa)`; formulas in docs/science/learning-curves.md,
+    section 1.
     """
 
     effective_ridge: Float[Values, "..."]  # n kappa = n / tr (K + sigma^2)^{-1}

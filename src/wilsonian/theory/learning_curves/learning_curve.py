@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from wilsonian.core.information import learnability
+from wilsonian.core.roots import bisection
 from wilsonian.core.spectrum import Spectrum
 from wilsonian.core.types import Scalar
 from wilsonian.kernels.eigenfunctions import Eigenfunctions
@@ -206,8 +207,8 @@ class LearningCurve(eqx.Module):
     def crossover(self, ridge: Any) -> Float[Values, "..."]:
         r"""The sample size :math:`n_\times` at which the effective ridge of ridgeless regression
         equals `ridge`: below it the error falls as if there were no ridge, above it as if there
-        were no tail (science notes, section 4). Zero where `ridge` exceeds the whole trace,
-        infinite for no ridge."""
+        were no tail (docs/science/wilsonian.md, section 4). Zero where `ridge` exceeds the whole
+        trace, infinite for no ridge."""
         ridge = np.asarray(ridge, float)
         check_sizes(np.ones(1), ridge)
         return self._over_pairs(_crossovers, 1.0, ridge)
@@ -291,14 +292,8 @@ def _optimal_ridges(nodes, noise_variance, n, _):
     best = jnp.argmin(errors)
     slope = jax.grad(lambda u: at(u)[1])
 
-    def halve(_, bracket):
-        left, right = bracket
-        middle = (left + right) / 2
-        rising = slope(middle) > 0
-        return jnp.where(rising, left, middle), jnp.where(rising, middle, right)
-
     around = grid[jnp.maximum(best - 1, 0)], grid[jnp.minimum(best + 1, 399)]
-    place = sum(jax.lax.fori_loop(0, 60, halve, around)) / 2
+    place = bisection(lambda u: slope(u) > 0, *around, steps=60)
     ridge, error = at(place)
     ridge = jnp.where(error < bare.test_error(least), jnp.maximum(ridge - nodes.tail, 0.0), 0.0)
     return jnp.where(best == 399, jnp.inf, ridge)
@@ -309,15 +304,8 @@ def _crossovers(nodes, noise_variance, _, ridge):
         kept = 1 / (1 + jnp.exp(log_ratio) * nodes.eigenvalues)
         return jnp.sum(nodes.multiplicity * nodes.eigenvalues * kept) + nodes.tail - ridge
 
-    def halve(_, bracket):
-        left, right = bracket
-        middle = (left + right) / 2
-        above = excess(middle) > 0
-        return jnp.where(above, middle, left), jnp.where(above, right, middle)
-
     wide = jnp.asarray(600.0)  # of log (n / ridge); then the bisection ends in rounding
-    left, right = jax.lax.fori_loop(0, 70, halve, (-wide, wide))
-    size = ridge * jnp.exp((left + right) / 2)
+    size = ridge * jnp.exp(bisection(lambda u: excess(u) <= 0, -wide, wide, steps=70))
     whole = jnp.sum(nodes.multiplicity * nodes.eigenvalues) + nodes.tail
     return jnp.where(ridge <= nodes.tail, jnp.inf, jnp.where(ridge >= whole, 0.0, size))
 

@@ -19,9 +19,9 @@ from wilsonian.theory.learning_curves.deterministic_equivalent import Values
 
 class ScalingLaw(eqx.Module):
     r"""Modes :math:`\lambda_i = a\, i^{-\alpha}` and target :math:`y_i^2 = c\, i^{-(2 \alpha r +
-    1)}`: capacity :math:`\alpha` and source :math:`r` (science notes, learning-curves, "Power
-    laws"; arXiv:2405.00592). A target matched to the kernel, :math:`y_i^2 = \lambda_i`, has
-    :math:`r = (\alpha - 1) / 2 \alpha`.
+    1)}`: capacity :math:`\alpha` and source :math:`r` (docs/science/learning-curves.md, section 3;
+    arXiv:2405.00592). A target matched to the kernel, :math:`y_i^2 = \lambda_i`, has :math:`r =
+    (\alpha - 1) / 2 \alpha`.
 
     Raises ValueError unless capacity exceeds one and source and scales are positive.
     """
@@ -72,12 +72,13 @@ class ScalingLaw(eqx.Module):
 
     def ridgeless_kappa(self, n: Values | float) -> Float[np.ndarray, "..."]:
         r""":math:`\kappa = a (I_2 / n)^\alpha` without a ridge, for an endless spectrum and n well
-        above one; :math:`I_2 = (\pi / \alpha) / \sin(\pi / \alpha)` (science notes, section 4)."""
+        above one; :math:`I_2 = (\pi / \alpha) / \sin(\pi / \alpha)` (docs/science/wilsonian.md,
+        section 4)."""
         modes = power_law_degrees_of_freedom(1.0, self.capacity, after=0.0)
         return self.scale * (modes / np.asarray(n, float)) ** self.capacity
 
     def crossover(self, ridge: Values | float) -> Float[np.ndarray, "..."]:
         r"""The n at which the ridgeless :math:`n \kappa` equals `ridge`, :math:`n_\times = (a
-        I_2^\alpha / \delta)^{1 / (\alpha - 1)}`: exponents change there (science notes, section
-        4)."""
+        I_2^\alpha / \delta)^{1 / (\alpha - 1)}`: exponents change there (docs/science/wilsonian.md,
+        section 4)."""
         return (self.ridgeless_kappa(1.0) / np.asarray(ridge, float)) ** (1 / (self.capacity - 1))

@@ -131,10 +131,10 @@ def conditional_expectation(
         E[\phi_q^2 | \phi_<] &= 1 + \sum_k \kappa_{qqk} \phi_k
             + \tfrac12 \sum_{kk'} \kappa_{qqkk'} (\phi_k \phi_{k'} - \delta_{kk'})
 
-    (science notes, section 5). `"regression"` is least squares on the same polynomials, right for
-    kept features of any law as far as polynomials of this degree reach. Errors are robust to a
-    spread that depends on the input (White 1980). Directions in which the kept features are
-    constant, such as the first mode of a positive kernel, drop out.
+    (docs/science/non-gaussian.md, section 2). `"regression"` is least squares on the same
+    polynomials, right for kept features of any law as far as polynomials of this degree reach.
+    Errors are robust to a spread that depends on the input (White 1980). Directions in which the
+    kept features are constant, such as the first mode of a positive kernel, drop out.
 
     Raises ValueError when shapes do not fit, `degree` is not 1 or 2, or the points are less than
     twice the polynomials.

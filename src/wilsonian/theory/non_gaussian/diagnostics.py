@@ -90,9 +90,9 @@ def diagnose_features(
     drawn from it.
 
     What independent features of any law leave is nearly constant; correlated variances are what
-    makes the ridge depend on the input (science notes, section 5). The relative variance of
-    :math:`\sigma^2(x)` is split into the part of each feature by itself, which knows their
-    kurtosis, and the collective part
+    makes the ridge depend on the input (docs/science/non-gaussian.md, section 1). The relative
+    variance of :math:`\sigma^2(x)` is split into the part of each feature by itself, which knows
+    their kurtosis, and the collective part
 
     .. math:: \frac{1}{\sigma_c^4} \sum_{q \ne q' > \kappa} \lambda_q \lambda_{q'}
         \mathrm{Cov}(\phi_q^2, \phi_{q'}^2) .
@@ -109,9 +109,10 @@ def diagnose_features(
 
     A collective relative variance of `threshold` is where the ridge matters: at 0.13 the squared
     error of the predictor under a uniform ridge was half again that under an input-dependent one
-    (science notes, table 5, second row). It is the size of an effect, not its significance. What it
-    changes in the mean squared error depends on where the target is hard: on real data of 0.08 to
-    0.17 it was from less than 0.1 to 7 % (`benchmarks/non_gaussian.py`); :func:`error_shift` says.
+    (docs/science/non-gaussian.md, section 8, second row). It is the size of an effect, not its
+    significance. What it changes in the mean squared error depends on where the target is hard: on
+    real data of 0.08 to 0.17 it was from less than 0.1 to 7 % (`benchmarks/non_gaussian.py`);
+    :func:`error_shift` says.
 
     Raises ValueError unless 0 <= `kept` < number of modes, the ridge is positive, and the points
     are more than ten.

@@ -21,8 +21,8 @@ from wilsonian.theory.non_gaussian.cumulants import (
 
 class ConditionalRidge(eqx.Module):
     r""":math:`\sigma^2(\phi_<) = \sigma^2 + \sum_{q > \kappa} \lambda_q E[\phi_q^2 | \phi_<]`, a
-    function of kept features (science notes, section 5). Where the fitted polynomial falls below
-    the bare ridge, which no average of squares does, it is the bare ridge."""
+    function of kept features (docs/science/non-gaussian.md, section 2). Where the fitted polynomial
+    falls below the bare ridge, which no average of squares does, it is the bare ridge."""
 
     bare: Scalar
     lost: ConditionalExpectation  # of K_>(x, x)
@@ -83,8 +83,8 @@ def effective_target(
         y_{\rm eff}(x) = \sum_{k \le \kappa} y_k \phi_k + E[y_> | \phi_<], \qquad
         s(x) = \mathrm{Var}[y_> | \phi_<], \qquad y_> = \sum_{q > \kappa} y_q \phi_q
 
-    (science notes, section 5; their second moment :math:`s` is about :math:`y_<`, this one about
-    :math:`y_{\rm eff}`). Both are estimated on the first `features` of the kept modes.
+    (docs/science/non-gaussian.md, section 2). Both are estimated on the first `features` of the
+    kept modes.
 
     Raises ValueError as :func:`conditional_ridge`, or unless there is one coefficient per mode.
     """
@@ -106,7 +106,7 @@ def effective_target(
 
 class ReweightedTheory(eqx.Module):
     r"""Equivalent-kernel regression with a ridge that depends on the input, averaged over data sets
-    (science notes, section 5).
+    (docs/science/non-gaussian.md, section 3).
 
     The loss at an input counts :math:`w(x) = \sigma_c^2 / \sigma^2(x)` times, with
     :math:`\sigma_c^2` the mean of the ridge; so modes mix through
@@ -193,9 +193,9 @@ class RidgeField(AbstractTheory):
     .. math:: \sigma^2_{\kappa-1}(\phi_{<\kappa}) = E[\sigma^2_\kappa(\phi_{<\kappa}, \phi_\kappa)
         + \lambda_\kappa \phi_\kappa^2 \,|\, \phi_{<\kappa}]
 
-    (science notes, section 5). Expectations are least squares on polynomials of the kept ones among
-    the first `features` modes, over the points. These spaces are nested, so the expectations
-    obey the tower law to rounding: two steps equal one.
+    (docs/science/non-gaussian.md, section 4). Expectations are least squares on polynomials of the
+    kept ones among the first `features` modes, over the points. These spaces are nested, so the
+    expectations obey the tower law to rounding: two steps equal one.
     """
 
     spectrum: Spectrum

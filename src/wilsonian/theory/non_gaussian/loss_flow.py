@@ -19,10 +19,10 @@ def renormalized_loss(loss: Loss, variance: Scalar, *, nodes: int = 64) -> Loss:
 
     .. math:: \ell_c(v) = -\log E_{z \sim N(0, c)}\, e^{-\ell(v + z)},
 
-    once modes of total `variance` :math:`c` have been integrated out (science notes, section 5;
-    exact at first cumulant, for features whose variances do not depend on the input). Steps
-    compose: :math:`(\ell_a)_b = \ell_{a + b}`. The quadratic loss :math:`v^2 / 2 \sigma^2` becomes
-    that of the ridge :math:`\sigma^2 + c`, and a constant.
+    once modes of total `variance` :math:`c` have been integrated out (docs/science/non-gaussian.md,
+    section 5; exact at first cumulant, for features whose variances do not depend on the input).
+    Steps compose: :math:`(\ell_a)_b = \ell_{a + b}`. The quadratic loss :math:`v^2 / 2 \sigma^2`
+    becomes that of the ridge :math:`\sigma^2 + c`, and a constant.
 
     `loss` maps residuals to minus log likelihoods, one by one; by Gauss-Hermite quadrature with
     `nodes` points, which wants a loss that is smooth on the scale of :math:`\sqrt c`.
@@ -52,8 +52,9 @@ def spread_loss(
     residual: Float[Array, "..."], ridges: Float[Array, " points"]
 ) -> Float[Array, "..."]:
     r""":math:`-\log E\, e^{-v^2 / 2 \sigma^2(x)}` over equally likely `ridges`: the loss that is
-    left where :math:`\sigma^2(x)` still varies at given kept features (science notes, section 5).
-    It grows more slowly than any quadratic one: outliers count less."""
+    left where :math:`\sigma^2(x)` still varies at given kept features
+    (docs/science/non-gaussian.md, section 5). It grows more slowly than any quadratic one: outliers
+    count less."""
     exponents = -0.5 * jnp.asarray(residual)[..., None] ** 2 / ridges
     return -jax.nn.logsumexp(exponents, axis=-1) + jnp.log(ridges.shape[0])
 
@@ -67,7 +68,7 @@ def quartic_spread_loss(
     .. math:: \frac{v^2}{2 \sigma^2} - \frac{V}{2}
         \Big[\frac{v^4}{4 \sigma^8} - \frac{v^2}{\sigma^6}\Big],
 
-    the logarithm of the notes' (section 5) first term, to the first order in :math:`V` that both
-    are right to. For :math:`v^2 \ll \sigma^2` it raises the weight, to the harmonic mean."""
+    to the first order in :math:`V` (docs/science/non-gaussian.md, section 5). For :math:`v^2 \ll
+    \sigma^2` it raises the weight, to the harmonic mean."""
     square = jnp.asarray(residual) ** 2 / ridge
     return square / 2 - 0.5 * variance / ridge**2 * (square**2 / 4 - square)

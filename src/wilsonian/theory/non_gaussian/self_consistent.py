@@ -168,7 +168,7 @@ def self_consistent_ridge(
     tolerance: float | None = None,
     max_steps: int = 10_000,
 ) -> SelfConsistentRidge:
-    r"""Solve (science notes, section 5)
+    r"""Solve (docs/science/non-gaussian.md, section 6)
 
     .. math::
         \sigma_{\rm eff}^2(x) &= \sigma^2 + \phi(x)^T C \phi(x), \\
@@ -237,7 +237,7 @@ def error_field(
     max_steps: int = 10_000,
 ) -> ErrorField:
     r"""Squared error at every input for the target :math:`\sum_k y_k \phi_k` with label noise
-    :math:`\sigma_\varepsilon^2` (science notes, section 5):
+    :math:`\sigma_\varepsilon^2` (docs/science/non-gaussian.md, section 6):
 
     .. math::
         E(x) &= b(x) + \phi^T C\, N\, C \phi, \qquad
@@ -246,9 +246,9 @@ def error_field(
 
     `coefficients` are those of the kept modes and then of the others. Sums run over all modes: an
     eliminated one, known by its second moment, adds :math:`E[\phi_q^2 | x]\, [(y_q - \bar f_q)^2 +
-    C_q^2 N_q]`. The notes leave out the term in :math:`C_q^2 N_q`; `lost_share=False` does so, for
-    comparison. With target and noise drawn from prior and ridge, :math:`E(x) = V(x)`. The error at
-    a training point is :math:`(E + \sigma_\varepsilon^2) \sigma^4 / \sigma_{\rm eff}^4`.
+    C_q^2 N_q]`. `lost_share=False` leaves out the term in :math:`C_q^2 N_q`, for comparison. With
+    target and noise drawn from prior and ridge, :math:`E(x) = V(x)`. The error at a training point
+    is :math:`(E + \sigma_\varepsilon^2) \sigma^4 / \sigma_{\rm eff}^4`.
 
     Raises ValueError unless there is one coefficient per mode and the noise is nonnegative.
     """

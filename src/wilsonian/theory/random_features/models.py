@@ -38,8 +38,9 @@ class LinearRandomFeatures(AbstractRandomFeatures):
 
     .. math:: \kappa_2 (1 - \mathrm{df}_1(\kappa_2) / N) = \kappa_1 + \tau^2 / N
 
-    (science notes; arXiv:2405.00592, section IV). `feature_noise` :math:`\tau^2` is the variance
-    the noise :math:`\eta` adds to :math:`k(x, x)`: :math:`\tau^2 / N` in each feature.
+    (docs/science/random-features.md, section 4; arXiv:2405.00592, section IV). `feature_noise`
+    :math:`\tau^2` is the variance the noise :math:`\eta` adds to :math:`k(x, x)`: :math:`\tau^2 /
+    N` in each feature.
 
     Raises ValueError unless `width` N is a positive whole number and the noise nonnegative.
     """
@@ -66,8 +67,9 @@ class LinearRandomFeatures(AbstractRandomFeatures):
 
 class DeepRandomFeatures(AbstractRandomFeatures):
     r""":math:`F_L^T (\cdots (F_1^T x + \eta_1) \cdots) + \eta_L`, a linear network of random
-    layers: :math:`\kappa_{\ell}` falls by :math:`1 - \mathrm{df}_1 / N_\ell` at every one (science
-    notes; arXiv:2405.00592, section IV). `feature_noise` enters at every layer.
+    layers: :math:`\kappa_{\ell}` falls by :math:`1 - \mathrm{df}_1 / N_\ell` at every one
+    (docs/science/random-features.md, section 4; arXiv:2405.00592, section IV). `feature_noise`
+    enters at every layer.
 
     Raises ValueError unless `widths` are positive whole numbers, at least one.
     """
@@ -110,7 +112,8 @@ class ProjectedRandomFeatures(AbstractRandomFeatures):
     .. math:: \kappa_2 \frac{1 - \mathrm{df}_1(\kappa_2) / N}{1 - \mathrm{df}_1(\kappa_2) / D} =
         \kappa_1 + \tau^2 / N
 
-    (S-transform of a projection, science notes). With N = D it is ridge regression.
+    (S-transform of a projection, docs/science/free-probability.md, section 2). With N = D it is
+    ridge regression.
 
     Raises ValueError unless `width` is a positive whole number, at most the inputs.
     """

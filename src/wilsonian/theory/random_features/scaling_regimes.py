@@ -9,9 +9,9 @@ loss, label noise :math:`\sigma_\varepsilon^2 = P^{-s}`. The inputs feel
 .. math:: E_g - \sigma_\varepsilon^2 \sim \max\Big( u^{2 \min(r, 1)},\;
     \frac{u^{\min(2 r, 1) - 1 / \alpha}}{N},\; \sigma_\varepsilon^2 \frac{u^{-1 / \alpha}}{P} \Big):
 
-squared bias (with the variance due to data, of the same order), variance of the features
-:math:`V_F = \sum_i \frac{v_i^2 u \lambda_i}{(\lambda_i + u)^2} \cdot \frac{\mathrm{df}_1 -
-\mathrm{df}_2}{N - \mathrm{df}_2}`, and variance of the noise (science notes, power laws;
+squared bias (with the variance due to data, of the same order), variance of the features :math:`V_F
+= \sum_i \frac{v_i^2 u \lambda_i}{(\lambda_i + u)^2} \cdot \frac{\mathrm{df}_1 - \mathrm{df}_2}{N -
+\mathrm{df}_2}`, and variance of the noise (docs/science/random-features.md, section 5;
 arXiv:2405.00592, section VI).
 """
 

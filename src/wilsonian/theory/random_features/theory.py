@@ -27,8 +27,8 @@ u)` its error on infinite data is :math:`B = G - \kappa_1\,dG/d\kappa_1`, and on
     E_{tr} = \Big(\frac{\lambda}{\kappa_1}\Big)^2 E_g .
 
 Averaged over features the predictor is kernel ridge regression at :math:`u`; averaged over both,
-its error is :math:`\sum_i v_i^2 u^2 / (\lambda_i + u)^2`. These are the science notes' formulas for
-linear features, for every chain of layers.
+its error is :math:`\sum_i v_i^2 u^2 / (\lambda_i + u)^2`. These are the formulas of
+docs/science/random-features.md, section 2, for every chain of layers.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from jaxtyping import Array, Float
 
 from wilsonian.core.coarse_graining import AbstractTheory
 from wilsonian.core.information import learnability
-from wilsonian.core.roots import root_or_zero
+from wilsonian.core.roots import golden_section, root_or_zero
 from wilsonian.core.types import Scalar
 from wilsonian.theory.free_probability import AbstractEnsemble, check_spectrum, parameter
 
@@ -192,7 +192,7 @@ class AbstractRandomFeatures(AbstractTheory):
     def absorb(self, kept, lost):
         r"""The theory of the kept modes: eliminated ones of :math:`\lambda_q \ll u` act on the
         features as noise of variance :math:`\sum_q \lambda_q`, on the labels as noise of their
-        power (science notes, section 3, for random features)."""
+        power (docs/science/random-features.md, section 3)."""
         return eqx.tree_at(lambda model: model.population, self, self.population.absorb(kept, lost))
 
     def summary(self):
@@ -308,18 +308,8 @@ def _optimal_ridge(model: AbstractRandomFeatures, samples: Any, members: Any) ->
     low = jnp.log(least) + 1e-9
     grid = jnp.linspace(low, jnp.log(1e6 * (scale + least)), 400)
     best = jnp.argmin(jax.lax.map(error, grid))
-    golden = (jnp.sqrt(5.0) - 1) / 2
-
-    def shrink(_, bracket):
-        left, right = bracket
-        first, second = right - golden * (right - left), left + golden * (right - left)
-        errors = jax.vmap(error)(jnp.stack([first, second]))
-        rising = errors[0] < errors[1]
-        return jnp.where(rising, left, first), jnp.where(rising, second, right)
-
     ends = grid[jnp.maximum(best - 1, 0)], grid[jnp.minimum(best + 1, 399)]
-    left, right = jax.lax.fori_loop(0, 60, shrink, ends)
-    value = jnp.exp((left + right) / 2)
+    value = jnp.exp(golden_section(error, *ends, steps=60))
     data_ridge, freedom, _, _ = model.chain(value)
     without = model.decompose_at(ridgeless, samples).ensemble_error(members)
     least_error = error(jnp.log(value))

@@ -1,0 +1,209 @@
+"""The evidence of a reduced theory and its gradient, written out and evaluated by BLAS."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from scipy.linalg import blas, lapack
+
+# Of the products' rounding, relative to the mean diagonal of the inducing points' kernel matrix:
+# inducing points that move, or that were chosen for another kernel, can become dependent.
+JITTER = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class EvidenceSlopes:
+    """Log evidence in nats, summed over outputs, and its derivatives."""
+
+    evidence: float  # NaN where a factorization does not exist; slopes are zero there
+    gram: np.ndarray  # (rows, rank), in each entry of k(X, Z)
+    square: np.ndarray  # (rank, rank), in k(Z, Z)
+    diagonal: np.ndarray  # (rows,), in k(x, x)
+    amplitude: np.ndarray  # (groups,), in the logarithm
+    noise_variance: np.ndarray  # (groups,), in the logarithm
+
+
+def evidence_and_slopes(
+    gram: np.ndarray,
+    square: np.ndarray,
+    diagonal: np.ndarray,
+    y: np.ndarray,
+    weights: np.ndarray,
+    amplitude: np.ndarray,
+    noise_variance: np.ndarray,
+    *,
+    row_noise: np.ndarray | None = None,
+    input_dependent: bool = False,
+) -> EvidenceSlopes:
+    r"""The evidence of :func:`wilsonian.regression.evidence.inducing_evidence` and its derivatives
+    (docs/science/learning.md, sections 1 and 2).
+
+    With :math:`F = K L^{-T}`, :math:`L L^T = A`, one ridge :math:`\rho_i = \sigma^2 + v_i + a t_i`
+    per row, :math:`D = \mathrm{diag}(w_i / \rho_i)`, :math:`M = F^T D F`, :math:`b = F^T D y`,
+    :math:`P = (1 + a M)^{-1}` and :math:`\beta = P b`,
+
+    .. math:: E = -\tfrac12 \Big[ y^T D y - a\, b \cdot \beta + p \log\det(1 + a M) + p \sum_i w_i
+        \log 2 \pi \rho_i \Big]
+
+    for the p outputs that share amplitude and noise. Everything follows from
+    :math:`\partial E / \partial F = D\, [F (-p a P - a^2 \beta \beta^T) + a\, y \beta^T] -
+    2\, \mathrm{diag}(\partial E / \partial t)\, F`.
+
+    Shapes: `gram` k(X, Z) (rows, rank), `square` k(Z, Z) (rank, rank), `diagonal` k(x, x) (rows,),
+    `y` (rows, outputs), `weights` (rows,) counting rows, `amplitude` and `noise_variance` (1,) for
+    all outputs or (outputs,), `row_noise` (rows,) known variances v added to the noise, in the
+    squared units of `y`. `input_dependent` puts the unresolved variance t at each row, otherwise
+    its mean at all. Products of rows run in the precision of `gram`, the rest in float64.
+    """
+    rows, rank = gram.shape
+    dtype = gram.dtype
+    trsm, syrk, gemm = _routines(dtype)
+    lower, failed = _cholesky(_with_jitter(square, dtype))
+    if failed:
+        return _undefined(gram, square, amplitude)
+    features = trsm(1.0, np.asarray(lower, dtype, order="F"), gram.T, lower=1)  # (rank, rows)
+    weights = np.asarray(weights, float)
+    size = float(weights.sum())
+    square_length = np.einsum("ij,ij->j", features, features, dtype=float)
+    tail: Any = np.asarray(diagonal, float) - square_length
+    tail = np.maximum(tail, 0.0) if input_dependent else max(weights @ tail / size, 0.0)
+    uniform = row_noise is None and not input_dependent
+    known = 0.0 if row_noise is None else np.asarray(row_noise, float)
+    shared = _weighted_gram(syrk, features, weights) if uniform else np.empty(0)
+
+    evidence, inner_slope = 0.0, np.zeros((rank, rank))
+    tail_slope = 0.0 if uniform or not input_dependent else np.zeros(rows)
+    noise_slopes, amplitude_slopes = np.zeros(len(amplitude)), np.zeros(len(amplitude))
+    gram_slope: Any = 0.0
+    # A uniform ridge asks one product of all groups together, for sums of these.
+    mixing, loading = np.zeros((rank, rank)), np.zeros((rank, y.shape[1]))
+    for group, outputs in enumerate(_groups(len(amplitude), y.shape[1])):
+        a, targets = float(amplitude[group]), np.asarray(y[:, outputs], float)
+        count = targets.shape[1]
+        ridge = float(noise_variance[group]) + known + a * tail
+        precision = weights / ridge
+        inner = shared / ridge if uniform else _weighted_gram(syrk, features, precision)
+        cross = np.asarray(features @ (precision[:, None] * targets).astype(dtype), float)
+        inner_lower, failed = _cholesky(a * inner + np.eye(rank))
+        if failed:
+            return _undefined(gram, square, amplitude)
+        beta = lapack.dpotrs(inner_lower, cross, lower=1)[0]
+        inverse = _full(lapack.dpotri(inner_lower, lower=1)[0])  # P
+        quadratic = float(precision @ np.sum(targets**2, axis=1)) - a * float(np.sum(cross * beta))
+        log_determinant = 2 * float(np.sum(np.log(np.diagonal(inner_lower))))
+        log_determinant += float(np.sum(weights * np.log(2 * np.pi * ridge)))
+        evidence -= 0.5 * (quadratic + count * log_determinant)
+
+        learned = count * (rank - np.trace(inverse)) - a * float(np.sum(beta**2))
+        outer = a * beta @ beta.T
+        inner_slope += count * (inverse - np.eye(rank)) + outer
+        mix, load = -a * (count * inverse + outer), a * beta
+        if uniform:
+            # Summed over rows: d E / d ridge.
+            ridge_slope = (quadratic - count * size + learned) / (2 * ridge)
+            mixing += mix / ridge
+            loading[:, outputs] = load / ridge
+        else:
+            spread = _triangular(trsm, inner_lower, features)
+            mean = np.asarray(features.T @ load.astype(dtype), float)
+            excess = np.sum((targets - mean) ** 2, axis=1) - count * ridge
+            excess += count * a * np.einsum("ij,ij->j", spread, spread, dtype=float)
+            ridge_slope = precision / (2 * ridge) * excess
+            part = _pulled(trsm, gemm, lower, features, mix, load, targets)
+            gram_slope = gram_slope + part * precision.astype(dtype)
+        noise_slopes[group] = float(noise_variance[group]) * np.sum(ridge_slope)
+        amplitude_slopes[group] = -0.5 * learned + a * np.sum(ridge_slope * tail)
+        tail_slope = tail_slope + a * (ridge_slope if input_dependent else np.sum(ridge_slope))
+
+    # The unresolved variance t = k(x, x) - |f|^2 falls where features grow.
+    at_rows = np.where(tail > 0, tail_slope, 0.0)
+    if not input_dependent:
+        at_rows = at_rows * weights / size
+    if uniform:
+        per_weight = float(np.where(tail > 0, tail_slope, 0.0)) / size
+        inner_slope -= 2 * per_weight * shared
+        mixing[np.diag_indices(rank)] -= 2 * per_weight
+        gram_slope = _pulled(trsm, gemm, lower, features, mixing, loading, np.asarray(y, float))
+        if np.any(weights != 1.0):
+            gram_slope = gram_slope * weights.astype(dtype)
+    else:
+        scaled = features * (-2 * at_rows).astype(dtype)
+        inner_slope += np.asarray(gemm(1.0, scaled, features, trans_b=1), float)
+        gram_slope = gram_slope + _triangular(trsm, lower, scaled, transposed=True)
+    half = _triangular(blas.dtrsm, lower, inner_slope, transposed=True)
+    square_slope = -0.5 * _triangular(blas.dtrsm, lower, half.T, transposed=True)
+    square_slope[np.diag_indices(rank)] += _jitter(dtype) * np.trace(square_slope) / rank
+    return EvidenceSlopes(
+        evidence, gram_slope.T, square_slope, at_rows, amplitude_slopes, noise_slopes
+    )
+
+
+def _groups(groups: int, outputs: int) -> list[slice]:
+    """Columns of the targets that share one amplitude and noise."""
+    if groups not in (1, outputs):
+        raise ValueError(f"{groups} noise variances for {outputs} outputs; pass 1 or {outputs}.")
+    return [slice(0, outputs)] if groups == 1 else [slice(q, q + 1) for q in range(outputs)]
+
+
+def _routines(dtype: Any) -> tuple[Any, Any, Any]:
+    if dtype == np.float32:
+        return blas.strsm, blas.ssyrk, blas.sgemm
+    return blas.dtrsm, blas.dsyrk, blas.dgemm
+
+
+def _jitter(dtype: Any) -> float:
+    return JITTER * float(np.finfo(dtype).eps)
+
+
+def _with_jitter(square: np.ndarray, dtype: Any) -> np.ndarray:
+    square = np.array(square, float)
+    square[np.diag_indices(len(square))] += _jitter(dtype) * np.mean(np.diagonal(square))
+    return square
+
+
+def _cholesky(matrix: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Lower factor, and whether there is none."""
+    if not np.all(np.isfinite(matrix)):
+        return matrix, True
+    lower, info = lapack.dpotrf(matrix, lower=1, clean=1)
+    return lower, bool(info)
+
+
+def _triangular(trsm: Any, lower: np.ndarray, right: np.ndarray, transposed: bool = False) -> Any:
+    """Solve L x = right, or L^T x = right, in the precision of `right`."""
+    lower = np.asarray(lower, right.dtype, order="F")
+    return trsm(1.0, lower, right, lower=1, trans_a=int(transposed))
+
+
+def _weighted_gram(syrk: Any, features: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Sum over rows of w f f^T (rank, rank), of features (rank, rows)."""
+    if np.any(weights != 1.0):
+        features = features * np.sqrt(weights).astype(features.dtype)
+    return _full(np.asarray(syrk(1.0, features, lower=1), float))
+
+
+def _full(lower: np.ndarray) -> np.ndarray:
+    """The symmetric matrix of which `lower` holds the lower triangle."""
+    lower = np.tril(lower)
+    return lower + np.tril(lower, -1).T
+
+
+def _pulled(
+    trsm: Any, gemm: Any, lower: Any, features: Any, mix: Any, load: Any, targets: Any
+) -> np.ndarray:
+    """(rank, rows): transpose of (F mix + y load^T) L^{-1}, the slope in F seen from K."""
+    dtype = features.dtype
+    mix = _triangular(blas.dtrsm, lower, mix, transposed=True)
+    load = _triangular(blas.dtrsm, lower, np.asarray(load, order="F"), transposed=True)
+    start = load.astype(dtype) @ targets.T.astype(dtype)
+    return gemm(
+        1.0, np.asarray(mix, dtype, order="F"), features, 1.0, np.asfortranarray(start), 0, 0, 1
+    )
+
+
+def _undefined(gram: np.ndarray, square: np.ndarray, amplitude: np.ndarray) -> EvidenceSlopes:
+    groups = np.zeros(len(amplitude))
+    zeros = np.zeros_like(gram), np.zeros(np.shape(square)), np.zeros(len(gram))
+    return EvidenceSlopes(float("nan"), *zeros, groups, groups.copy())
