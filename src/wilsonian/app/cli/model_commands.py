@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wilsonian.app.cli.app import app, echo_json
-from wilsonian.app.cli.console import Console, flow_csv, flow_rows, run_json, run_summary
+from wilsonian.app.cli.console import Console, flow_csv, run_json, run_summary
 from wilsonian.app.cli.options import (
     DecimalOption,
     EncodingOption,
@@ -22,6 +22,7 @@ from wilsonian.app.cli.options import (
     dialect_choice,
     names,
 )
+from wilsonian.app.reports.flow_text import flow_rows
 from wilsonian.support.files import atomic_path, atomic_write, check_writable
 
 if TYPE_CHECKING:

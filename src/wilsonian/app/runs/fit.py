@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from wilsonian.app.runs.baselines import Baselines
 from wilsonian.app.runs.checkpoints import Checkpoint
 from wilsonian.app.runs.choices import Progress, TableChoices
 from wilsonian.app.runs.evaluation import Evaluation, mode_images
@@ -18,7 +19,7 @@ from wilsonian.app.runs.model import Run, load_run
 from wilsonian.app.runs.records import PredictionRecord, RunRecord
 from wilsonian.app.tables import Columns
 from wilsonian.app.tables.blocks import Block, Table, TableError
-from wilsonian.app.tables.encoding import Encoding
+from wilsonian.app.tables.encoding import Encoding, unseen_sentences
 from wilsonian.app.tables.encoding_builder import EncodingBuilder
 from wilsonian.kernels import Scaled
 from wilsonian.language.kernel_text import describe_kernel, format_kernel
@@ -99,15 +100,24 @@ def fit_table(
     if isinstance(estimator, ReducedGPClassifier):
         estimator.adopt(regressor, np.array(encoding.classes, dtype=object), X, y)
     evaluation = Evaluation(estimator, encoding.classes)
+    baselines = Baselines(X, y, encoding.classes, choices.seed) if fit.test_rows else None
+    unseen: dict[tuple[str, str], int] = {}
     for block in fit.blocks(encoding.input_columns, test=True):
-        evaluation.add(*fit.test_arrays(encoding, block))
+        arrays = fit.test_arrays(encoding, block)
+        evaluation.add(*arrays)
+        if baselines is not None:
+            baselines.add(*arrays)
+        for key, count in encoding.unseen(block).items():
+            unseen[key] = unseen.get(key, 0) + count
         progress("testing", evaluation.rows, fit.test_rows)
+    notes += [f"Held out: {sentence}" for sentence in unseen_sentences(unseen)]
     predictions, metrics, test_error = evaluation.result()
     record = _record(fit, encoding, regressor, X, rows, notes)
     record = dataclasses.replace(
         record,
         test_rows=len(predictions.true),
         metrics=metrics,
+        baselines=baselines.errors() if baselines is not None else {},
         predictions=predictions,
         flow=dataclasses.replace(regressor.flow_, test_error=test_error),
         seconds=time.monotonic() - started,
