@@ -13,7 +13,13 @@ from wilsonian.support.version import __version__
 
 if TYPE_CHECKING:
     from wilsonian.core.coarse_graining import coarse_grain, flow
-    from wilsonian.core.cutoffs import LearnabilityCutoff, RankCutoff, SharpCutoff, SmoothCutoff
+    from wilsonian.core.cutoffs import (
+        LearnabilityCutoff,
+        LitimCutoff,
+        RankCutoff,
+        SharpCutoff,
+        SmoothCutoff,
+    )
     from wilsonian.core.effective_ridge import effective_ridge
     from wilsonian.core.information import learnability
     from wilsonian.core.ridges import (
@@ -87,7 +93,13 @@ if TYPE_CHECKING:
 # Where each name is defined.
 _NAMES: dict[str, tuple[str, ...]] = {
     "wilsonian.core.coarse_graining": ("coarse_grain", "flow"),
-    "wilsonian.core.cutoffs": ("LearnabilityCutoff", "RankCutoff", "SharpCutoff", "SmoothCutoff"),
+    "wilsonian.core.cutoffs": (
+        "LearnabilityCutoff",
+        "LitimCutoff",
+        "RankCutoff",
+        "SharpCutoff",
+        "SmoothCutoff",
+    ),
     "wilsonian.core.effective_ridge": ("effective_ridge",),
     "wilsonian.core.information": ("learnability",),
     "wilsonian.core.ridges": (
@@ -159,7 +171,19 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "wilsonian.theory.simulate": ("simulate",),
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
-_ROOMS = {"app", "core", "information", "kernels", "language", "networks", "regression", "theory"}
+_ROOMS = {
+    "app",
+    "core",
+    "fields",
+    "greybox",
+    "information",
+    "kernels",
+    "language",
+    "networks",
+    "regression",
+    "support",
+    "theory",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -197,6 +221,7 @@ __all__ = [
     "LearningCurve",
     "Linear",
     "LinearRandomFeatures",
+    "LitimCutoff",
     "Matern12",
     "Matern32",
     "Matern52",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import equinox as eqx
@@ -12,15 +13,11 @@ import jax
 import numpy as np
 import scipy.linalg
 
-from wilsonian.core.coarse_graining import coarse_grain, flow
-from wilsonian.core.cutoffs import AbstractCutoff, RankCutoff
-from wilsonian.core.information import learnability
-from wilsonian.core.precision import with_precision
 from wilsonian.core.ridges import BareRidge, UniformRidge
 from wilsonian.core.spectrum import Measure, Spectrum, eigenvalue_floor
 from wilsonian.kernels import compiled_diagonal, compiled_gram
 from wilsonian.regression.inducing_features import InducingFeatures
-from wilsonian.regression.mode_theory import ModeSummary, ModeTheory
+from wilsonian.regression.mode_theory import ModeTheory
 from wilsonian.regression.records import FlowRecord, SpectrumRecord
 from wilsonian.regression.statistics import Statistics
 
@@ -94,7 +91,17 @@ class Modes:
 
 
 @dataclasses.dataclass(frozen=True)
-class ReducedProcess:
+class Flow:
+    """A theory at a ladder of cutoffs, targets scaled."""
+
+    kept: np.ndarray  # (cutoffs,), number of modes
+    ridge: np.ndarray  # its mean over the data
+    log_evidence: np.ndarray  # nats, summed over outputs
+    evidence_ridge: np.ndarray  # the one ridge that the evidence of the kept modes prefers
+
+
+@dataclasses.dataclass(frozen=True)
+class ReducedProcess(abc.ABC):
     r"""Posterior of a coarse-grained Gaussian process, in features of the inducing points.
 
     .. math:: \bar f(x) = f(x) \cdot m, \qquad
@@ -122,73 +129,33 @@ class ReducedProcess:
     def kept(self) -> int:
         return self.kept_root.shape[1]
 
-    @classmethod
-    def of(
-        cls, modes: Modes, amplitude: float, noise_variance: float, cutoff: AbstractCutoff
-    ) -> ReducedProcess:
-        """Posterior under a uniform ridge, in closed form from the statistics in `modes`."""
-        whole = modes.theory(amplitude, noise_variance)
-        reduced = _coarse_grained(whole, with_precision(cutoff, float))
-        theory, learned, coefficients = with_precision(reduced, float)
-        kept_root, kept = _kept_root(modes, amplitude, theory)
-        learned, coefficients = learned[kept], coefficients[kept]
-        bare = modes.rotation[:, kept] / np.sqrt(modes.eigenvalues[kept])
-        lost = float(theory.ridge.mean()) - noise_variance
-        return cls(
-            modes,
-            amplitude,
-            noise_variance,
-            theory,
-            bare @ coefficients,
-            kept_root * np.sqrt(1 - learned),
-            kept_root,
-            max(lost, 0.0) if modes.measure == "population" else None,
-            0.0,
-        )
-
     def with_lost_range(self, X: np.ndarray, before: float = 0.0) -> ReducedProcess:
         """Knowing the largest unresolved variance at the (training) rows `X`, and `before` at rows
         seen earlier (for a kernel of unit amplitude)."""
-        largest = float(np.max(self._unresolved(X, self._features(X))))
+        largest = float(np.max(self._unresolved(X, self.features(X))))
         return dataclasses.replace(self, largest_lost=max(largest, self.amplitude * before))
 
     def _unresolved(self, X: np.ndarray, features: np.ndarray) -> np.ndarray:
         """Prior variance (rows,) outside the span of the inducing points, targets scaled."""
-        rest = _diagonal(self.modes.features, X) - np.einsum("ij,ij->i", features, features)
+        rest = self.diagonal(X) - np.einsum("ij,ij->i", features, features)
         return self.amplitude * np.maximum(rest, 0.0)
 
-    def input_dependent(
-        self, blocks: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray | None]]
-    ) -> ReducedProcess:
-        r"""Posterior under :math:`\sigma^2(x) = \sigma^2 + K_>(x, x)`, by one more pass over the
-        training rows: :math:`P = I + G^T D^{-1} G`, :math:`G` the kept features at the rows."""
-        precision = np.eye(self.kept)
-        cross = np.zeros((self.kept, len(self.modes.target_mean)))
-        for X, y, weights in blocks:
-            kept = self.kept_features(X)
-            inverse = 1 / self.ridge_at(X)
-            inverse = inverse if weights is None else inverse * weights
-            scaled = (y - self.modes.target_mean) / self.modes.target_scale
-            precision += (kept * inverse[:, None]).T @ kept
-            cross += kept.T @ (inverse[:, None] * scaled)
-        lower = np.linalg.cholesky(precision)
-        mean = scipy.linalg.cho_solve((lower, True), cross)
-        root = scipy.linalg.solve_triangular(lower, self.kept_root.T, lower=True).T
-        return dataclasses.replace(
-            self, mean_weights=self.kept_root @ mean, root=root, uniform_lost=None
-        )
-
-    def _features(self, X: np.ndarray) -> np.ndarray:
+    def features(self, X: np.ndarray) -> np.ndarray:
+        """Whitened features of the inducing points, (rows, rank)."""
         dtype = self.modes.features.inducing_points.dtype
         return np.asarray(_features(self.modes.features, X.astype(dtype)), float)
 
+    def diagonal(self, X: np.ndarray) -> np.ndarray:
+        """`k(x, x)` of the kernel of unit amplitude, (rows,)."""
+        return _diagonal(self.modes.features, X)
+
     def kept_features(self, X: np.ndarray) -> np.ndarray:
         """(rows, kept): the kept kernel, targets scaled, is their product with themselves."""
-        return self._features(X) @ self.kept_root
+        return self.features(X) @ self.kept_root
 
     def lost_kernel(self, X: np.ndarray) -> np.ndarray:
         """:math:`K_>(x, x)`: prior variance that the kept modes do not carry, targets scaled."""
-        diagonal = self.amplitude * _diagonal(self.modes.features, X)
+        diagonal = self.amplitude * self.diagonal(X)
         kept = self.kept_features(X)
         return np.maximum(diagonal - np.einsum("ij,ij->i", kept, kept), 0.0)
 
@@ -200,41 +167,56 @@ class ReducedProcess:
     def mean(self, X: np.ndarray) -> np.ndarray:
         """Posterior mean (rows, outputs), in the target's units."""
         return self.modes.target_mean + self.modes.target_scale * (
-            self._features(X) @ self.mean_weights
+            self.features(X) @ self.mean_weights
         )
 
     def moments(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Posterior mean (rows, outputs) in the target's units, and the variance (rows,) of the
         latent function with targets scaled."""
-        features = self._features(X)
+        features = self.features(X)
         mean = self.modes.target_mean + self.modes.target_scale * (features @ self.mean_weights)
-        kept, spread = features @ self.kept_root, features @ self.root
-        diagonal = self.amplitude * _diagonal(self.modes.features, X)
-        lost = np.maximum(diagonal - np.einsum("ij,ij->i", kept, kept), 0.0)
-        if self.uniform_lost is not None:
-            excess = self._unresolved(X, features) - self.largest_lost
-            most = lost - self.uniform_lost
-            lost = self.uniform_lost + np.maximum(np.minimum(excess, most), 0.0)
+        spread = features @ self.root
+        lost = sum(self._lost_variances(X, features))
         return mean, np.einsum("ij,ij->i", spread, spread) + lost
+
+    def lost_variances(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Variances (rows,) that what was cut adds to a prediction, targets scaled: as noise, as it
+        did in training, and the excess of inputs farther from the inducing points than any row
+        seen in training."""
+        return self._lost_variances(X, self.features(X))
+
+    def _lost_variances(self, X: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        kept = features @ self.kept_root
+        diagonal = self.amplitude * self.diagonal(X)
+        lost = np.maximum(diagonal - np.einsum("ij,ij->i", kept, kept), 0.0)
+        excess = np.maximum(self._unresolved(X, features) - self.largest_lost, 0.0)
+        if self.uniform_lost is None:
+            excess = np.minimum(excess, lost)
+            return lost - excess, excess
+        noise = np.full(len(X), self.uniform_lost)
+        return noise, np.maximum(np.minimum(excess, lost - noise), 0.0)
 
     def leave_one_out(
         self, X: np.ndarray, y: np.ndarray, weights: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        r"""Means (rows, outputs), in the target's units, and variances (rows,), targets scaled, at
-        training rows had each been left out: with latent variance :math:`s`, sample weight
-        :math:`w`, ridge :math:`\sigma_c^2` and :math:`h = w s / \sigma_c^2` they are
-        :math:`y - (y - \bar f) / (1 - h)` and :math:`s / (1 - h)` (Rasmussen and Williams 2006,
-        sec. 5.4.2). For a uniform ridge."""
-        features = self._features(X)
+        r"""Means (rows, outputs), in the target's units, and variances (rows,) of the latent
+        function, targets scaled, at training rows had one repetition of each been left out: one of
+        :math:`w` (all of a row of less weight). With the posterior variance :math:`s` of what was
+        kept, ridge :math:`\sigma_c^2` and :math:`h = \min(w, 1) s / \sigma_c^2` the mean is
+        :math:`y - (y - \bar f) / (1 - h)`, the variance :math:`s / (1 - h)` and that of what was
+        cut (Rasmussen and Williams 2006, sec. 5.4.2). For a uniform ridge."""
+        features = self.features(X)
         spread = features @ self.root
         variance = np.einsum("ij,ij->i", spread, spread)
-        rest = np.maximum(1 - weights * variance / float(self.theory.ridge.mean()), 1e-10)
-        return y - (y - self.mean(X)) / rest[:, None], variance / rest
+        once = np.minimum(weights, 1.0)
+        rest = np.maximum(1 - once * variance / float(self.theory.ridge.mean()), 1e-10)
+        lost = sum(self._lost_variances(X, features))
+        return y - (y - self.mean(X)) / rest[:, None], variance / rest + lost
 
     def covariance(self, X: np.ndarray) -> np.ndarray:
         """Posterior covariance (rows, rows) of the latent function, targets scaled; its diagonal
         is the variance of :meth:`moments`."""
-        features = self._features(X)
+        features = self.features(X)
         kept, spread = features @ self.kept_root, features @ self.root
         points = X.astype(self.modes.features.inducing_points.dtype)
         gram = compiled_gram(self.modes.features.kernel, points, points)
@@ -250,38 +232,30 @@ class ReducedProcess:
         return spread @ spread.T + lost
 
     @functools.cached_property
-    def flow(self) -> ModeSummary:
-        """The flow at every cutoff from no mode kept to all, from the statistics alone."""
-        whole = self.modes.theory(self.amplitude, self.noise_variance)
-        cutoffs = RankCutoff(np.arange(len(self.modes.eigenvalues) + 1))
-        return with_precision(_flow(whole, cutoffs), float)
+    @abc.abstractmethod
+    def flow(self) -> Flow:
+        """The theory at a ladder of cutoffs, from no mode kept to all."""
 
+    @abc.abstractmethod
+    def mean_ridge(self) -> float:
+        """Ridge of the kept modes, its mean over the data, targets scaled."""
+
+    @abc.abstractmethod
     def log_evidence(self) -> float:
         """Log marginal likelihood of the targets, scaled, in nats, summed over outputs."""
-        return float(_log_evidence(self.theory))
 
+    @abc.abstractmethod
     def learnabilities(self) -> np.ndarray:
         """Learnability of every resolved mode at the fitted ridge."""
-        eigenvalues = self.amplitude * self.modes.eigenvalues
-        return np.asarray(learnability(eigenvalues, self.theory.ridge.mean(), self.modes.n_samples))
 
-    def basis(self, X: np.ndarray) -> np.ndarray:
-        """All resolved modes at the rows of `X`, (rows, modes); orthonormal on the data seen."""
-        return self._features(X) @ (self.modes.rotation / np.sqrt(self.modes.eigenvalues))
-
+    @abc.abstractmethod
     def means_along_flow(self, X: np.ndarray) -> Iterator[np.ndarray]:
         """For each output, the posterior means (rows, cutoffs) of the theories of :attr:`flow`, in
         the target's units."""
-        modes, summary = self.modes, self.flow
-        basis = self.basis(X)
-        signal = (modes.n_samples * self.amplitude * modes.eigenvalues)[:, None]
-        learned = signal / (np.asarray(summary.ridge) + signal)
-        learned *= np.arange(len(signal))[:, None] < np.asarray(summary.kept)
-        for output, (mean, scale) in enumerate(
-            zip(modes.target_mean, modes.target_scale, strict=True)
-        ):
-            coefficients = modes.coefficients[:, output, None] * learned
-            yield mean + scale * (basis @ coefficients)
+
+    def basis(self, X: np.ndarray) -> np.ndarray:
+        """All resolved modes at the rows of `X`, (rows, modes); orthonormal on the data seen."""
+        return self.features(X) @ (self.modes.rotation / np.sqrt(self.modes.eigenvalues))
 
     def expected_loss(self) -> float:
         r"""Expected rise in mean squared error, targets scaled, from what was cut: under the prior
@@ -297,7 +271,8 @@ class ReducedProcess:
         """The flow in the target's units; `unit` is its squared scale."""
         summary = self.flow
         ridge = np.asarray(summary.ridge)
-        signal = self.modes.n_samples * self.amplitude * np.append(self.modes.eigenvalues, 0.0)
+        eigenvalues = np.append(self.modes.eigenvalues, 0.0)[summary.kept.round().astype(int)]
+        signal = self.modes.n_samples * self.amplitude * eigenvalues
         return FlowRecord(
             kept=np.asarray(summary.kept).round().astype(int),
             ridge=ridge * unit,
@@ -319,9 +294,6 @@ class ReducedProcess:
         )
 
 
-# Compiled as wholes: run step by step, every step would be compiled for every number of modes.
-
-
 @functools.partial(jax.jit, static_argnums=7)
 def _whole(
     eigenvalues, tail, coefficients, target_square, n_samples, amplitude, noise_variance, population
@@ -330,30 +302,6 @@ def _whole(
     total = noise_variance + amplitude * tail
     ridge = UniformRidge(total) if population else BareRidge(total)
     return ModeTheory(spectrum, ridge, coefficients, target_square, n_samples)
-
-
-@eqx.filter_jit
-def _coarse_grained(
-    theory: ModeTheory, cutoff: AbstractCutoff
-) -> tuple[ModeTheory, jax.Array, jax.Array]:
-    reduced = coarse_grain(theory, cutoff)
-    return reduced, reduced.learnabilities(), reduced.coefficients()
-
-
-@jax.jit
-def _log_evidence(theory: ModeTheory) -> jax.Array:
-    return theory.log_evidence()
-
-
-@eqx.filter_jit
-def _flow(theory: ModeTheory, cutoffs: RankCutoff) -> ModeSummary:
-    return flow(theory, cutoffs)
-
-
-def _kept_root(modes: Modes, amplitude: float, theory: ModeTheory) -> tuple[np.ndarray, np.ndarray]:
-    weights = np.asarray(theory.weights)
-    kept = np.flatnonzero(weights > 0)
-    return modes.rotation[:, kept] * np.sqrt(amplitude * weights[kept]), kept
 
 
 def _diagonal(features: InducingFeatures, X: np.ndarray) -> np.ndarray:

@@ -25,11 +25,15 @@ from wilsonian.language.kernel_text import format_kernel, parse_kernel
 from wilsonian.regression.classifier import ReducedGPClassifier
 from wilsonian.regression.fitting import FittedProcess
 from wilsonian.regression.inducing_features import InducingFeatures
+from wilsonian.regression.input_dependent import InputDependentProcess
+from wilsonian.regression.label_process import LabelProcess
+from wilsonian.regression.laplace import Latents
 from wilsonian.regression.learning import Hyperparameters
 from wilsonian.regression.preparation import Prepared
-from wilsonian.regression.reduced import Modes, ReducedProcess
+from wilsonian.regression.reduced import Flow, Modes, ReducedProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.statistics import Statistics
+from wilsonian.regression.uniform import UniformProcess
 from wilsonian.support.model_files import ModelFileError, read_folder, write_folder
 
 # What parameters were called by version 0.1.0; names inside the files are those still.
@@ -113,6 +117,10 @@ def estimator_state(estimator: Estimator) -> tuple[Document, Arrays]:
         classes = estimator.classes_
         document["classes"] = {"dtype": classes.dtype.str, "values": classes.tolist()}
         document["inverse_temperature"] = estimator.inverse_temperature_
+        document["leave_one_out_log_loss"] = estimator.leave_one_out_log_loss_
+        if estimator.labels_ is not None:
+            document["labels"], more = _labels_state(estimator.labels_)
+            arrays |= more
     names = getattr(estimator, "feature_names_in_", None)
     document["feature_names"] = None if names is None else [str(name) for name in names]
     fitted, more = _regressor_state(regressor)
@@ -123,6 +131,8 @@ def restore_estimator(document: Document, arrays: Arrays) -> Estimator:
     """The estimator that :func:`estimator_state` took apart."""
     cls = ESTIMATORS[document["type"]]
     parameters = _renamed(document["parameters"])
+    if document["type"] == "ReducedGPClassifier":
+        parameters.setdefault("likelihood", "regression")  # version 0.1.0 had no other
     parameters["kernel"] = parameters["kernel"] and parse_kernel(parameters["kernel"])
     cutoff = parameters["cutoff"]
     if isinstance(cutoff, dict):
@@ -137,7 +147,9 @@ def restore_estimator(document: Document, arrays: Arrays) -> Estimator:
         estimator.restore(
             regressor,
             np.array(classes["values"], dtype=classes["dtype"]),
-            float(document["inverse_temperature"]),
+            labels=_restore_labels(document, arrays, regressor),
+            inverse_temperature=document["inverse_temperature"],
+            log_loss=document.get("leave_one_out_log_loss", np.nan),
         )
     if document["feature_names"] is not None:
         estimator.feature_names_in_ = np.array(document["feature_names"], dtype=object)
@@ -181,8 +193,8 @@ def prepared_state(prepared: Prepared) -> tuple[Document, Arrays]:
     learned = prepared.hyperparameters
     document = {
         "kernel": format_kernel(learned.kernel),
-        "amplitude": float(learned.amplitude),
-        "noise": float(learned.noise_variance),
+        "amplitude": [float(value) for value in learned.amplitude],
+        "noise": [float(value) for value in learned.noise_variance],
         "converged": bool(learned.converged),
         "message": learned.message,
         "measure": prepared.measure,
@@ -205,8 +217,8 @@ def restore_prepared(document: Document, arrays: Arrays) -> Prepared:
     kernel = parse_kernel(document["kernel"])
     learned = Hyperparameters(
         with_precision(kernel, float),
-        document["amplitude"],
-        document["noise"],
+        np.atleast_1d(np.asarray(document["amplitude"], float)),
+        np.atleast_1d(np.asarray(document["noise"], float)),
         document["converged"],
         document["message"],
     )
@@ -236,6 +248,35 @@ def restore_statistics(document: Document, arrays: Arrays) -> Statistics:
     return Statistics(**document, **sums)
 
 
+def _labels_state(labels: LabelProcess) -> tuple[Document, Arrays]:
+    latents = labels.latents
+    document = {
+        "scale": float(labels.scale),
+        "spread": float(labels.spread),
+        "steps": int(latents.steps),
+        "decrement": float(latents.decrement),
+    }
+    arrays = {"mean": latents.mean, "root": latents.root, "rest": latents.rest}
+    return document, {f"latent_{name}": array for name, array in arrays.items()}
+
+
+def _restore_labels(
+    document: Document, arrays: Arrays, regressor: ReducedGPRegressor
+) -> LabelProcess | None:
+    if "labels" not in document:
+        return None
+    labels, process = document["labels"], regressor.process_
+    mean, root, rest = (arrays[f"latent_{name}"] for name in ("mean", "root", "rest"))
+    features, classes = mean.shape
+    leading = features - rest.shape[1]
+    if features != process.kept + 1 or root.shape != (classes, leading, leading):
+        raise ValueError(f"latents {mean.shape}, {root.shape} do not fit {process.kept} modes")
+    latents = Latents(mean, root, rest, labels["steps"], labels["decrement"])
+    loss = document["leave_one_out_log_loss"]
+    return LabelProcess(process, labels["scale"], labels["spread"], latents, loss)
+
+
+_LADDER_ARRAYS = ("kept", "ridge", "log_evidence", "evidence_ridge")
 _MODE_ARRAYS = (
     "rotation",
     "eigenvalues",
@@ -265,6 +306,10 @@ def _regressor_state(regressor: ReducedGPRegressor) -> tuple[Document, Arrays]:
     arrays |= sums | {name: getattr(modes, name) for name in _MODE_ARRAYS}
     arrays["weights"] = np.asarray(process.theory.weights)
     arrays["mean_weights"], arrays["root"] = process.mean_weights, process.root
+    if isinstance(process, InputDependentProcess):
+        document["input_dependent"] = {"evidence": process.evidence, "ridge": process.ridge}
+        arrays["learned"], arrays["ladder_weights"] = process.learned, process.ladder_weights
+        arrays |= {f"ladder_{n}": np.asarray(getattr(process.ladder, n)) for n in _LADDER_ARRAYS}
     return document, arrays
 
 
@@ -278,7 +323,7 @@ def _restore_regressor(regressor: ReducedGPRegressor, document: Document, arrays
         **{name: arrays[name] for name in _MODE_ARRAYS},
     )
     with jax.enable_x64(True):
-        process = ReducedProcess.of(
+        process: ReducedProcess = UniformProcess.of(
             modes, document["amplitude"], document["noise"], StoredWeights(arrays["weights"])
         )
     process = dataclasses.replace(
@@ -288,6 +333,14 @@ def _restore_regressor(regressor: ReducedGPRegressor, document: Document, arrays
         uniform_lost=document["uniform_lost"],
         largest_lost=document["largest_lost"],
     )
+    if "input_dependent" in document:  # models of 0.1.0 did not keep their own account
+        process = InputDependentProcess(
+            **{f.name: getattr(process, f.name) for f in dataclasses.fields(ReducedProcess)},
+            **document["input_dependent"],
+            learned=arrays["learned"],
+            ladder=Flow(**{name: arrays[f"ladder_{name}"] for name in _LADDER_ARRAYS}),
+            ladder_weights=arrays["ladder_weights"],
+        )
     statistics = restore_statistics(document["statistics"], arrays)
     fitted = FittedProcess(prepared, statistics, process, document["convergence"])
     regressor.adopt(fitted, document["target_dimensions"])

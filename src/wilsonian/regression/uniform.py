@@ -1,0 +1,103 @@
+"""The reduced process of one ridge: everything in closed form from sufficient statistics."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from wilsonian.core.coarse_graining import coarse_grain, flow
+from wilsonian.core.cutoffs import AbstractCutoff, RankCutoff
+from wilsonian.core.information import learnability
+from wilsonian.core.precision import with_precision
+from wilsonian.regression.mode_theory import ModeSummary, ModeTheory
+from wilsonian.regression.reduced import Flow, Modes, ReducedProcess
+
+
+@dataclasses.dataclass(frozen=True)
+class UniformProcess(ReducedProcess):
+    """Posterior under one ridge, the same at every input."""
+
+    @classmethod
+    def of(
+        cls, modes: Modes, amplitude: float, noise_variance: float, cutoff: AbstractCutoff
+    ) -> UniformProcess:
+        """Posterior under a uniform ridge, in closed form from the statistics in `modes`."""
+        whole = modes.theory(amplitude, noise_variance)
+        reduced = _coarse_grained(whole, with_precision(cutoff, float))
+        theory, learned, coefficients = with_precision(reduced, float)
+        kept_root, kept = _kept_root(modes, amplitude, theory)
+        learned, coefficients = learned[kept], coefficients[kept]
+        bare = modes.rotation[:, kept] / np.sqrt(modes.eigenvalues[kept])
+        lost = float(theory.ridge.mean()) - noise_variance
+        return cls(
+            modes,
+            amplitude,
+            noise_variance,
+            theory,
+            bare @ coefficients,
+            kept_root * np.sqrt(1 - learned),
+            kept_root,
+            max(lost, 0.0) if modes.measure == "population" else None,
+            0.0,
+        )
+
+    @functools.cached_property
+    def flow(self) -> Flow:
+        """The flow at every cutoff from no mode kept to all, from the statistics alone."""
+        whole = self.modes.theory(self.amplitude, self.noise_variance)
+        cutoffs = RankCutoff(np.arange(len(self.modes.eigenvalues) + 1))
+        found = with_precision(_flow(whole, cutoffs), float)
+        return Flow(found.kept, found.ridge, found.log_evidence, found.evidence_ridge)
+
+    def mean_ridge(self):
+        return float(self.theory.ridge.mean())
+
+    def log_evidence(self):
+        return float(_log_evidence(self.theory))
+
+    def learnabilities(self):
+        eigenvalues = self.amplitude * self.modes.eigenvalues
+        return np.asarray(learnability(eigenvalues, self.theory.ridge.mean(), self.modes.n_samples))
+
+    def means_along_flow(self, X):
+        modes, summary = self.modes, self.flow
+        basis = self.basis(X)
+        signal = (modes.n_samples * self.amplitude * modes.eigenvalues)[:, None]
+        learned = signal / (np.asarray(summary.ridge) + signal)
+        learned *= np.arange(len(signal))[:, None] < np.asarray(summary.kept)
+        for output, (mean, scale) in enumerate(
+            zip(modes.target_mean, modes.target_scale, strict=True)
+        ):
+            coefficients = modes.coefficients[:, output, None] * learned
+            yield mean + scale * (basis @ coefficients)
+
+
+# Compiled as wholes: run step by step, every step would be compiled for every number of modes.
+
+
+@eqx.filter_jit
+def _coarse_grained(
+    theory: ModeTheory, cutoff: AbstractCutoff
+) -> tuple[ModeTheory, jax.Array, jax.Array]:
+    reduced = coarse_grain(theory, cutoff)
+    return reduced, reduced.learnabilities(), reduced.coefficients()
+
+
+@jax.jit
+def _log_evidence(theory: ModeTheory) -> jax.Array:
+    return theory.log_evidence()
+
+
+@eqx.filter_jit
+def _flow(theory: ModeTheory, cutoffs: RankCutoff) -> ModeSummary:
+    return flow(theory, cutoffs)
+
+
+def _kept_root(modes: Modes, amplitude: float, theory: ModeTheory) -> tuple[np.ndarray, np.ndarray]:
+    weights = np.asarray(theory.weights)
+    kept = np.flatnonzero(weights > 0)
+    return modes.rotation[:, kept] * np.sqrt(amplitude * weights[kept]), kept
