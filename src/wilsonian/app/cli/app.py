@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wilsonian.app.cli.codes import INTERRUPTED
+from wilsonian.app.cli.codes import INTERRUPTED, Interruption
 from wilsonian.support.files import FileError
 from wilsonian.support.version import __version__
 
@@ -51,12 +51,14 @@ def run() -> None:
             raise
         sys.stdout.flush()
         if code == INTERRUPTED:  # typer's answer to KeyboardInterrupt
-            _fail("Interrupted; a fit with --out goes on with --resume.", INTERRUPTED)
+            _fail("Interrupted.", INTERRUPTED)
         sys.exit(code if isinstance(code, int) else 0)
     except BrokenPipeError:
         # Who read the output has seen enough; what is left of it goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except Interruption as stop:
+        _fail(str(stop), INTERRUPTED)
     except FileError as error:
         _fail(str(error), 1)
     except MemoryError:

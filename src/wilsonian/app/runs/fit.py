@@ -15,6 +15,7 @@ from wilsonian.app.runs.baselines import Baselines
 from wilsonian.app.runs.checkpoints import Checkpoint
 from wilsonian.app.runs.choices import Progress, TableChoices
 from wilsonian.app.runs.evaluation import Evaluation, mode_images
+from wilsonian.app.runs.locks import one_at_a_time
 from wilsonian.app.runs.model import Run, load_run
 from wilsonian.app.runs.records import PredictionRecord, RunRecord
 from wilsonian.app.tables import Columns
@@ -60,17 +61,26 @@ def fit_table(
     """Fit a reduced Gaussian process to a table, test it on held-out rows, and store it in the
     folder `out` if that is given.
 
-    With `out`, an interrupted fit leaves `<out>.partial` beside it, from which `resume` goes on
-    after the last finished block. Raises TableError, KernelTextError, ValueError and FileError
-    with what was seen and what to try, the last before any work is done.
+    With `out`, an interrupted fit leaves `<out>.partial` beside it, from which `resume` goes on:
+    with the columns read, or after the last finished block of rows. Raises TableError,
+    KernelTextError, ValueError and FileError with what was seen and what to try, the last before
+    any work is done: also if another fit is writing to `out`.
     """
+    if out is None:
+        return _fit_table(choices, None, resume, progress)
+    check_folder(out, "model")
+    with one_at_a_time(out):
+        return _fit_table(choices, Path(out), resume, progress)
+
+
+def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progress) -> Run:
     started = time.monotonic()
-    if out is not None:
-        check_folder(out, "model")
     fit = _Fit.of(choices)
-    checkpoint = None if out is None else Checkpoint(Path(out), fit.identity())
+    checkpoint = None if out is None else Checkpoint(out, fit.identity())
     stored = checkpoint.load() if checkpoint and resume else None
     encoding = stored[0] if stored else fit.encode(progress)
+    if checkpoint and not stored:
+        checkpoint.save(encoding, now=True)
     X, y, rows = fit.sample(encoding, progress)
     estimator = fit.estimator(encoding.task)
     if isinstance(estimator, ReducedGPClassifier):
@@ -82,10 +92,14 @@ def fit_table(
     standing = stored[1] if stored else None
     if standing:
         notes.append(f"Resumed after {standing.blocks:,} finished blocks of rows.")
+    elif stored:
+        notes.append("Resumed with the columns read; what was learned before is learned again.")
 
-    def keep(standing: Standing, now: bool) -> None:
+    def keep(reached: Standing, now: bool) -> None:
+        nonlocal standing
+        standing = reached
         if checkpoint is not None:
-            checkpoint.save(encoding, standing, now=now)
+            checkpoint.save(encoding, reached, now=now)
 
     fitted = fit_process(
         regressor.prior(),
@@ -103,17 +117,13 @@ def fit_table(
         classes = np.array(encoding.classes, dtype=object)
         whole = None if len(X) == rows else lambda: fit.training_arrays(encoding)
         estimator.adopt(regressor, classes, X, y, blocks=whole)
-    evaluation = Evaluation(estimator, encoding.classes)
     baselines = Baselines(X, y, encoding.classes, choices.seed) if fit.test_rows else None
-    unseen: dict[tuple[str, str], int] = {}
-    for block in fit.blocks(encoding.input_columns, test=True):
-        arrays = fit.test_arrays(encoding, block)
-        evaluation.add(*arrays)
-        if baselines is not None:
-            baselines.add(*arrays)
-        for key, count in encoding.unseen(block).items():
-            unseen[key] = unseen.get(key, 0) + count
-        progress("testing", evaluation.rows, fit.test_rows)
+    try:
+        evaluation, unseen = fit.test(encoding, estimator, baselines, progress)
+    except KeyboardInterrupt:
+        if standing is not None:
+            keep(standing, True)
+        raise
     notes += [f"Held out: {sentence}" for sentence in unseen_sentences(unseen)]
     predictions, metrics, test_error = evaluation.result()
     record = _record(fit, encoding, regressor, X, rows, notes)
@@ -280,6 +290,27 @@ class _Fit:
             if encoding.task == "classification":
                 y = class_targets(y, len(encoding.classes))
             yield Rows(X, y.reshape(len(y), -1))
+
+    def test(
+        self,
+        encoding: Encoding,
+        estimator: Estimator,
+        baselines: Baselines | None,
+        progress: Progress,
+    ) -> tuple[Evaluation, dict[tuple[str, str], int]]:
+        """The model and the baselines against the held-out rows, and what of these training never
+        showed."""
+        evaluation = Evaluation(estimator, encoding.classes)
+        unseen: dict[tuple[str, str], int] = {}
+        for block in self.blocks(encoding.input_columns, test=True):
+            arrays = self.test_arrays(encoding, block)
+            evaluation.add(*arrays)
+            if baselines is not None:
+                baselines.add(*arrays)
+            for key, count in encoding.unseen(block).items():
+                unseen[key] = unseen.get(key, 0) + count
+            progress("testing", evaluation.rows, self.test_rows)
+        return evaluation, unseen
 
     def test_arrays(self, encoding: Encoding, block: Block) -> tuple[np.ndarray, np.ndarray]:
         """Encoded rows of a block and their targets or labels, where they have one."""
