@@ -16,6 +16,7 @@ from test_cli import FAST, run
 
 from wilsonian.app.runs.model import load_run
 from wilsonian.app.tables import open_table
+from wilsonian.support.model_files import read_folder, write_folder
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +170,17 @@ def test_columns_with_commas_are_named_in_quotes(tmp_path):
 def test_completion_is_offered(capsys):
     assert run("--help") == 0
     assert "--install-completion" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("forged", ["weights", "mean_weights", "root", "landmarks", "amplitude"])
+def test_a_forged_model_with_right_checksums_is_refused(model, tmp_path, forged, capsys):
+    document, arrays = read_folder(model, "model")
+    if forged in arrays:
+        arrays[forged] = np.full_like(arrays[forged], np.nan)
+    else:
+        document["estimator"]["fitted"][forged] = -1.0
+    write_folder(tmp_path / "forged", "model", document, arrays)
+    assert run("info", tmp_path / "forged") == 2
+    error = capsys.readouterr().err
+    assert "its contents do not make a model" in error
+    assert forged in error
