@@ -45,6 +45,7 @@ def coarse_grain(theory: Theory, cutoff: AbstractCutoff) -> Theory:
     Weights are functions of the bare eigenvalues and never grow, so that for every family of
     cutoffs ordered by scale two steps equal one.
     """
+    cutoff = cutoff.chosen_for(theory)
     kept = jnp.minimum(theory.weights, cutoff.weights(theory.eigenvalues))
     return theory.absorb(kept=kept, lost=theory.weights - kept)
 

@@ -19,6 +19,30 @@ def check_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
     return weights
 
 
+def check_row_noise(given: Any, rows: int, outputs: int) -> np.ndarray | None:
+    """Known noise variances (rows,), None if there are none. Raises ValueError when they are
+    negative, not finite or not one per row, and for several outputs."""
+    if given is None:
+        return None
+    known = np.asarray(given, float)
+    if known.shape != (rows,):
+        raise ValueError(
+            f"`noise_variance_per_row` must have shape ({rows},), one variance per row, got "
+            f"{known.shape}."
+        )
+    if not np.all(np.isfinite(known)) or np.any(known < 0):
+        raise ValueError(
+            "`noise_variance_per_row` must be finite and not negative; pass variances (squared "
+            "standard errors), not precisions, and leave out rows that are not known at all."
+        )
+    if outputs != 1:
+        raise ValueError(
+            f"`noise_variance_per_row` is of one output, `y` has {outputs}; fit each output with "
+            "the variances of its own."
+        )
+    return known
+
+
 def check_varying(y: np.ndarray) -> None:
     """Raise ValueError when an output of the targets (rows, outputs) is the same in all rows."""
     for k, column in enumerate(y.T):

@@ -193,8 +193,8 @@ def prepared_state(prepared: Prepared) -> tuple[Document, Arrays]:
     learned = prepared.hyperparameters
     document = {
         "kernel": format_kernel(learned.kernel),
-        "amplitude": float(learned.amplitude),
-        "noise": float(learned.noise_variance),
+        "amplitude": [float(value) for value in learned.amplitude],
+        "noise": [float(value) for value in learned.noise_variance],
         "converged": bool(learned.converged),
         "message": learned.message,
         "measure": prepared.measure,
@@ -217,8 +217,8 @@ def restore_prepared(document: Document, arrays: Arrays) -> Prepared:
     kernel = parse_kernel(document["kernel"])
     learned = Hyperparameters(
         with_precision(kernel, float),
-        document["amplitude"],
-        document["noise"],
+        np.atleast_1d(np.asarray(document["amplitude"], float)),
+        np.atleast_1d(np.asarray(document["noise"], float)),
         document["converged"],
         document["message"],
     )
