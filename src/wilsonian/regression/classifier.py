@@ -52,10 +52,12 @@ class ReducedGPClassifier(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     likelihood : "logistic" or "regression"
+    noise_variance : float, default 0.3
+        Where learning starts, in units of the variance of the labels' targets.
     ard : "auto" or bool
         As in :class:`ReducedGPRegressor`; with "auto" and the logistic likelihood also no more
         length scales than one per 100 rows.
-    kernel, amplitude, noise_variance, rank, max_rank, cutoff, threshold, optimizer, learn,
+    kernel, amplitude, rank, max_rank, cutoff, threshold, optimizer, learn,
     move_inducing_points, \
 n_restarts, max_iterations, inducing points, block_size, dtype, random_state
         As in :class:`ReducedGPRegressor`.
@@ -76,7 +78,7 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
         *,
         likelihood: str = "logistic",
         amplitude: float = 1.0,
-        noise_variance: float = 0.01,
+        noise_variance: float = 0.3,
         rank: int | str = "auto",
         max_rank: int = 1024,
         cutoff: Any = "auto",
@@ -211,6 +213,7 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
         if self.labels_ is not None:
             parts = [self.labels_.probabilities(block) for block in chunks(X, self.block_size)]
             return np.concatenate(parts)
+        assert self.inverse_temperature_ is not None
         mean, std = self.regressor_.predict(X, return_std=True)
         mean, std = mean.reshape(len(X), -1), std.reshape(len(X), -1)
         scores = temperature_scores(mean, std, self.inverse_temperature_)
