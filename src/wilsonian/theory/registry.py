@@ -9,6 +9,9 @@ import enum
 
 from wilsonian.core.coarse_graining import AbstractTheory
 from wilsonian.greybox.residual_theory import ResidualTheory
+from wilsonian.information.fisher_spectrum import FisherSpectrum
+from wilsonian.information.free_scalar import TorusField
+from wilsonian.information.kernel_information import KernelInformation
 from wilsonian.regression.mode_theory import ModeTheory
 from wilsonian.regression.point_theory import PointTheory
 from wilsonian.theory.averaged import AveragedTheory
@@ -44,4 +47,8 @@ CLAIMS: dict[type[AbstractTheory], frozenset[Law]] = {
     ProjectedRandomFeatures: EVERY_LAW,
     AnisotropicRandomFeatures: EVERY_LAW,
     NonlinearRandomFeatures: EVERY_LAW,
+    # What is kept and lost there is information, in nats.
+    FisherSpectrum: EVERY_LAW,
+    KernelInformation: EVERY_LAW,
+    TorusField: EVERY_LAW,
 }

@@ -1,0 +1,1 @@
+"""The inverse flow by decimation: geometry, features, concave fits, exact sites, weights."""

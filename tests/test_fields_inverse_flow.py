@@ -1,0 +1,270 @@
+"""Inverse flows: decimation and diffusion, their exact weights, refinement, and the certificate."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from wilsonian import fields
+from wilsonian.fields.certificate import certify
+from wilsonian.fields.decimation.density import GRID, draw, log_density_at, piecewise_density
+from wilsonian.fields.decimation.exact_sites import SiteIntegral, neighbour_sums
+from wilsonian.fields.decimation.flow import actions
+from wilsonian.fields.decimation.geometry import colours_of
+from wilsonian.fields.diffusion import fit_diffusion
+
+KEY = jax.random.key(11)
+
+
+@pytest.fixture(scope="module")
+def theory():
+    return fields.Phi4((8, 8), 0.27, 0.022)
+
+
+@pytest.fixture(scope="module")
+def data(theory):
+    return theory.hmc(16_384, KEY, chains=128, thermalization=160)
+
+
+@pytest.fixture(scope="module")
+def inverse(theory, data):
+    return fields.InverseFlow.fit(theory, data, most_rows=120_000, copies=2)
+
+
+@pytest.fixture(scope="module")
+def drawn(inverse):
+    return inverse.sample(jax.random.key(5), 3072)
+
+
+@pytest.fixture(scope="module")
+def certificate(inverse, drawn, data):
+    return inverse.certify(drawn, data)
+
+
+@pytest.mark.parametrize("side", [4, 8, 16, 32])
+def test_every_site_is_drawn_once_from_known_ones(side):
+    known: set[int] = set()
+    for colour in colours_of(side):
+        assert set(colour.known) == known
+        assert set(colour.seen.ravel()) <= known
+        assert not set(colour.sites) & known
+        known |= set(colour.sites)
+    assert len(known) == side**2
+
+
+def test_the_law_of_exact_sites_is_the_action_itself(theory):
+    """Ratios of the conditional density against ratios of e^-S with the other sites integrated."""
+    side, rng = 8, np.random.default_rng(0)
+    field = rng.normal(size=side * side)
+    for colour in colours_of(side):
+        if not colour.exact or not colour.name.startswith("E"):
+            continue
+        site = colour.sites[3]
+        sums = neighbour_sums(colour, side)[0, 3]
+        one, two = field.copy(), field.copy()
+        two[site] += 0.3
+        change = actions(theory, jnp.asarray(np.stack([one, two]).reshape(2, side, side)))
+        local = field[sums].sum()
+        by_law = [
+            -theory.potential(f[site]) + 2 * theory.kappa * local * f[site] for f in (one, two)
+        ]
+        assert_allclose(-(change[1] - change[0]), by_law[1] - by_law[0], atol=2e-5)
+
+
+def test_the_integral_over_a_site():
+    table = SiteIntegral.of(fields.Phi4((8, 8), 0.27, 0.022)).table
+    gaussian = SiteIntegral.of(fields.EvenPolynomial((8, 8), 0.2, (1.0,))).table
+    h = np.arange(2000) * 0.005
+    assert_allclose(gaussian[:2000], 0.5 * np.log(np.pi) + (0.2 * h) ** 2, atol=1e-10)
+    assert (np.diff(table[:4000]) > 0).all()
+
+
+def test_draws_of_a_density_on_a_grid_follow_it():
+    logs = -0.5 * GRID**2 + np.log1p(0.8 * np.sin(GRID))
+    density = piecewise_density(jnp.asarray(np.tile(logs[:, None], (1, 20_000)), jnp.float32))
+    z, log = draw(density, jax.random.uniform(jax.random.key(0), (20_000,)))
+    assert_allclose(log, log_density_at(density, z), atol=2e-4)
+    fine = np.linspace(-6.5, 6.5, 40_001)
+    weight = np.exp(-0.5 * fine**2) * (1 + 0.8 * np.sin(fine))
+    weight /= weight.sum()
+    for power in (1, 2, 3):
+        mean = weight @ fine**power
+        error = np.sqrt((weight @ fine ** (2 * power) - mean**2) / 20_000)
+        assert abs(float((z**power).mean()) - mean) < 4 * error
+    nodes = np.linspace(-6.5, 6.5, 64 * 200)
+    width = nodes[1] - nodes[0]
+    one = density[:, :1].repeat(len(nodes), 1)
+    total = np.exp(log_density_at(one, jnp.asarray(nodes, jnp.float32))).sum() * width
+    assert_allclose(total, 1, atol=1e-3)
+
+
+def test_draws_and_density_agree(inverse, drawn):
+    again = inverse.sampler.log_weights_of(jnp.asarray(drawn.fields[:512]), KEY)
+    # float32 in different batches; a draw on a node's edge may move by one cell
+    assert np.quantile(np.abs(again - drawn.log_weights[:512]), 0.99) < 0.01
+
+
+def test_decimation_is_certified(certificate):
+    assert certificate.trusted, str(certificate)
+    assert certificate.draws.effective_fraction > 0.9
+    assert certificate.acceptance > 0.8
+    assert certificate.data.log_weight_variance < 0.1
+    assert "TRUSTED" in str(certificate)
+
+
+def test_the_free_energy_of_eight_squared(certificate):
+    draws = certificate.draws
+    value, error = draws.log_partition_function / 64, draws.log_partition_error / 64
+    assert abs(value - 0.718877) < 3 * np.hypot(error, 59e-6)
+
+
+def test_the_free_energy_of_four_squared_is_the_transfer_matrixs():
+    small = fields.Phi4((4, 4), 0.27, 0.022)
+    flow = fields.InverseFlow.fit(
+        small, small.hmc(16_384, KEY, chains=128, thermalization=120), most_rows=120_000
+    )
+    summary = fields.summarize_weights(flow.sample(KEY, 8192).log_weights)
+    error = summary.log_partition_error / 16
+    assert summary.effective_fraction > 0.98
+    assert error < 1e-4
+    assert abs(summary.log_partition_function / 16 - 0.75687800) < 3 * error
+
+
+def test_refined_coarse_fields_are_fields_of_the_theory(inverse, data):
+    coarse = fields.decimate(data.fields[:2048], 2)
+    refined = inverse.refine(coarse, jax.random.key(3), proposals=6)
+    np.testing.assert_array_equal(fields.decimate(refined.ensemble.fields, 2), coarse)
+    assert refined.acceptance > 0.8
+    assert refined.log_weight_variance < 0.1
+    # The same coarse fields: differences of the pairs, not of independent ensembles.
+    given = fields.Ensemble(data.theory, data.fields[:2048])
+    ours, theirs = refined.ensemble.observables(), given.observables()
+    for name in ("action_density", "field_squared", "schwinger_dyson", "magnetization"):
+        assert abs(ours[name].pull(theirs[name])) < 3, name
+
+
+def test_half_a_law_is_refused_though_the_draws_look_perfect(theory, inverse, drawn, data):
+    """A sampler of one sign only: q is doubled where M > 0 and zero elsewhere."""
+    signs = np.sign(drawn.fields.mean((1, 2)))
+    half = dataclasses.replace(
+        drawn,
+        fields=drawn.fields * signs[:, None, None],
+        log_weights=drawn.log_weights - np.log(2),
+    )
+    held = inverse.held_out
+    logs = inverse.sampler.log_weights_of(jnp.asarray(held.fields), KEY) - np.log(2)
+    logs = np.where(held.fields.mean((1, 2)) > 0, logs, np.inf)
+    alone = fields.summarize_weights(half.log_weights)
+    assert alone.effective_fraction > 0.9
+    judged = certify(half, data, logs)
+    assert not judged.trusted
+    assert "drops a part of the law" in " ".join(judged.refusals)
+    assert "<M> = 0" in " ".join(judged.refusals)
+
+
+def test_a_sampler_fitted_to_the_weakly_magnetized_half_is_refused(theory, data):
+    magnetization = np.abs(data.fields.mean((1, 2)))
+    inside = magnetization[:-2048] < 0.9
+    weak = fields.Ensemble(theory, data.fields[:-2048][inside])
+    flow = fields.InverseFlow.fit(theory, weak, most_rows=60_000, copies=1)
+    draw_ = flow.sample(KEY, 2048)
+    whole = fields.Ensemble(theory, data.fields[-2048:])
+    logs = flow.sampler.log_weights_of(jnp.asarray(whole.fields), KEY)
+    judged = certify(draw_, whole, logs)
+    assert not judged.trusted, str(judged)
+
+
+def test_features_are_odd_so_that_one_sign_of_data_is_enough(theory, inverse, data):
+    """The symmetry is built in: -phi has the density of phi."""
+    some = jnp.asarray(data.fields[:256])
+    assert_allclose(
+        inverse.sampler.log_weights_of(some, KEY),
+        inverse.sampler.log_weights_of(-some, KEY),
+        atol=5e-3,
+    )
+
+
+@pytest.fixture(scope="module")
+def gaussian():
+    theory = fields.FreeField((8, 8), 0.25)
+    noise = np.fft.fft2(np.random.default_rng(0).normal(size=(2048, 8, 8)))
+    rows = np.fft.ifft2(noise * np.sqrt(theory.spectrum())).real.astype(np.float32)
+    return theory, fit_diffusion(theory, rows, steps=25)
+
+
+def test_diffusion_of_a_gaussian_field_has_its_spectrum(gaussian):
+    theory, flow = gaussian
+    drawn, logs = flow.weighted(jax.random.key(1), 2048)
+    ratio = fields.power_spectrum(np.asarray(drawn), (8, 8)) / theory.spectrum()
+    assert abs(ratio.mean() - 1) < 0.015
+    assert np.sqrt(((ratio - 1) ** 2).mean()) < 0.045  # 2048 draws of data, 2048 of ours
+    summary = fields.summarize_weights(logs)
+    assert summary.effective_fraction > 0.9
+    error = max(summary.log_partition_error, 1e-3)
+    assert abs(summary.log_partition_function - theory.log_partition_function()) < 4 * error
+
+
+def test_the_step_is_exact_for_two_rates_where_euler_is_not():
+    """Rates .1 and 4.1, 20 steps: the variances after all steps back, without Monte Carlo."""
+    from wilsonian.fields.diffusion import flow_times, reverse_coefficients
+
+    channel, spectrum = fields.Channel("carosso", (2,), z=0.1), np.array([3.0, 0.2])
+    times = flow_times(channel, 20, 20.0)
+    ours = channel.two_point(20.0, spectrum)
+    euler = ours.copy()
+    for number in range(20, 0, -1):
+        later, earlier = times[number], times[number - 1]
+        kernel = channel.kernel(0, later)
+        total = kernel.two_point(spectrum)
+        posterior = spectrum * kernel.noise_variance / total
+        laws = reverse_coefficients(channel, earlier, later, lambda a: a, posterior)
+        gain = laws["from_fine"] * kernel.multiplier * spectrum / total + laws["from_coarse"]
+        ours = gain**2 * ours + laws["variance"]
+        rate, noise = channel.law().generator(later)
+        step = later - earlier
+        euler = (1 + step * (rate - noise / total)) ** 2 * euler + noise * step
+    assert_allclose(ours, spectrum, rtol=1e-9)
+    assert euler[1] / spectrum[1] > 3
+
+
+def test_diffusion_serves_the_interacting_theory(theory, data):
+    flow = fields.InverseFlow.fit(theory, data, "diffusion", steps=24, most_fields=4096)
+    drawn = flow.sample(KEY, 1024)
+    judged = flow.certify(drawn, data)
+    assert judged.trusted, str(judged)
+    assert judged.draws.effective_fraction > 0.75
+    # log Z/V = .718877(59) by decimation
+    gap = judged.draws.log_partition_function / 64 - 0.718877
+    assert abs(gap) < 4 * np.hypot(judged.draws.log_partition_error / 64, 59e-6)
+
+
+def test_what_cannot_be_is_refused_in_one_sentence(theory, inverse, data, drawn):
+    other = fields.Phi4((8, 8), 0.25, 0.022)
+    six = fields.Phi4((6, 6), 0.27, 0.022)
+    zeros = fields.Ensemble(six, np.zeros((2000, 6, 6), np.float32))
+    few = fields.Ensemble(theory, np.zeros((300, 8, 8), np.float32))
+    bad = np.full((2, 4, 4), np.nan, np.float32)
+    fit = fields.InverseFlow.fit
+    cases = [
+        (lambda: fit(six, zeros), "power of two"),
+        (lambda: fit(other, data), "not of"),
+        (lambda: fit(theory, drawn), "carry weights"),
+        (lambda: fit(theory, few), "too few"),
+        (lambda: fit(theory, few, "flow"), "not known"),
+        (lambda: inverse.sample(KEY, 0), "at least one"),
+        (lambda: inverse.refine(np.zeros((2, 3, 3)), KEY), "do not fit"),
+        (lambda: inverse.refine(np.zeros((2, 8, 8)), KEY), "give 2, 4"),
+        (lambda: inverse.refine(bad, KEY), "NaN"),
+        (lambda: inverse.refine(np.zeros((2, 4, 4)), KEY, 1), "2 or more"),
+        (lambda: inverse.certify(fields.Ensemble(other, drawn.fields[:9])), "one theory"),
+        (lambda: certify(fields.Ensemble(theory, drawn.fields[:9])), "no weights"),
+        (lambda: fields.summarize_weights(np.array([np.nan])), "must be numbers"),
+        (lambda: fit_diffusion(theory, drawn.fields[:100]), "too few"),
+    ]
+    for make, words in cases:
+        with pytest.raises(ValueError, match=words) as caught:
+            make()
+        assert "\n" not in str(caught.value)
