@@ -5,6 +5,7 @@ from wilsonian.app.cli import (  # isort: skip  # noqa: F401
     fit_command,
     model_commands,
     forecast_command,
+    rg_command,
 )
 from wilsonian.app.cli.app import app, main
 
