@@ -145,6 +145,7 @@ def flow_fields(
     import numpy as np
 
     from wilsonian import fields
+    from wilsonian.fields.couplings import coupling_errors
     from wilsonian.support.pictures import check_picture, picture
 
     if plot is not None:
@@ -165,12 +166,14 @@ def flow_fields(
     rows, spectrum = [], fields.power_spectrum(source.fields, source.theory.shape, weights)
     for moment, law, field in zip(moments, by_law, flowed, strict=True):
         seen = fields.Couplings.from_fields(np.asarray(field), weights)
+        spread = coupling_errors(np.asarray(field), weights)
         kernel = channel.kernel(0, moment)
         rows.append(
             [
                 f"{moment:g}",
                 f"{law.renormalized_coupling:.4f}",
                 f"{seen.renormalized_coupling:.4f}",
+                f"{spread.renormalized_coupling:.4f}",
                 f"{law.correlation_length:.3f}",
                 f"{seen.correlation_length:.3f}",
                 f"{law.binder:.4f}",
@@ -178,7 +181,17 @@ def flow_fields(
                 str(kernel.resolved_modes(spectrum)),
             ]
         )
-    names = ["t", "g_R law", "fields", "xi law", "fields", "U law", "fields", "modes known"]
+    names = [
+        "t",
+        "g_R law",
+        "fields",
+        "error",
+        "xi law",
+        "fields",
+        "U law",
+        "fields",
+        "modes known",
+    ]
     console.table(names, rows)
     if plot is not None:
         with picture(plot, 6.4, 3.6) as figure:
@@ -186,7 +199,8 @@ def flow_fields(
             fine = np.linspace(0, moments[-1], 100)
             laws = fields.coupling_flow(start, channel, list(fine))
             ax.plot(fine, [law.renormalized_coupling for law in laws], label="exact law")
-            ax.plot(moments, [float(row[2]) for row in rows], "o", label="flowed fields")
+            seen_g, errors = ([float(row[place]) for row in rows] for place in (2, 3))
+            ax.errorbar(moments, seen_g, errors, fmt="o", capsize=3, label="flowed fields")
             ax.set_xlabel("RG time")
             ax.set_ylabel("renormalized coupling")
             ax.legend(frameon=False)
