@@ -11,6 +11,8 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1]
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
+import jax
+
 # Their tests share nothing that is slow to make, and run long each.
 DEALT_ONE_BY_ONE = {"test_examples.py"}
 
@@ -27,3 +29,14 @@ def pytest_xdist_make_scheduler(config, log):
             return nodeid if path.rsplit("/", 1)[-1] in DEALT_ONE_BY_ONE else path
 
     return FilesScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "double_precision: every test and fixture in float64")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def double_precision(request):
+    """What a file says with `pytestmark = pytest.mark.double_precision`."""
+    with jax.enable_x64(request.node.get_closest_marker("double_precision") is not None):
+        yield

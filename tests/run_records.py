@@ -147,7 +147,10 @@ RUNS = {
         flow=make_flow(evidence_ridge=np.full(61, np.nan), evidence=np.full(61, -np.inf))
     ),
     "nothing finite": make_regression(
-        noise=0.0, ridge=np.nan, expected_loss=np.nan, flow=make_flow(ridge=np.full(61, np.nan))
+        noise_variance=0.0,
+        ridge=np.nan,
+        expected_loss=np.nan,
+        flow=make_flow(ridge=np.full(61, np.nan)),
     ),
     "one class": make_classification(predictions=make_class_predictions(50, ("only",))),
     "thirty classes": make_classification(

@@ -1,26 +1,19 @@
 """Activations: closed forms beside quadrature, derivatives in the corners, and stated errors."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.integrate
 import scipy.stats
+from helpers import quick_jit
 from network_instances import ACTIVATIONS
 
 from wilsonian import networks as nn
 from wilsonian.networks.layers.angles import arctan
 
+pytestmark = pytest.mark.double_precision
 
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
-
-
-quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 each = pytest.mark.parametrize("name", ACTIVATIONS)
 KINKED = ("relu", "leaky_relu", "abs", "sign", "step")
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(100)

@@ -1,14 +1,11 @@
 """The averaged theories side by side: tables 2 and 3 of docs/science/wilsonian.md; the flows."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import load_benchmark
 from threadpoolctl import threadpool_limits
 
 from wilsonian import AveragedTheory, LearnabilityCutoff, coarse_grain, effective_ridge
@@ -24,17 +21,8 @@ def one_thread():
         yield
 
 
-def load(name):
-    path = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
-    specification = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module  # dataclasses look their module up
-    specification.loader.exec_module(module)
-    return module
-
-
-tables = load("averaged_tables")
-point_tables = load("science_tables")
+tables = load_benchmark("averaged_tables")
+point_tables = load_benchmark("science_tables")
 
 
 def assert_printed(value, printed):

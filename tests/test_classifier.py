@@ -63,32 +63,46 @@ def test_probabilities_are_probabilities(overlapping):
     probabilities = model.predict_proba(unseen)
     assert probabilities.shape == (len(unseen), len(model.classes_))
     assert np.all(probabilities >= 0)
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-12)
-    # The likeliest class is the one of greatest mean: the moderation is common to all classes.
-    likeliest = model.classes_[probabilities.argmax(axis=1)]
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-8)
+
+
+@pytest.mark.parametrize("likelihood", ["logistic", "regression"])
+def test_the_predicted_class_is_the_likeliest(overlapping, likelihood):
+    model, X, codes, unseen, _ = overlapping
+    model = clone(model).set_params(likelihood=likelihood).fit(X, codes)
+    likeliest = model.classes_[model.predict_proba(unseen).argmax(axis=1)]
     np.testing.assert_array_equal(likeliest, model.predict(unseen))
 
 
-def test_probabilities_are_calibrated(overlapping):
-    model, _, _, unseen, truth = overlapping
+@pytest.mark.parametrize("likelihood", ["logistic", "regression"])
+def test_probabilities_are_calibrated(overlapping, likelihood):
+    model, X, codes, unseen, truth = overlapping
+    model = clone(model).set_params(likelihood=likelihood).fit(X, codes)
     probabilities = model.predict_proba(unseen)
     hits = probabilities.argmax(axis=1) == truth
     # Four standard errors of 600 rows, and as much again for the finite training set.
     assert abs(hits.mean() - probabilities.max(axis=1).mean()) < 8 * 0.5 / np.sqrt(600)
     classes = probabilities.shape[1]
     assert log_loss(truth, probabilities) < 0.8 * np.log(classes)
+    assert abs(log_loss(truth, probabilities) - model.leave_one_out_log_loss_) < 0.1
 
 
-def test_calibration_does_not_lose_to_no_calibration(overlapping):
-    model, _, _, unseen, truth = overlapping
+@pytest.fixture(scope="module")
+def by_regression(overlapping):
+    model, X, codes, *rest = overlapping
+    return clone(model).set_params(likelihood="regression").fit(X, codes), *rest
+
+
+def test_calibration_does_not_lose_to_no_calibration(by_regression):
+    model, unseen, truth = by_regression
     calibrated = log_loss(truth, model.predict_proba(unseen))
-    plain = clone(model).restore(model.regressor_, model.classes_, 1.0)
+    plain = clone(model).restore(model.regressor_, model.classes_, inverse_temperature=1.0)
     assert calibrated <= log_loss(truth, plain.predict_proba(unseen))
     assert 0.1 < model.inverse_temperature_ < 100
 
 
-def test_probabilities_follow_their_formula(overlapping):
-    model, _, _, unseen, _ = overlapping
+def test_probabilities_of_a_regression_follow_their_formula(by_regression):
+    model, unseen, _ = by_regression
     mean, std = model.regressor_.predict(unseen, return_std=True)
     beta = model.inverse_temperature_
     score = beta * mean / np.sqrt(1 + np.pi / 8 * (beta * std) ** 2)
@@ -98,6 +112,63 @@ def test_probabilities_follow_their_formula(overlapping):
     else:
         expected = scipy.special.softmax(score, axis=1)
         np.testing.assert_allclose(model.predict_proba(unseen), expected, rtol=1e-10)
+
+
+# Probabilities that are known: frequencies of repeated rows, of cells of a table.
+
+
+@pytest.mark.parametrize("likelihood", ["logistic", "regression"])
+@pytest.mark.parametrize("repetitions", [100, 10_000, 1_000_000])
+def test_frequencies_of_repeated_rows_come_back(likelihood, repetitions):
+    X = np.array([[0.0], [0.0], [1.0], [1.0]])
+    labels = np.array(["no", "yes", "no", "yes"])
+    weights = repetitions * np.array([0.7, 0.3, 0.2, 0.8])
+    model = ReducedGPClassifier(likelihood=likelihood, random_state=0).fit(X, labels, weights)
+    # One deviation of 100 repetitions is .045; the prior pulls by a fraction of it.
+    # One temperature cannot fit both (.291 and .799 are its best).
+    error = 0.02 if repetitions == 100 or likelihood == "regression" else 0.005
+    frequencies = model.predict_proba([[0.0], [1.0]])[:, 1]
+    np.testing.assert_allclose(frequencies, [0.3, 0.8], atol=error)
+
+
+def test_repetitions_and_weights_are_the_same_data():
+    X, codes = blobs(2, 20, 1.5, seed=9)
+    weights = np.resize([1, 3, 2], 20)
+    weighted = ReducedGPClassifier(**FIXED).fit(X, codes, weights)
+    repeated = ReducedGPClassifier(**FIXED).fit(np.repeat(X, weights, 0), np.repeat(codes, weights))
+    np.testing.assert_allclose(weighted.predict_proba(X), repeated.predict_proba(X), rtol=1e-9)
+    assert np.isclose(weighted.leave_one_out_log_loss_, repeated.leave_one_out_log_loss_)
+
+
+CELLS = np.array([0.91, 0.64, 0.31, 0.04])
+
+
+def test_probabilities_of_two_text_columns_come_back():
+    """One temperature on a linear mean cannot do better than .906, .686, .258 and .073."""
+    random = np.random.default_rng(0)
+    cell = random.integers(0, 4, 2000)
+    one_hot = np.array([[1, 0, 1, 0], [1, 0, 0, 1], [0, 1, 1, 0], [0, 1, 0, 1]], float)
+    codes = (random.random(2000) < CELLS[cell]).astype(int)
+    model = ReducedGPClassifier(random_state=0, max_iterations=20).fit(one_hot[cell], codes)
+    seen = np.array([codes[cell == k].mean() for k in range(4)])
+    # Within what the draw of labels leaves open (deviations of up to .02).
+    np.testing.assert_allclose(model.predict_proba(one_hot)[:, 1], seen, atol=0.01)
+    np.testing.assert_allclose(model.predict_proba(one_hot)[:, 1], CELLS, atol=0.05)
+
+
+def test_frequencies_of_three_classes_come_back():
+    X = np.repeat([[0.0], [1.0]], 3, axis=0)
+    frequencies = np.array([[0.7, 0.25, 0.05], [0.1, 0.3, 0.6]])
+    weights = 5000 * frequencies.ravel()
+    model = ReducedGPClassifier(random_state=0).fit(X, [0, 1, 2, 0, 1, 2], weights)
+    np.testing.assert_allclose(model.predict_proba([[0.0], [1.0]]), frequencies, atol=0.01)
+
+
+def test_far_from_the_data_no_class_is_certain(overlapping):
+    model, *_ = overlapping
+    far = model.predict_proba(np.full((1, 2), 1e3))
+    near = model.predict_proba(CENTRES[:1])
+    assert far.max() < near.max()
 
 
 def test_it_is_the_regressor_on_class_targets():
@@ -112,21 +183,35 @@ def test_it_is_the_regressor_on_class_targets():
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_leaving_one_out_is_fitting_without_it(classes):
+def test_leaving_one_out_is_fitting_without_one_repetition(classes):
     X, codes = blobs(classes, 24, 1.0, seed=5)
     y = class_targets(codes, classes)
     exact = {"kernel": RBF(1.0), "optimizer": None, "cutoff": None, "noise_variance": 0.1}
-    weights = np.random.default_rng(0).uniform(0.5, 2.0, 24)
+    weights = np.resize([1.0, 0.5, 3.0], 24)
     model = ReducedGPRegressor(rank=24, normalize_y=False, **exact).fit(X, y, weights)
     with jax.enable_x64(True):
         means, variances = model.process_.leave_one_out(X, y.reshape(24, -1), weights)
     for row in (0, 7, 23):
-        rest = np.arange(24) != row
-        without = ReducedGPRegressor(rank=23, normalize_y=False, **exact)
-        without.fit(X[rest], y[rest], weights[rest])
+        fewer = weights.copy()
+        fewer[row] = max(weights[row] - 1, 0)
+        without = ReducedGPRegressor(inducing_points=X, normalize_y=False, **exact).fit(X, y, fewer)
         mean, std = without.predict(X[[row]], return_std=True)
         np.testing.assert_allclose(means[row], mean.ravel(), rtol=1e-6, atol=1e-8)
         np.testing.assert_allclose(variances[row], std.ravel()[0] ** 2, rtol=1e-6)
+
+
+def test_leaving_one_out_knows_the_variance_that_was_cut():
+    X, codes = blobs(2, 40, 1.0, seed=5)
+    y = class_targets(codes, 2)
+    model = ReducedGPRegressor(**FIXED, cutoff=3).fit(X, y)
+    process = model.process_
+    with jax.enable_x64(True):
+        _, left_out = process.leave_one_out(X, y[:, None], np.ones(40))
+        _, fitted = process.moments(X)
+        lost = sum(process.lost_variances(X))
+    assert np.all(left_out >= fitted)
+    assert np.all(lost > 0.01)
+    assert np.all(left_out > lost)
 
 
 @pytest.mark.parametrize(
@@ -168,6 +253,14 @@ X, CODES = blobs(2, 20, 1.0, seed=8)
         (np.where(X > 2, np.nan, X), CODES, None, r"Input X contains NaN"),
         (np.where(X > 2, np.inf, X), CODES, None, r"Input X contains infinity"),
         (X, np.where(CODES > 0, np.nan, 0.0), None, r"Input y contains NaN"),
+        (
+            X,
+            np.where(CODES > 0, "a", None),
+            None,
+            r"10 missing labels \(the first is None in row 0",
+        ),
+        (X, [np.nan, *"ab" * 9, "a"], None, r"1 missing labels \(the first is nan in row 0"),
+        (X, [1, *"ab" * 9, "a"], None, r"mixes labels of types that have no order \(int, str\)"),
         (X, X[:, 0], None, r"Unknown label type: continuous"),
         (X, CODES[:-1], None, r"inconsistent numbers of samples"),
         (X[:1], CODES[:1], None, r"minimum of 2 is required"),
@@ -193,5 +286,28 @@ def test_other_columns_at_prediction_are_refused(overlapping):
 
 
 def test_a_bad_parameter_is_named():
+    with pytest.raises(ValueError, match=r"`likelihood` must be one of .* got 'probit'"):
+        ReducedGPClassifier(likelihood="probit").fit(X, CODES)
     with pytest.raises(ValueError, match=r"`noise_variance` must be a positive number, got 0"):
         ReducedGPClassifier(noise_variance=0).fit(X, CODES)
+
+
+def test_more_rows_than_are_held_are_read_in_passes(overlapping, monkeypatch):
+    model, X, codes, unseen, _ = overlapping
+    monkeypatch.setattr("wilsonian.regression.label_process.ROWS_IN_MEMORY", len(X) // 2)
+    passed = clone(model).fit(X, codes)
+    # Its scale comes from half of the rows; the latents from all.
+    chances = model.predict_proba(unseen)
+    np.testing.assert_allclose(passed.predict_proba(unseen), chances, atol=0.15)
+    assert passed.labels_.latents.decrement < 1e-3
+    fewer = np.abs(clone(model).fit(X[::2], codes[::2]).predict_proba(unseen) - chances)
+    assert np.abs(passed.predict_proba(unseen) - chances).mean() < fewer.mean()
+
+
+def test_blocks_of_all_rows_replace_the_rows_of_a_sample(overlapping):
+    model, X, codes, unseen, _ = overlapping
+    targets = class_targets(codes, len(model.classes_)).reshape(len(X), -1)
+    blocks = [(X[k::2], targets[k::2], None) for k in range(2)]
+    streamed = clone(model).adopt(model.regressor_, model.classes_, X, codes, blocks=lambda: blocks)
+    chances = model.predict_proba(unseen)
+    np.testing.assert_allclose(streamed.predict_proba(unseen), chances, atol=2e-3)

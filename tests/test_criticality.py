@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import assert_close
 from matplotlib.figure import Figure
 
 from wilsonian.networks import AbstractActivation, Cosine, Erf, Gelu, LeakyRelu, Relu, Sine
@@ -37,15 +38,6 @@ class Tanh(AbstractActivation):
         return (1 - jnp.tanh(jnp.sqrt(variance)[..., None] * NODES) ** 2) ** 2 @ WEIGHTS
 
 
-def assert_close(actual, expected, rtol=1e-10, atol=1e-12):
-    np.testing.assert_allclose(actual, expected, rtol=rtol, atol=atol)
-
-
-def test_assert_close_can_fail():
-    with pytest.raises(AssertionError):
-        assert_close(1.0, 1.000001)
-
-
 # Known critical points.
 
 
@@ -65,7 +57,7 @@ def test_relu_has_its_closed_form():
     # V(q) = v_w q / 2 + v_b.
     found = criticality(Relu(), 1.5, 0.1)
     assert_close((found.variance, found.chi_1), (0.4, 0.75))
-    assert_close((found.variance_depth, found.correlation_depth), 2 * [-1 / np.log(0.75)])
+    assert_close([found.variance_depth, found.correlation_depth], 2 * [-1 / np.log(0.75)])
     assert found.phase == "ordered"
     assert criticality(Relu(), 1.5).variance == 0
     for weight, bias in ((2.5, 0.0), (2.5, 0.1), (2.0, 0.1)):

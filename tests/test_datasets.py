@@ -19,6 +19,8 @@ from wilsonian.theory.datasets import (
     regression_problem,
 )
 
+pytestmark = pytest.mark.double_precision
+
 LAWS = [
     Gaussian(),
     Sign(),
@@ -30,12 +32,6 @@ LAWS = [
     VarianceCorrelated("step"),
     VarianceCorrelated("hidden"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
 
 
 def draw(law, points=100_000, modes=3, seed=0):

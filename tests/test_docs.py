@@ -18,6 +18,8 @@ CITING = sorted(
 CITATION = re.compile(r"(docs/[\w./-]+?\.md)(?:,\s+section\s+(\d+))?")
 TEST = re.compile(r"`(test_\w+\.py)::(\w+)`")
 SCRIPT = re.compile(r"`((?:benchmarks|examples|tests)/\w+\.py)`")
+DIFF = re.compile(r"```diff\n(.*?)```", re.DOTALL)
+NEW_IN_DIFFS = {"Matern72", "TikhonovCutoff", "CapacityTheory"}
 DOTTED = re.compile(r"`(wilsonian(?:\.\w+)+)`")
 
 
@@ -85,7 +87,45 @@ def test_what_pages_name_is_there(page):
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+def stale_hunks(diff: str) -> list[str]:
+    """Files, lines taken out and names imported that a diff relies on and that are not there."""
+    new = set(re.findall(r"^\+class (\w+)", diff, re.MULTILINE)) | NEW_IN_DIFFS
+    stale, text, creates = [], "", False
+    for line in diff.splitlines():
+        if line.startswith("--- "):
+            creates = line == "--- /dev/null"
+        elif line.startswith("+++ "):
+            path = ROOT / line[4:]
+            if creates == path.exists():
+                stale.append(line)
+            text = path.read_text() if path.exists() else ""
+        elif line.startswith("-") and line[1:] not in text.splitlines():
+            stale.append(line)
+        elif found := re.match(r"\+from (wilsonian[\w.]*) import (.+)", line):
+            names = [name for name in found[2].split(", ") if name not in new]
+            stale += [name for name in names if not exists(f"{found[1]}.{name}")]
+    return stale
+
+
+def test_worked_diffs_are_short_and_fit():
+    diffs = DIFF.findall((ROOT / "docs" / "extending.md").read_text())
+    assert len(diffs) == 3
+    for diff in diffs:
+        assert len(diff.splitlines()) < 40
+        assert stale_hunks(diff) == []
+
+
+def test_the_glossary_names_what_code_has():
+    """Every word in backticks of its tables occurs in the source."""
+    source = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    words = set(re.findall(r"\w+", source))
+    named = re.findall(r"`([\w.]+)", (ROOT / "docs" / "glossary.md").read_text())
+    assert {part for name in named for part in name.split(".")} - words == set()
+
+
 def test_the_checks_can_fail():
+    stale = "--- tests/none.py\n+++ tests/none.py\n-import nothing\n+from wilsonian import Nothing"
+    assert stale_hunks(stale) == ["+++ tests/none.py", "-import nothing", "Nothing"]
     assert missing_citations("see docs/science/wilsonian.md, section 99") != []
     assert missing_citations("see docs/science/wilsonian.md,\n    section 3") == []
     assert missing_citations("see docs/science/none.md") != []

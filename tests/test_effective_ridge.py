@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
+from helpers import assert_close
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,15 +13,7 @@ from wilsonian import effective_ridge
 from wilsonian.core.effective_ridge import solve_effective_ridge
 from wilsonian.theory.datasets import power_law
 
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
-
-
-def assert_close(actual, expected, rtol=1e-10, atol=1e-12):
-    np.testing.assert_allclose(np.asarray(actual), np.asarray(expected), rtol=rtol, atol=atol)
+pytestmark = pytest.mark.double_precision
 
 
 @settings(max_examples=60, deadline=None)

@@ -4,33 +4,23 @@ import functools
 import itertools
 
 import equinox as eqx
+import helpers
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import quick_jit
 
 from wilsonian import ArcCosine
 from wilsonian.networks.empirical import empirical_nngp, empirical_ntk, empirical_ntk_costs
 from wilsonian.networks.structured import find_sites
 
+pytestmark = pytest.mark.double_precision
+# Sums of hundreds of products in two orders: some thousand roundings of float64.
+assert_close = functools.partial(helpers.assert_close, rtol=1e-11, atol=1e-12)
+
 METHODS = ("jacobian", "products", "structured")
 random = np.random.default_rng(0)
-quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
-
-
-def assert_close(actual, expected, rtol=1e-11, atol=1e-12):
-    np.testing.assert_allclose(np.asarray(actual), np.asarray(expected), rtol=rtol, atol=atol)
-
-
-def test_assert_close_can_fail():
-    with pytest.raises(AssertionError):
-        assert_close(np.ones(3), 1.0000001 * np.ones(3))
 
 
 def normal(*shape):

@@ -29,18 +29,14 @@ from wilsonian.theory.non_gaussian.input_dependent import (
     effective_target,
 )
 
+pytestmark = pytest.mark.double_precision
+
 POINTS, MODES, KEPT = 4000, 40, 4
 LAWS = {
     "linear": VarianceCorrelated("linear", 0.5, KEPT),
     "log-normal": VarianceCorrelated("log-normal", unaffected=KEPT),
     "step": VarianceCorrelated("step", unaffected=KEPT),
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def double_precision():
-    with jax.enable_x64(True):
-        yield
 
 
 @pytest.fixture(scope="module")

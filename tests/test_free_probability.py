@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
+from helpers import assert_close, quick_jit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +22,8 @@ from wilsonian.theory.free_probability import (
     renormalized_ridge,
 )
 from wilsonian.theory.free_probability.densities import moments, spectral_density
+
+pytestmark = pytest.mark.double_precision
 
 SPECTRUM = np.arange(1.0, 41) ** -1.3
 # One of each kind; the projection keeps more than t runs over below.
@@ -41,25 +44,6 @@ COMPOSITES = {
 ENSEMBLES = BASES | COMPOSITES
 each_ensemble = pytest.mark.parametrize("name", ENSEMBLES)
 T = np.array([-0.9, -0.5, -0.1, -1e-3])
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
-
-
-def assert_close(actual, expected, rtol=1e-10, atol=1e-12):
-    np.testing.assert_allclose(np.asarray(actual), np.asarray(expected), rtol=rtol, atol=atol)
-
-
-def test_assert_close_can_fail():
-    with pytest.raises(AssertionError):
-        assert_close(np.ones(3), (1 + 1e-9) * np.ones(3))
-
-
-# Compiling takes most of the time here: LLVM need not try hard.
-quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 @quick_jit

@@ -1,20 +1,15 @@
 """Inducing points: the Nystrom kernel again, the law of the pivots, and kernels of little or bad
 rank."""
 
-import jax
 import numpy as np
 import pytest
 import scipy.stats
 
 from wilsonian import RBF, FromFunction, Linear, Matern32
 from wilsonian.regression.inducing_points import randomly_pivoted_cholesky
-from wilsonian.regression.learning import column_spread
+from wilsonian.regression.sample import column_spread
 
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.double_precision
 
 
 def points(rows, columns, seed):

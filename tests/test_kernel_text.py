@@ -27,7 +27,14 @@ from wilsonian import (
 )
 from wilsonian.kernels import Product, Scaled, Sum
 from wilsonian.language.kernel_text import describe_kernel, format_kernel, parse_kernel
-from wilsonian.language.kernel_vocabulary import DEEPEST, LONGEST, MOST_PARTS, KernelTextError
+from wilsonian.language.kernel_vocabulary import (
+    DEEPEST,
+    KERNELS,
+    LONGEST,
+    MOST_PARTS,
+    NAMES,
+    KernelTextError,
+)
 
 
 def same(left, right):
@@ -93,6 +100,12 @@ def test_text_means_what_python_means(text):
 @pytest.mark.parametrize("text", PAIRS)
 def test_written_kernels_are_read_back(text):
     assert same(parse_kernel(format_kernel(PAIRS[text])), PAIRS[text])
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_every_name_is_its_kernel_as_python_makes_it(name):
+    assert same(parse_kernel(name), KERNELS[name]())
+    assert same(parse_kernel(format_kernel(KERNELS[name]())), KERNELS[name]())
 
 
 POSITIVE = st.floats(min_value=5e-324, max_value=1.7e308)
@@ -228,10 +241,7 @@ def test_descriptions_are_short():
 
 # Errors: one sentence each.
 
-KERNEL_NAMES = (
-    "rbf, matern12, matern32, matern52, rational_quadratic, linear, polynomial, constant, nngp, "
-    "ntk, rescaled."
-)
+KERNEL_NAMES = f"{', '.join(NAMES)}."
 SCALE_RULE = "must be a positive finite number, or a list of them such as [0.5,2], got "
 COUNT_RULE = "must be a whole number from 1 to 1000, got "
 SENTENCES = {

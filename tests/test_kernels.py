@@ -4,10 +4,12 @@ import functools
 import subprocess
 import sys
 
+import helpers
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import quick_jit
 from sklearn.gaussian_process import kernels as sk
 
 from wilsonian import (
@@ -26,6 +28,10 @@ from wilsonian import (
     Rescaled,
 )
 from wilsonian.kernels import Product, Scaled, Sum, as_kernel
+
+pytestmark = pytest.mark.double_precision
+# A few dozen roundings of float64, for numbers of order one.
+assert_close = functools.partial(helpers.assert_close, rtol=1e-12, atol=1e-14)
 
 SCALES = np.array([0.6, 1.7, 3.0])  # one per column
 KERNELS = {
@@ -64,26 +70,6 @@ def points(rows=7, columns=3, seed=0):
 
 
 X, Z = points(), np.vstack([points(3, seed=1), points()[:2], np.zeros((1, 3))])
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
-
-
-# Compiling takes most of the time here: LLVM need not try hard.
-quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-
-
-def assert_close(actual, expected, rtol=1e-12, atol=1e-14):
-    """The tolerance is a few dozen roundings of float64, for numbers of order one."""
-    np.testing.assert_allclose(np.asarray(actual), np.asarray(expected), rtol=rtol, atol=atol)
-
-
-def test_assert_close_can_fail():
-    with pytest.raises(AssertionError):
-        assert_close(np.ones(3), (1 + 1e-11) * np.ones(3))
 
 
 # Laws.
@@ -539,7 +525,7 @@ def settings():
     }
 
 before = settings()
-import wilsonian, wilsonian.kernels.text
+import wilsonian, wilsonian.app.cli, wilsonian.language
 after = settings()
 changed = [name for name in before if before[name] != after[name]]
 assert not changed, {name: (before[name], after[name]) for name in changed}

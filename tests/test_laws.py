@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.stats
+from helpers import assert_close
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,31 +35,9 @@ from wilsonian import (
 from wilsonian.regression.evidence import inducing_evidence
 from wilsonian.theory.datasets import power_law
 
+pytestmark = pytest.mark.double_precision
+
 POINTS, MODES, RIDGE = 20, 12, 0.1
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
-
-
-def assert_close(actual, expected, rtol=1e-10, atol=1e-12):
-    """Every array of two trees alike; a list is one array."""
-    actual, expected = (
-        jax.tree.leaves(tree, is_leaf=lambda leaf: isinstance(leaf, list))
-        for tree in (actual, expected)
-    )
-    assert len(actual) == len(expected)
-    for left, right in zip(actual, expected, strict=True):
-        np.testing.assert_allclose(np.asarray(left), np.asarray(right), rtol=rtol, atol=atol)
-
-
-def test_assert_close_can_fail():
-    with pytest.raises(AssertionError):
-        assert_close({"a": jnp.ones(3)}, {"a": (1 + 1e-9) * jnp.ones(3)})
-    with pytest.raises(AssertionError):
-        assert_close((jnp.ones(3),), ())
 
 
 # Theories: a random population spectrum with a tail, on a few points.

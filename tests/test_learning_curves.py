@@ -1,14 +1,11 @@
 """Learning curves: reference values, SciPy and closed forms as twins, limits, derivatives."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
+from helpers import load_benchmark
 
 from wilsonian import AveragedTheory, Eigenfunctions, Linear, Spectrum, coarse_grain
 from wilsonian.theory.learning_curves import LearningCurve
@@ -29,15 +26,6 @@ def curve():
     return LearningCurve(EIGENVALUES, TARGET, NOISE)
 
 
-def load_tables():
-    path = Path(__file__).parents[1] / "benchmarks" / "science_tables.py"
-    specification = importlib.util.spec_from_file_location("science_tables", path)
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["science_tables"] = module  # dataclasses look their module up
-    specification.loader.exec_module(module)
-    return module
-
-
 def by_scipy(eigenvalues, target, noise, n, ridge):
     """(kappa, E_g, E_tr) by Brent's method on n = df_1 + ridge / kappa, in log kappa; the formulas
     are written as in docs/science/learning-curves.md, section 1, without the library."""
@@ -56,7 +44,7 @@ def by_scipy(eigenvalues, target, noise, n, ridge):
 
 def test_reference_values_to_all_printed_digits():
     """docs/science/wilsonian.md, section 7."""
-    for row in load_tables().SECTION_7:
+    for row in load_benchmark("science_tables").SECTION_7:
         eigenvalues = np.arange(1.0, row.modes + 1) ** -(1 + row.alpha)
         curve = LearningCurve(eigenvalues, eigenvalues)
         result = curve.equivalent(row.points, row.ridge)

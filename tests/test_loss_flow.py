@@ -13,13 +13,9 @@ from wilsonian.theory.non_gaussian.loss_flow import (
     spread_loss,
 )
 
+pytestmark = pytest.mark.double_precision
+
 V = np.linspace(-4, 4, 17)
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
 
 
 def quadratic(v):

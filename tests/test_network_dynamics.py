@@ -1,48 +1,25 @@
 """Training in the limit: finite ensembles, matrix exponentials, scikit-learn, and corners."""
 
 import functools
-import importlib.util
-import sys
-from pathlib import Path
 
+import helpers
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
+from helpers import load_benchmark, quick_jit
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process import kernels as sklearn_kernels
 
 from wilsonian import RBF, ArcCosine
 from wilsonian.networks.dynamics import gradient_flow, posterior
 
+pytestmark = pytest.mark.double_precision
+# Solves of matrices of condition 1e4 lose four digits.
+assert_close = functools.partial(helpers.assert_close, rtol=1e-9, atol=1e-11)
 
-def load_benchmark():
-    path = Path(__file__).parents[1] / "benchmarks" / "wide_ensembles.py"
-    specification = importlib.util.spec_from_file_location("wide_ensembles", path)
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["wide_ensembles"] = module  # dataclasses look their module up
-    specification.loader.exec_module(module)
-    return module
-
-
-wide = load_benchmark()
-quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
-
-
-def assert_close(actual, expected, rtol=1e-9, atol=1e-11):
-    np.testing.assert_allclose(np.asarray(actual), np.asarray(expected), rtol=rtol, atol=atol)
-
-
-def test_assert_close_can_fail():
-    with pytest.raises(AssertionError):
-        assert_close(np.ones(3), 1.00001 * np.ones(3))
+wide = load_benchmark("wide_ensembles")
 
 
 X, TARGETS, Z = wide.problem(points=6, new=4)
@@ -61,7 +38,9 @@ def gram(kernel, points, others):
 @functools.cache
 def flow(ridge=0.0, noise=0.0, tangent=NTK):
     with jax.enable_x64(True):
-        return gradient_flow(NNGP, tangent, X, TARGETS, ridge=ridge, noise=noise, learning_rate=0.7)
+        return gradient_flow(
+            NNGP, tangent, X, TARGETS, ridge=ridge, noise_variance=noise, learning_rate=0.7
+        )
 
 
 # The formulas of Lee et al. 2019, written with dense exponentials and inverses.

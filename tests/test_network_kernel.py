@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.integrate
+from helpers import quick_jit
 from network_instances import IMAGES, NETWORKS, VECTORS, conv, dense, inputs
 from typer.testing import CliRunner
 
@@ -23,14 +24,8 @@ from wilsonian.language.kernel_text import (
 )
 from wilsonian.networks import kernel as kernel_module
 
+pytestmark = pytest.mark.double_precision
 
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
-
-
-quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 LAWFUL = ("relu", "gelu", "hermite_expansion", "conv_residual_pool")
 each = pytest.mark.parametrize("name", LAWFUL)
 

@@ -4,6 +4,7 @@ import functools
 import itertools
 from pathlib import Path
 
+import helpers
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,32 +12,18 @@ import pytest
 import scipy.integrate
 import scipy.special
 import scipy.stats
+from helpers import quick_jit
 
 from wilsonian import ArcCosine, ErfNetwork
+
+pytestmark = pytest.mark.double_precision
+# A few dozen roundings of float64, for numbers of order one.
+assert_close = functools.partial(helpers.assert_close, rtol=1e-12, atol=1e-14)
 
 NETWORKS = {"relu": ArcCosine, "erf": ErfNetwork}
 KINDS = ("nngp", "ntk")
 each_network = pytest.mark.parametrize("activation", NETWORKS)
 each_kind = pytest.mark.parametrize("kind", KINDS)
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
-
-
-# Compiling takes most of the time here: LLVM need not try hard.
-quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-
-
-def assert_close(actual, expected, rtol=1e-12, atol=1e-14):
-    np.testing.assert_allclose(np.asarray(actual), np.asarray(expected), rtol=rtol, atol=atol)
-
-
-def test_assert_close_can_fail():
-    with pytest.raises(AssertionError):
-        assert_close(np.ones(3), (1 + 1e-11) * np.ones(3))
 
 
 @quick_jit

@@ -1,24 +1,17 @@
 """Every layer and activation against finite networks, and the errors of networks that are none."""
 
 import contextlib
-import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import quick_jit
 from network_instances import IMAGES, NETWORKS, VECTORS, inputs
 
 from wilsonian import networks as nn
 
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
-
-
-quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+pytestmark = pytest.mark.double_precision
 
 
 def finite_kernels(network, X, draws, kinds, seed=0, compiled=lambda f: f):

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 
 from wilsonian import networks as nn
+
+pytestmark = pytest.mark.double_precision
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference" / "networks.npz"
 
@@ -14,12 +15,6 @@ pytestmark = pytest.mark.skipif(
     not REFERENCE.exists(),
     reason=f"the reference values of neural-tangents are not distributed; put them at {REFERENCE}",
 )
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
 
 
 # Its weights are standard deviations: D(w, b) and C of shared/reference/README.md.

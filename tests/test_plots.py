@@ -40,7 +40,7 @@ FIGURES = {
     "spectrum": lambda ax, run: plots.plot_spectrum(ax, run.spectrum),
     "spectrum, linear": lambda ax, run: plots.plot_spectrum(ax, run.spectrum, scale="linear"),
     "ridge flow": lambda ax, run: plots.plot_ridge_flow(
-        ax, run.flow, noise=run.noise_variance, kept=run.spectrum.kept
+        ax, run.flow, noise_variance=run.noise_variance, kept=run.spectrum.kept
     ),
     "ridge flow, linear": lambda ax, run: plots.plot_ridge_flow(ax, run.flow, scale="linear"),
     "evidence flow": lambda ax, run: plots.plot_evidence_flow(ax, run.flow, kept=3),
@@ -121,7 +121,7 @@ def test_spectrum_notes_a_tail_only_when_there_is_one():
 
 def test_ridge_flow_draws_what_is_finite_and_the_bare_noise():
     flow = make_flow(evidence_ridge=np.where(np.arange(61) == 5, np.nan, 0.2))
-    lines = lines_of(plots.plot_ridge_flow(empty_axes(), flow, noise=0.05, kept=12))
+    lines = lines_of(plots.plot_ridge_flow(empty_axes(), flow, noise_variance=0.05, kept=12))
     np.testing.assert_array_equal(lines["predicted ridge"].get_ydata(), flow.ridge)
     assert 5 not in lines["ridge of highest evidence"].get_xdata()
     assert set(lines["bare noise"].get_ydata()) == {0.05}

@@ -5,15 +5,13 @@ variants that are simulated there at three sizes and here at a small one.
 """
 
 import dataclasses
-import importlib.util
-import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
+from helpers import assert_close, load_benchmark
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
@@ -36,17 +34,7 @@ from wilsonian.theory.random_features.scaling_regimes import (
 )
 from wilsonian.theory.random_features.simulation import random_feature_simulation
 
-
-def load_benchmark():
-    path = Path(__file__).parents[1] / "benchmarks" / "random_features.py"
-    specification = importlib.util.spec_from_file_location("random_features_benchmark", path)
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = module
-    specification.loader.exec_module(module)
-    return module
-
-
-benchmark = load_benchmark()
+benchmark = load_benchmark("random_features")
 INPUTS = 30
 EIGENVALUES = np.arange(1.0, INPUTS + 1) ** -1.3
 POWER = EIGENVALUES * np.arange(1.0, INPUTS + 1) ** -0.6
@@ -64,15 +52,6 @@ VARIANTS = {
     "nonlinear": NonlinearRandomFeatures(POPULATION, 20, jax.nn.relu),
 }
 each_variant = pytest.mark.parametrize("name", VARIANTS)
-
-
-def assert_close(actual, expected, rtol=1e-10, atol=1e-12):
-    np.testing.assert_allclose(np.asarray(actual), np.asarray(expected), rtol=rtol, atol=atol)
-
-
-def test_assert_close_can_fail():
-    with pytest.raises(AssertionError):
-        assert_close(np.ones(3), (1 + 1e-9) * np.ones(3))
 
 
 # docs/science/random-features.md, sections 1 and 2.

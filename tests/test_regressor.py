@@ -18,7 +18,8 @@ from wilsonian import (
     SmoothCutoff,
 )
 from wilsonian.regression.fitting import fit_process
-from wilsonian.regression.learning import Sample
+from wilsonian.regression.sample import Sample
+from wilsonian.regression.statistics import Block
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.uniform(-2, 2, (40, 2))
@@ -167,7 +168,7 @@ def test_a_piece_with_other_outputs_is_refused():
 def test_a_stream_of_blocks_is_a_fit_of_the_table():
     parameters = {**FIXED, "inducing_points": INDUCING_POINTS}
     table = ReducedGPRegressor(**parameters).fit(X, Y)
-    blocks = [(X[:11], Y[:11], None), (X[11:], Y[11:], np.ones(29))]
+    blocks = [Block(X[:11], Y[:11]), Block(X[11:], Y[11:], np.ones(29))]
     stream = ReducedGPRegressor(**parameters)
     fitted = fit_process(
         stream.prior(),
@@ -283,3 +284,28 @@ def test_learning_finds_the_noise_of_a_known_process():
         assert sentence[0].isupper() or sentence[0].isdigit()
     assert model.convergence_.startswith("L-BFGS-B converged after")
     assert start.convergence_ == "Nothing was learned: kernel, amplitude and noise are as given."
+
+
+def test_a_weak_signal_is_found_from_every_start():
+    """One part of signal in nine of noise."""
+    random = np.random.RandomState(3)
+    inputs = random.randn(500, 2)
+    random.randn(1000, 2)
+    labels = inputs[:, 0] + 3 * random.randn(500)
+    for start in ({}, {"noise_variance": 1.0}):
+        model = ReducedGPRegressor(random_state=0, **start).fit(inputs, labels)
+        assert model.log_marginal_likelihood_value_ > -694.9
+        assert model.n_modes_ > 0
+        # Predicting a constant, as the null model does, has 1.
+        assert np.mean((model.predict(inputs) - inputs[:, 0]) ** 2) < 0.6
+        assert "nats above that of noise alone" in model.convergence_
+
+
+@pytest.mark.parametrize("columns", [1, 12])
+def test_noise_alone_is_called_noise(columns):
+    random = np.random.default_rng(5)
+    inputs, labels = random.normal(size=(60, columns)), 7 + 2 * random.normal(size=60)
+    model = ReducedGPRegressor(random_state=0).fit(inputs, labels)
+    assert model.convergence_.endswith("Noise alone was kept: no signal was found.")
+    assert model.noise_variance_ == pytest.approx(labels.var(), rel=1e-3)
+    assert np.ptp(model.predict(inputs)) < 0.01 * labels.std()

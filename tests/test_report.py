@@ -88,7 +88,7 @@ def test_every_page_is_well_formed_and_self_contained(name):
 
 def test_equal_records_give_equal_pages():
     assert report_html(dataclasses.replace(RUNS["classification"])) == page_of("classification")
-    other = dataclasses.replace(RUNS["no modes"], noise=0.06)
+    other = dataclasses.replace(RUNS["no modes"], noise_variance=0.06)
     assert report_html(other) != page_of("no modes")
 
 

@@ -5,14 +5,10 @@ Deterministic values to all printed digits. Measured ones within seed spread: se
 them.
 """
 
-import importlib.util
-import sys
-from pathlib import Path
-
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import load_benchmark
 from sklearn.datasets import load_digits
 
 from wilsonian import (
@@ -31,26 +27,12 @@ from wilsonian import (
 )
 from wilsonian.theory.datasets import power_law
 
+pytestmark = pytest.mark.double_precision
 
-def load_tables():
-    path = Path(__file__).parents[1] / "benchmarks" / "science_tables.py"
-    specification = importlib.util.spec_from_file_location("science_tables", path)
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["science_tables"] = module  # dataclasses look their module up
-    specification.loader.exec_module(module)
-    return module
-
-
-tables = load_tables()
+tables = load_benchmark("science_tables")
 
 # The rows of table 1 that the issue names, (alpha, ridge, threshold).
 NAMED_ROWS = [(0.5, 0.1, 0.5), (0.5, 0.001, 0.3), (1.0, 0.001, 0.5), (0.2, 0.05, 0.3)]
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
 
 
 def assert_printed(value, printed):

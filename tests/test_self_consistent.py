@@ -21,18 +21,14 @@ from wilsonian.theory.non_gaussian.self_consistent import (
     self_consistent_ridge,
 )
 
+pytestmark = pytest.mark.double_precision
+
 # One set of shapes for all: `_solve_ridge` and `_solve_error` compile once per shape.
 MODES, KEPT, POINTS, RIDGE = 400, 12, 150, 0.01
 
 
 def step(z):
     return jnp.where(z > 0, 1.9, 0.1)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def double_precision():
-    with jax.enable_x64(True):
-        yield
 
 
 @pytest.fixture(scope="module")

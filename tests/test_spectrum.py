@@ -4,20 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import assert_close
 
 from wilsonian import RBF, Matern32, Spectrum, as_population, dense_spectrum
 
+pytestmark = pytest.mark.double_precision
+
 POINTS = 20
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
-
-
-def assert_close(actual, expected, rtol=1e-10, atol=1e-12):
-    np.testing.assert_allclose(np.asarray(actual), np.asarray(expected), rtol=rtol, atol=atol)
 
 
 def test_a_dense_spectrum_is_the_kernel():

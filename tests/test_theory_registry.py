@@ -13,6 +13,7 @@ import pytest
 import wilsonian
 from wilsonian import (
     AveragedTheory,
+    Linear,
     ModeTheory,
     PointTheory,
     RankCutoff,
@@ -22,8 +23,13 @@ from wilsonian import (
     Spectrum,
     UniformRidge,
     coarse_grain,
+    information,
 )
 from wilsonian.core.coarse_graining import AbstractTheory
+from wilsonian.greybox.residual_theory import ResidualTheory
+from wilsonian.information.fisher_spectrum import FisherSpectrum
+from wilsonian.information.free_scalar import TorusField
+from wilsonian.information.kernel_information import KernelInformation
 from wilsonian.theory.random_features import Population
 from wilsonian.theory.random_features.models import (
     AnisotropicRandomFeatures,
@@ -33,6 +39,8 @@ from wilsonian.theory.random_features.models import (
     ProjectedRandomFeatures,
 )
 from wilsonian.theory.registry import CLAIMS, Law
+
+pytestmark = pytest.mark.double_precision
 
 MODES, POINTS, RIDGE = 8, 60, 0.1
 EIGENVALUES = 1.0 / np.arange(1, MODES + 1) ** 1.5
@@ -62,17 +70,42 @@ INSTANCES = {
         20.0,
     ),
     AveragedTheory: lambda: AveragedTheory.of(EIGENVALUES, POWER, RIDGE, 20.0, 0.2),
+    ResidualTheory: lambda: ResidualTheory.of(
+        jnp.asarray(FEATURES),
+        jnp.asarray(EIGENVALUES**0.5),
+        RIDGE**0.5,
+        jnp.ones((POINTS, 1)),
+        jnp.asarray(TARGETS),
+    ),
     RidgeField: lambda: RidgeField.of(spectrum(), RIDGE, features=3),
     LinearRandomFeatures: lambda: LinearRandomFeatures(population(), 12),
     DeepRandomFeatures: lambda: DeepRandomFeatures(population(), (12, 9)),
     ProjectedRandomFeatures: lambda: ProjectedRandomFeatures(population(), 6),
     AnisotropicRandomFeatures: lambda: AnisotropicRandomFeatures(population(), SCALES, VARIANCES),
     NonlinearRandomFeatures: lambda: NonlinearRandomFeatures(population(), 12, jnp.tanh),
+    FisherSpectrum: lambda: information.spectrum(
+        information.network(
+            lambda p, x: p @ x,
+            FEATURES * np.sqrt(EIGENVALUES / POINTS),
+            TARGETS,
+            parameters=np.ones(MODES),
+            likelihood="regression",
+            noise_variance=1.0,
+            prior=1.0,
+        )
+    ),
+    KernelInformation: lambda: information.kernel_information(
+        Linear(), FEATURES * np.sqrt(EIGENVALUES / POINTS), TARGETS, 1.0
+    ),
+    TorusField: lambda: information.torus_field(
+        dimension=1, side=6.0, mass=0.5, noise_variance=0.2, n_samples=9, highest=4
+    ),
 }
+INFORMATION = (FisherSpectrum, KernelInformation, TorusField)
 # Nothing, a short step, a long step, everything.
 CUTOFFS = {
     "sharp": [SharpCutoff(scale) for scale in (0.0, 0.08, 0.3, 2.0)],
-    "rank": [RankCutoff(rank) for rank in (MODES, 5, 2, 0)],
+    "rank": [RankCutoff(rank) for rank in (MODES + 1, 5, 2, 0)],
     "smooth": [SmoothCutoff(scale, 0.5) for scale in (1e-200, 0.08, 0.3, 1e200)],
 }
 
@@ -81,12 +114,6 @@ def claimed(law):
     pairs = [(kind, family) for kind in CLAIMS if law in CLAIMS[kind] for family in CUTOFFS]
     names = [f"{kind.__name__}-{family}" for kind, family in pairs]
     return pytest.mark.parametrize(("kind", "family"), pairs, ids=names)
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
 
 
 def assert_close(left, right):
@@ -102,6 +129,10 @@ def assert_close(left, right):
 
 def variances(theory):
     """Variance (and target power) that the theory speaks of: kept, and absorbed."""
+    if type(theory) in INFORMATION:
+        whole = theory.eigenvalues * getattr(theory, "n_samples", 1)
+        lost = jnp.log1p(whole) - jnp.log1p(whole * theory.weights)
+        return jnp.sum(lost) / 2 + theory.summary().nats
     if isinstance(theory, RidgeField):
         return jnp.mean(theory.spectrum.diagonal() + theory.values)
     if isinstance(theory, AveragedTheory):

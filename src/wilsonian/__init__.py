@@ -1,7 +1,13 @@
 """Which directions of a learning problem the data can resolve, and the theory of the rest."""
 
 from wilsonian.core.coarse_graining import coarse_grain, flow
-from wilsonian.core.cutoffs import LearnabilityCutoff, RankCutoff, SharpCutoff, SmoothCutoff
+from wilsonian.core.cutoffs import (
+    LearnabilityCutoff,
+    LitimCutoff,
+    RankCutoff,
+    SharpCutoff,
+    SmoothCutoff,
+)
 from wilsonian.core.effective_ridge import effective_ridge
 from wilsonian.core.information import learnability
 from wilsonian.core.ridges import (
@@ -94,6 +100,7 @@ __all__ = [
     "LearningCurve",
     "Linear",
     "LinearRandomFeatures",
+    "LitimCutoff",
     "Matern12",
     "Matern32",
     "Matern52",

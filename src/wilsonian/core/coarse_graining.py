@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from wilsonian.core.cutoffs import AbstractCutoff
+from wilsonian.core.spectrum import Spectrum
 
 
 class AbstractTheory(eqx.Module):
@@ -36,6 +37,20 @@ class AbstractTheory(eqx.Module):
         """What a flow records of the theory at each cutoff."""
 
 
+class AbstractSpectralTheory(AbstractTheory):
+    """A theory whose modes and weights are those of its spectrum."""
+
+    spectrum: eqx.AbstractVar[Spectrum]
+
+    @property
+    def eigenvalues(self):
+        return self.spectrum.eigenvalues
+
+    @property
+    def weights(self):
+        return self.spectrum.weights
+
+
 Theory = TypeVar("Theory", bound=AbstractTheory)
 
 
@@ -45,6 +60,7 @@ def coarse_grain(theory: Theory, cutoff: AbstractCutoff) -> Theory:
     Weights are functions of the bare eigenvalues and never grow, so that for every family of
     cutoffs ordered by scale two steps equal one.
     """
+    cutoff = cutoff.chosen_for(theory)
     kept = jnp.minimum(theory.weights, cutoff.weights(theory.eigenvalues))
     return theory.absorb(kept=kept, lost=theory.weights - kept)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -20,6 +21,10 @@ class AbstractCutoff(eqx.Module):
     @abc.abstractmethod
     def weights(self, eigenvalues: Float[Array, " modes"]) -> Float[Array, " modes"]:
         """Fraction of each mode kept: 1 keeps it, 0 integrates it out."""
+
+    def chosen_for(self, theory: Any) -> AbstractCutoff:
+        """The cutoff to use for `theory`: itself, unless it asks more than the eigenvalues."""
+        return self
 
 
 class SharpCutoff(AbstractCutoff):
@@ -52,6 +57,16 @@ class SmoothCutoff(AbstractCutoff):
         positive = eigenvalues > 0
         logs = jnp.log(jnp.where(positive, eigenvalues, 1.0)) - jnp.log(self.scale)
         return jnp.where(positive, jax.nn.sigmoid(logs / self.width), 0.0)
+
+
+class LitimCutoff(AbstractCutoff):
+    r"""Modes above `scale` whole, those below by their ratio to it, :math:`w = \min(1, \lambda /
+    s)` (the optimized regulator of Litim 2001, hep-th/0103195)."""
+
+    scale: Scalar
+
+    def weights(self, eigenvalues):
+        return jnp.minimum(1.0, eigenvalues / self.scale)
 
 
 class LearnabilityCutoff(AbstractCutoff):

@@ -9,8 +9,10 @@ import equinox as eqx
 from jaxtyping import Array, Float
 
 from wilsonian.core.types import Scalar
-from wilsonian.kernels.kernel import Kernel, inner_product
+from wilsonian.kernels.kernel import Kernel
+from wilsonian.networks.kernel import NetworkKernel, nngp, ntk
 from wilsonian.networks.layers.activations import AbstractActivation, Erf, Relu
+from wilsonian.networks.layers.layer import Dense, serial
 
 ScalarArray = Float[Array, ""]
 
@@ -49,32 +51,20 @@ class AbstractFullyConnected(Kernel):
     def activation(self) -> AbstractActivation:
         """The nonlinearity of every hidden layer, which knows its expectations."""
 
-    def moments(
-        self, x_variance: ScalarArray, z_variance: ScalarArray, covariance: ScalarArray
-    ) -> tuple[ScalarArray, ScalarArray]:
-        r""":math:`E[\phi(u) \phi(v)]` and :math:`E[\phi'(u) \phi'(v)]` of a Gaussian pair."""
-        return self.activation.moments(x_variance, z_variance, covariance)
-
-    def second_moment(self, variance: ScalarArray) -> ScalarArray:
-        r""":math:`E[\phi(u)^2]`."""
-        return self.activation.second_moment(variance)
-
-    def layer(self, moment: ScalarArray) -> ScalarArray:
-        return self.weight_variance * moment + self.bias_variance
+    def network(self) -> NetworkKernel:
+        """The same kernel as that of an architecture, layer by layer."""
+        dense = Dense(1, weight_variance=self.weight_variance, bias_variance=self.bias_variance)
+        layers = serial(*(dense, self.activation) * self.depth, dense)
+        return nngp(layers) if self.kind == "nngp" else ntk(layers)
 
     def evaluate(self, x, z):
-        width = x.shape[0]
-        x_variance = self.layer(inner_product(x, x) / width)
-        z_variance = self.layer(inner_product(z, z) / width)
-        covariance = self.layer(inner_product(x, z) / width)
-        tangent = covariance
-        for _ in range(self.depth):
-            moment, derivative = self.moments(x_variance, z_variance, covariance)
-            x_variance = self.layer(self.second_moment(x_variance))
-            z_variance = self.layer(self.second_moment(z_variance))
-            covariance = self.layer(moment)
-            tangent = covariance + self.weight_variance * derivative * tangent
-        return covariance if self.kind == "nngp" else tangent
+        return self.network().evaluate(x, z)
+
+    def gram(self, X, Z):
+        return self.network().gram(X, Z)
+
+    def diagonal(self, X):
+        return self.network().diagonal(X)
 
 
 class ArcCosine(AbstractFullyConnected):

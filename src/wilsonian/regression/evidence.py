@@ -20,9 +20,9 @@ class Candidate(eqx.Module):
     """Hyperparameters as an optimizer moves them: positive numbers by their logarithms."""
 
     log_kernel: Any  # the kernel's learnable leaves, None elsewhere
-    log_amplitude: Array  # (1,) for all outputs, or (outputs,)
-    log_noise_variance: Array  # likewise
-    inducing_points: Array  # (rank, d)
+    log_amplitude: Any  # (1,) for all outputs, or (outputs,)
+    log_noise_variance: Any  # likewise
+    inducing_points: Any  # (rank, d)
 
     @classmethod
     def of(
@@ -31,7 +31,8 @@ class Candidate(eqx.Module):
         """A candidate, and the part of the kernel that stays fixed."""
         moved, fixed = eqx.partition(kernel, learnable(kernel))
         logs = jax.tree.map(lambda leaf: np.log(np.asarray(leaf, float)), moved)
-        scale = (np.log(np.atleast_1d(np.asarray(v, float))) for v in (amplitude, noise_variance))
+        amplitude, noise_variance = np.atleast_1d(amplitude), np.atleast_1d(noise_variance)
+        scale = np.log(amplitude.astype(float)), np.log(noise_variance.astype(float))
         return cls(logs, *scale, np.asarray(inducing_points)), fixed
 
     def kernel(self, fixed: Any) -> Kernel:
@@ -123,8 +124,9 @@ def loss_and_gradient(
         return float(loss), gradient
     moved = candidate.log_kernel, candidate.inducing_points
     grams, pull = _grams(moved, fixed, data.X, move_inducing_points)
+    matrices = np.asarray(grams[0]), np.asarray(grams[1]), np.asarray(grams[2])
     slopes = evidence_and_slopes(
-        *map(np.asarray, grams),
+        *matrices,
         np.asarray(data.y),
         np.asarray(data.weights),
         np.exp(np.asarray(candidate.log_amplitude, float)),

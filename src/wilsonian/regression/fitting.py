@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import jax
 import numpy as np
@@ -12,20 +12,16 @@ from wilsonian.core.cutoffs import AbstractCutoff, LearnabilityCutoff, RankCutof
 from wilsonian.kernels import Kernel
 from wilsonian.regression.estimator_inputs import location_and_scale
 from wilsonian.regression.input_dependent import InputDependentProcess
-from wilsonian.regression.learning import (
-    Hyperparameters,
-    Sample,
-    learn_scale,
-)
+from wilsonian.regression.learning import Hyperparameters, learn_scale
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.preparation import Prepared, Progress, prepare, rank_of, silent
 from wilsonian.regression.reduced import Modes, ReducedProcess
+from wilsonian.regression.sample import Sample
 from wilsonian.regression.scale import learn_scale_of_rows
-from wilsonian.regression.statistics import Statistics, accumulate
+from wilsonian.regression.statistics import Block, Statistics, accumulate
 from wilsonian.regression.uniform import UniformProcess
 
 SCALE_ROWS = 4000  # their evidence sets amplitude and noise of an input-dependent ridge
-Block = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # inputs, targets (rows, outputs), weights
 Blocks = Callable[[int], Iterable[Block]]  # all training rows, from a block of that number on
 
 
@@ -76,7 +72,7 @@ def fit_process(
             start = _prepared(kernel, sample, rows, plan, random, progress)
         keep(start, True)
         standing = start
-        arrays = blocks(start.blocks)
+        arrays = _counted(blocks(start.blocks), sample)
         try:
             for sums in accumulate(start.prepared.features, start.statistics, arrays):
                 standing = Standing(start.prepared, sums, standing.blocks + 1)
@@ -96,12 +92,38 @@ def _prepared(
     random: np.random.Generator,
     progress: Progress,
 ) -> Standing:
-    location, scale = location_and_scale(sample.y, sample.weights, plan.normalize_y)
-    scaled = dataclasses.replace(sample, y=(sample.y - location) / scale)
+    trust = _trust(sample.weights, sample.row_noise, sample)
+    location, scale = location_and_scale(sample.y, trust, plan.normalize_y)
+    known = None if sample.row_noise is None else sample.row_noise / scale[0] ** 2
+    scaled = dataclasses.replace(sample, y=(sample.y - location) / scale, row_noise=known)
     prepared = prepare(kernel, scaled, rows, plan, random, progress)
     # Targets are counted from the mean of the sample, so that a large one costs no digits.
-    offset = sample.weights @ sample.y / sample.weights.sum()
+    offset = trust @ sample.y / trust.sum()
     return Standing(prepared, Statistics.empty(prepared.features.rank, offset), 0)
+
+
+def _trust(weights: np.ndarray, row_noise: np.ndarray | None, sample: Sample) -> np.ndarray:
+    """What rows weigh in the mean and scale of the targets and in the modes' measure: where their
+    noise is known, rows much noisier than the median row of the sample weigh little. The fit
+    itself then takes every row at its own noise."""
+    if row_noise is None or sample.row_noise is None:
+        return weights
+    order = np.argsort(sample.row_noise)
+    half = np.searchsorted(np.cumsum(sample.weights[order]), 0.5 * sample.weights.sum())
+    known = sample.row_noise
+    usual = float(known[order][half]) or float(np.average(known, weights=sample.weights)) or 1.0
+    unit = np.average(usual / (usual + sample.row_noise), weights=sample.weights)
+    return weights * usual / (usual + row_noise) / unit
+
+
+def _counted(blocks: Iterable[Block], sample: Sample) -> Iterator[Block]:
+    for block in blocks:
+        X, y, weights, known = block
+        if known is None:
+            yield block
+        else:
+            weights = np.ones(len(X)) if weights is None else weights
+            yield Block(X, y, _trust(weights, known, sample), known)
 
 
 def finish(
@@ -120,15 +142,21 @@ def finish(
         prepared.features, statistics, normalize=plan.normalize_y, measure=prepared.measure
     )
     hyperparameters = prepared.hyperparameters
-    if plan.learn is not None and plan.input_dependent:
+    by_row = plan.input_dependent or sample.row_noise is not None
+    if plan.learn is not None and by_row:
         hyperparameters = set_scale_of_rows(modes, hyperparameters, sample)
     elif plan.learn is not None:
         hyperparameters = set_scale(modes, hyperparameters)
-    amplitude, noise_variance = hyperparameters.amplitude, hyperparameters.noise_variance
-    cutoff = resolve_cutoff(modes, amplitude, noise_variance, plan)
+    amplitude = float(hyperparameters.amplitude[0])
+    noise_variance = float(hyperparameters.noise_variance[0])
+    usual = noise_variance
+    if sample.row_noise is not None:  # the one noise of as much information in all
+        each = noise_variance + sample.row_noise / modes.target_scale[0] ** 2
+        usual = 1 / float(np.average(1 / each, weights=sample.weights))
+    cutoff = resolve_cutoff(modes, amplitude, usual, plan)
     uniform = UniformProcess.of(modes, amplitude, noise_variance, cutoff)
     process: ReducedProcess = uniform
-    if plan.input_dependent:
+    if by_row:
         process = InputDependentProcess.of(uniform, blocks(0))
     process = process.with_lost_range(sample.X[: 4 * plan.block_size], largest_lost)
     return FittedProcess(prepared, statistics, process, hyperparameters.message)
@@ -147,7 +175,10 @@ def set_scale_of_rows(
     other rows would add to it has no sufficient statistics."""
     size = min(len(sample.X), SCALE_ROWS)
     y = (sample.y[:size] - modes.target_mean) / modes.target_scale
-    few = Sample(sample.X[:size], y, sample.weights[:size])
+    known = sample.row_noise
+    if known is not None:
+        known = known[:size] / modes.target_scale[0] ** 2
+    few = Sample(sample.X[:size], y, sample.weights[:size], known)
     return learn_scale_of_rows(hyperparameters, modes.features.inducing_points, few)
 
 

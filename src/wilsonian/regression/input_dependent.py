@@ -10,9 +10,8 @@ import numpy as np
 import scipy.linalg
 
 from wilsonian.regression.reduced import Flow, ReducedProcess
+from wilsonian.regression.statistics import Block
 from wilsonian.regression.uniform import UniformProcess
-
-Block = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # inputs, targets (rows, outputs), weights
 
 
 class RowSums:
@@ -32,10 +31,10 @@ class RowSums:
         y: np.ndarray,
         weights: np.ndarray,
         diagonal: np.ndarray,
-        noise_variance: float,
+        noise_variance: float | np.ndarray,
     ) -> np.ndarray:
         """Take in rows: features (rows, rank), scaled targets (rows, outputs), weights and
-        `K(x, x)`; returns their ridges."""
+        `K(x, x)`, and one noise variance or one for each; returns their ridges."""
         kept = features @ self.root
         lost = np.maximum(diagonal - np.einsum("ij,ij->i", kept, kept), 0.0)
         ridge = noise_variance + lost
@@ -82,19 +81,22 @@ class InputDependentProcess(ReducedProcess):
     @classmethod
     def of(cls, uniform: UniformProcess, blocks: Iterable[Block]) -> InputDependentProcess:
         r"""From the uniform theory of the same modes, amplitude, noise and cutoff, and one pass
-        over the training rows."""
-        modes, amplitude, noise = uniform.modes, uniform.amplitude, uniform.noise_variance
+        over the training rows. Known variances of the rows are added to the noise."""
+        modes, amplitude = uniform.modes, uniform.amplitude
         full_root = modes.rotation * np.sqrt(amplitude)
         outputs = len(modes.target_mean)
         own = RowSums(uniform.kept_root, outputs)
         ranks = ladder_of(len(modes.eigenvalues), uniform.kept)
         steps = [RowSums(full_root[:, :rank], outputs) for rank in ranks]
         signal = np.zeros(len(modes.eigenvalues))
-        for X, y, given in blocks:
+        for X, y, given, known in blocks:
             features = uniform.features(X)
             diagonal = amplitude * uniform.diagonal(X)
             weights = np.ones(len(X)) if given is None else given
             scaled = (y - modes.target_mean) / modes.target_scale
+            noise = uniform.noise_variance
+            if known is not None:  # of one output
+                noise = noise + known / modes.target_scale**2
             ridge = own.add(features, scaled, weights, diagonal, noise)
             for step in steps:
                 step.add(features, scaled, weights, diagonal, noise)

@@ -1,4 +1,4 @@
-"""Learning a kernel's hyperparameters: restarts, L-BFGS-B, and inducing points that move."""
+"""Learning a kernel's hyperparameters: several starts, L-BFGS-B, and the null model beside them."""
 
 from __future__ import annotations
 
@@ -10,29 +10,38 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import scipy.optimize
 from jax.flatten_util import ravel_pytree
 
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel
-from wilsonian.kernels.learnable import has_length_scale, learnable, length_scaled
-from wilsonian.regression.evidence import Candidate, Data, loss_and_gradient
+from wilsonian.kernels.learnable import learnable
+from wilsonian.regression.evidence import Candidate, loss_and_gradient
 from wilsonian.regression.inducing_points import randomly_pivoted_cholesky
 from wilsonian.regression.mode_theory import ModeTheory
+from wilsonian.regression.sample import Sample
+from wilsonian.regression.starts import (
+    AMPLITUDE_RANGE,
+    NOISE_RANGE,
+    Start,
+    null_evidence,
+    starting_kernels,
+    starts_of,
+)
 
-# Bounds, as factors: of the starting value for kernel parameters, of the targets' mean square for
-# the amplitude and the noise.
+# Bounds of a kernel's numbers, as factors of the starting value.
 KERNEL_RANGE = (1e-3, 1e3)
-
-AMPLITUDE_RANGE = (1e-4, 1e5)
-
-NOISE_RANGE = (1e-8, 1e1)
-
+# Starts are compared, and followed for a few iterations, on this many rows and inducing points;
+# what leads there is followed to the end on all rows of the sample.
+SCOUT_ROWS, SCOUT_RANK, SCOUTS, SCOUT_ITERATIONS = 500, 200, 6, 15
+SHAKEN = 12  # further kernels, the most likely one times log-normal factors, that are compared
+SCOUT_MARGIN = 5.0  # nats behind the best scout, at which another is not followed
 # Learning ends where the evidence of all rows would rise by no more than this, in nats, for each
-# factor of e in a hyperparameter; far below the nat that evidence differs by when it means
-# something.
-SLOPE = 0.02
+# factor of e in a hyperparameter; far below the nat that means something.
+SLOPE = 0.01
+# The null model is kept unless something else is better by a nat, and by half a nat for each number
+# that was moved: what a number gains from noise alone (half a chi squared of one degree).
+NULL_MARGIN, CHANCE = 1.0, 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,58 +49,21 @@ class Hyperparameters:
     """A prior (kernel times amplitude), a noise variance, and how they were come by."""
 
     kernel: Kernel
-    amplitude: float
-    noise_variance: float
+    amplitude: np.ndarray  # (1,) for all outputs, or (outputs,)
+    noise_variance: np.ndarray  # likewise
     converged: bool
     message: str  # one sentence
 
 
 @dataclasses.dataclass(frozen=True)
-class Sample:
-    """Rows to learn from: inputs (rows, d), targets (rows, outputs), weights (rows,)."""
+class Run:
+    """Where an optimizer came to."""
 
-    X: np.ndarray
-    y: np.ndarray
-    weights: np.ndarray
-
-    def draw(self, rows: int, random: np.random.Generator) -> Sample:
-        """A uniform subsample, or all of it if that is no more."""
-        if rows >= len(self.X):
-            return self
-        chosen = np.sort(random.choice(len(self.X), rows, replace=False))
-        return Sample(self.X[chosen], self.y[chosen], self.weights[chosen])
-
-    def data(self, dtype: Any) -> Data:
-        return with_precision(Data(self.X, self.y, self.weights), dtype)
-
-    def mean_square(self) -> float:
-        return float(np.mean(self.weights @ self.y**2 / self.weights.sum()))
-
-
-def column_spread(X: np.ndarray) -> np.ndarray:
-    """Standard deviation of every column; of a column that is constant, or nearly so by rounding,
-    the mean of the others'."""
-    spread = X.std(axis=0)
-    varies = spread > 1e-6 * np.abs(X).max(axis=0)
-    return np.where(varies, spread, spread[varies].mean() if varies.any() else 1.0)
-
-
-def starting_kernels(kernel: Kernel, X: np.ndarray, ard: bool) -> list[Kernel]:
-    r"""The kernel as given and, if it has length scales, with these set from the data to the
-    columns' standard deviations times :math:`\sqrt d` times 1/4, 1/2, 1 and 2. With `ard` scalar
-    length scales become one per column."""
-    if ard:
-        kernel = length_scaled(kernel, lambda scale: np.broadcast_to(scale, X.shape[1]) + 0.0)
-    spread = column_spread(X)
-
-    def from_data(factor):
-        per_column = factor * np.sqrt(X.shape[1]) * spread
-        one = float(np.exp(np.mean(np.log(per_column))))
-        return length_scaled(kernel, lambda scale: per_column if np.ndim(scale) else one)
-
-    if not any(map(has_length_scale, jax.tree.leaves(kernel, is_leaf=has_length_scale))):
-        return [kernel]
-    return [kernel, *(from_data(factor) for factor in (0.25, 0.5, 1.0, 2.0))]
+    start: Start  # its kernel, amplitude and noise, and the log evidence there
+    iterations: int
+    settled: bool
+    at_bounds: int  # hyperparameters at their bounds
+    complaint: str  # the optimizer's own, if it did not settle
 
 
 def learn(
@@ -102,157 +74,210 @@ def learn(
     noise_variance: float,
     ard: bool,
     rank: int,
+    groups: int,
     restarts: int,
     input_dependent: bool,
     max_iterations: int,
     random: np.random.Generator,
+    progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
 ) -> Hyperparameters:
-    """Maximize the reduced log evidence of `sample` over kernel, amplitude and noise.
+    """Maximize the reduced log evidence of `sample` over kernel, amplitude and noise; these two are
+    one each for all outputs (`groups` 1), or one for every output.
 
-    Starts from the best of :func:`starting_kernels`, and `restarts` times more from that start
-    multiplied by log-normal factors; each run is SciPy's L-BFGS-B within bounds. Inducing points
-    are chosen for each starting kernel and stay put while it is optimized.
+    Every kernel of :func:`wilsonian.regression.starts.starting_kernels` starts at its best
+    amplitudes and noises; the given ones are one more start. The best few are followed for some
+    iterations of SciPy's L-BFGS-B on a part of the rows, and the leaders of those to the end, on
+    all. `restarts` further runs start from the best multiplied by log-normal factors. The model
+    without signal is one candidate more. Inducing points are chosen for each start and stay put.
     """
-    data = sample.data(float)
-    scale = sample.mean_square()
+    stage = "learning hyperparameters"
+    progress(stage, 0, max_iterations)
+    options: dict[str, Any] = {"input_dependent": input_dependent, "random": random}
+    few = sample.draw(SCOUT_ROWS, random)
+    few_rank = min(rank, SCOUT_RANK, len(few.X))
     starts = []
-    for start in starting_kernels(kernel, sample.X, ard):
-        candidate, fixed = _candidate(start, amplitude, noise_variance, sample.X, rank, random)
-        loss = loss_and_gradient(candidate, fixed, data, input_dependent, False)[0]
-        starts.append((loss if np.isfinite(loss) else np.inf, start))
-    best_start = min(starts, key=lambda pair: pair[0])[1]
-    runs = []
-    for run in range(restarts + 1):
-        start = best_start
-        if run:
-            moved, rest = eqx.partition(best_start, learnable(best_start))
-            factor = lambda leaf: leaf * np.exp(random.normal(size=np.shape(leaf)))  # noqa: E731
-            start = eqx.combine(jax.tree.map(factor, moved), rest)
-        candidate, fixed = _candidate(start, amplitude, noise_variance, sample.X, rank, random)
-        runs.append(_minimize(candidate, fixed, data, scale, input_dependent, max_iterations))
-    return min(runs, key=lambda run: run[0])[1]
+    for each in starting_kernels(kernel, sample.X, ard):
+        starts += starts_of(each, few, few_rank, groups, random)
+    starts.sort(key=lambda start: -start.evidence)
+    for _ in range(SHAKEN if _freedom(starts[0].kernel) > 1 else 0):
+        shaken = _shaken(starts[0], random).kernel
+        starts += starts_of(with_precision(shaken, float), few, few_rank, groups, random)
+    starts.sort(key=lambda start: -start.evidence)
+    given = starting_kernels(kernel, sample.X, ard)[0]
+    scale = np.full(groups, amplitude), np.full(groups, noise_variance)
+    scouted = [*_unlike(starts, SCOUTS), Start(given, *scale, -np.inf)]
+    scouts = [
+        _maximize(start, few, few_rank, max_iterations=SCOUT_ITERATIONS, **options)
+        for start in scouted
+    ]
+    scouts.sort(key=lambda run: -run.start.evidence)
+    # A part of the rows may mislead about those that are close.
+    least = scouts[0].start.evidence - SCOUT_MARGIN
+    followed = 3 if few is sample else 2
+    leaders = _unlike([run.start for run in scouts if run.start.evidence >= least], followed)
+    runs: list[Run] = []
+    for index in range(len(leaders) + restarts):
+        if index < len(leaders):
+            start = leaders[index]
+        else:
+            start = _shaken(max(runs, key=lambda run: run.start.evidence).start, random)
+        watch = (lambda done: progress(stage, done, max_iterations)) if not index else None
+        runs.append(
+            _maximize(start, sample, rank, max_iterations=max_iterations, watch=watch, **options)
+        )
+    best = max(runs, key=lambda run: run.start.evidence)
+    return _judged(best, len(starts) + 1, len(runs), sample, rank)
 
 
-def _candidate(kernel, amplitude, noise_variance, X, rank, random):
-    kernel = with_precision(kernel, float)
-    inducing_points = X[randomly_pivoted_cholesky(kernel, X, rank, random).indices]
-    # The compiled loss is for one shape: fill up with copies (the jitter copes with them).
-    inducing_points = np.resize(inducing_points, (min(rank, len(X)), X.shape[1]))
-    return Candidate.of(kernel, amplitude, noise_variance, inducing_points)
+def _unlike(starts: list[Start], count: int) -> list[Start]:
+    """Up to `count` of the starts in their order, leaving out those within a tenth of a nat and a
+    tenth in noise of one before: they would lead to the same end."""
+    kept: list[Start] = []
+    for start in starts:
+        if len(kept) < count and not any(
+            abs(start.evidence - other.evidence) < 0.1
+            and np.allclose(np.log(start.noise_variance), np.log(other.noise_variance), atol=0.1)
+            for other in kept
+        ):
+            kept.append(start)
+    return kept
 
 
-def _minimize(candidate, fixed, data, scale, input_dependent, max_iterations):
-    """One L-BFGS-B run: (loss, Hyperparameters)."""
+def _shaken(start: Start, random: np.random.Generator) -> Start:
+    """A start multiplied by log-normal factors."""
+
+    def factor(leaf):
+        return leaf * np.exp(random.normal(size=np.shape(leaf)))
+
+    moved, rest = eqx.partition(start.kernel, learnable(start.kernel))
+    kernel = eqx.combine(jax.tree.map(factor, moved), rest)
+    return Start(kernel, factor(start.amplitude), factor(start.noise_variance), -np.inf)
+
+
+def _freedom(kernel: Kernel) -> int:
+    """How many numbers of a kernel are learned."""
+    moved = eqx.partition(kernel, learnable(kernel))[0]
+    return sum(np.size(leaf) for leaf in jax.tree.leaves(moved))
+
+
+def _judged(best: Run, compared: int, runs: int, sample: Sample, rank: int) -> Hyperparameters:
+    """The best run or the null model, and a sentence saying what was compared."""
+    null, rows = null_evidence(sample), float(sample.weights.sum())
+    gain = best.start.evidence - null
+    told = (
+        f"L-BFGS-B {'converged' if best.settled else 'stopped'} after {best.iterations} iterations "
+        f"on {len(sample.X)} rows with {min(rank, len(sample.X))} inducing points, the best of "
+        f"{runs} runs from {compared} starts: log evidence "
+    )
+    chance = CHANCE * (_freedom(best.start.kernel) + len(best.start.amplitude))
+    if not gain >= max(NULL_MARGIN, chance):
+        scale = sample.mean_squares() if len(best.start.amplitude) > 1 else sample.mean_square()
+        scale = np.atleast_1d(scale)
+        message = told + (
+            f"{best.start.evidence / rows:.4f} per row, {gain:.1f} nats above that of noise alone; "
+            f"chance gives {chance:.1f}. Noise alone was kept: no signal was found."
+        )
+        return Hyperparameters(
+            best.start.kernel, AMPLITUDE_RANGE[0] * scale, scale, best.settled, message
+        )
+    message = (
+        told
+        + f"{best.start.evidence / rows:.4f} per row, {gain:.1f} nats above that of noise alone"
+        + (f", {best.at_bounds} parameters at their bounds" if best.at_bounds else "")
+        + ("." if best.settled else f" ({best.complaint}).")
+    )
+    start = best.start
+    return Hyperparameters(
+        start.kernel, start.amplitude, start.noise_variance, best.settled, message
+    )
+
+
+def _maximize(
+    start: Start,
+    sample: Sample,
+    rank: int,
+    *,
+    input_dependent: bool,
+    max_iterations: int,
+    random: np.random.Generator,
+    watch: Callable[[int], None] | None = None,
+) -> Run:
+    """One L-BFGS-B run."""
+    data = sample.data(float)
+    points = sample.X[randomly_pivoted_cholesky(start.kernel, sample.X, rank, random).indices]
+    # The compiled kernel is for one shape: fill up with copies (the jitter copes with them).
+    points = np.resize(points, (min(rank, len(sample.X)), sample.X.shape[1]))
+    candidate, fixed = Candidate.of(start.kernel, start.amplitude, start.noise_variance, points)
     moved = (candidate.log_kernel, candidate.log_amplitude, candidate.log_noise_variance)
-    vector, unravel = ravel_pytree(moved)
-    start = np.array(vector)
+    raveled, unravel = ravel_pytree(jax.tree.map(jnp.asarray, moved))
+    vector, groups = np.array(raveled), len(candidate.log_amplitude)
+    rows, outputs = float(data.weights.sum()), sample.y.shape[1]
+
+    def at(vector: np.ndarray) -> Candidate:
+        parts: Any = jax.tree.map(np.asarray, unravel(jnp.asarray(vector)))
+        return Candidate(parts[0], parts[1], parts[2], points)
 
     def objective(vector):
-        log_kernel, log_amplitude, log_noise_variance = unravel(jnp.asarray(vector))
-        trial = Candidate(log_kernel, log_amplitude, log_noise_variance, candidate.inducing_points)
-        loss, slope = loss_and_gradient(trial, fixed, data, input_dependent, False)
-        gradient, _ = ravel_pytree(
-            (slope.log_kernel, slope.log_amplitude, slope.log_noise_variance)
-        )
+        loss, slope = loss_and_gradient(at(vector), fixed, data, input_dependent, False)
         if not np.isfinite(loss):  # outside the region where the factorizations exist
             return 1e10, np.zeros_like(vector)
-        return loss, np.array(gradient)
+        slopes = (slope.log_kernel, slope.log_amplitude, slope.log_noise_variance)
+        return loss, np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(slopes)])
 
-    kernel_bounds = [tuple(value + np.log(KERNEL_RANGE)) for value in start[:-2]]
-    scale_bounds = [tuple(np.log(scale) + np.log(r)) for r in (AMPLITUDE_RANGE, NOISE_RANGE)]
-    bounds = np.array(kernel_bounds + scale_bounds)
-    rows = float(data.weights.sum())
-    result = scipy.optimize.minimize(
-        objective,
-        np.clip(start, *bounds.T),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=bounds,
-        options={"maxiter": max_iterations, "ftol": 1e-7, "gtol": SLOPE / rows},
+    scale = np.log(sample.mean_squares() if groups > 1 else [sample.mean_square()])[:, None]
+    bounds = np.concatenate(
+        [
+            vector[: len(vector) - 2 * groups, None] + np.log(KERNEL_RANGE),
+            scale + np.log(AMPLITUDE_RANGE),
+            scale + np.log(NOISE_RANGE),
+        ]
     )
-    # A line search that finds no lower point where the slope is nothing has come to the rounding.
-    slope = np.where(np.isclose(result.x, bounds.T).any(axis=0), 0.0, result.jac)
-    settled = result.success or np.max(np.abs(slope), initial=0.0) * rows < 10 * SLOPE
-    log_kernel, log_amplitude, log_noise_variance = unravel(jnp.asarray(result.x))
-    best = Candidate(log_kernel, log_amplitude, log_noise_variance, candidate.inducing_points)
-    at_bound = int(
-        sum(min(x - low, high - x) < 1e-6 for x, (low, high) in zip(result.x, bounds, strict=True))
-    )
-    message = (
-        f"L-BFGS-B {'converged' if settled else 'stopped'} after {result.nit} iterations "
-        f"on {len(data.X)} rows with {len(candidate.inducing_points)} inducing points: "
-        f"log evidence {-result.fun:.4f} per row"
-        + (f", {at_bound} parameters at their bounds" if at_bound else "")
-        + ("." if settled else f" ({result.message}).")
-    )
-    return result.fun, Hyperparameters(
-        best.kernel(fixed),
-        float(np.exp(log_amplitude).item()),
-        float(np.exp(log_noise_variance).item()),
-        bool(settled),
-        message,
-    )
-
-
-def move_inducing_points(
-    hyperparameters: Hyperparameters,
-    inducing_points: np.ndarray,
-    sample: Sample,
-    *,
-    rows: int,
-    steps: int,
-    rows_per_step: int,
-    input_dependent: bool,
-    random: np.random.Generator,
-    progress: Callable[[int, int], None],
-    learning_rate: float = 0.1,
-) -> tuple[Hyperparameters, np.ndarray]:
-    """Move inducing points and hyperparameters together up the evidence, by Adam (optax) with a
-    cosine schedule; each step sees a fresh random subset of rows. Inducing points move in units of
-    the spread of each column."""
-    spread = column_spread(sample.X)
-    # Single precision, unless a column's offset would eat it up.
-    offset = np.max(np.abs(sample.X), axis=0) / spread
-    dtype = np.float32 if np.max(offset) < 1e3 else np.float64
-    candidate, fixed = Candidate.of(
-        hyperparameters.kernel,
-        hyperparameters.amplitude,
-        hyperparameters.noise_variance,
-        inducing_points,
-    )
-    candidate, fixed = with_precision(candidate, dtype), with_precision(fixed, dtype)
-    optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
-    state = optimizer.init(candidate)
-    update = jax.jit(optimizer.update)
-    losses: list[float] = []
-    for step in range(steps):
-        few = sample.draw(rows_per_step, random)
-        # Each row drawn stands for several, so that the evidence is that of all rows.
-        few = dataclasses.replace(few, weights=few.weights * (rows / len(few.X)))
-        loss, gradient = loss_and_gradient(candidate, fixed, few.data(dtype), input_dependent, True)
-        if not np.isfinite(loss):
-            break
-        losses.append(float(loss))
-        change, state = update(gradient, state)
-        change = eqx.tree_at(
-            lambda c: c.inducing_points, change, change.inducing_points * spread.astype(dtype)
+    if data.row_noise is not None:  # beside known noise there may be none
+        bounds[-groups:, 0] = np.minimum(bounds[-groups:, 0], np.log(NOISE_RANGE[0]))
+    low, high = bounds.T
+    iterations, settled, slope = 0, False, np.inf
+    result = scipy.optimize.OptimizeResult(x=vector, fun=np.inf)
+    # A line search may fail on rounding: begin anew from there, without its memory.
+    for _ in range(3):
+        before = result.fun
+        result = scipy.optimize.minimize(
+            objective,
+            np.clip(result.x, low, high),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
+            callback=None if watch is None else _counting(watch, iterations),
+            options={
+                "maxiter": max(max_iterations - iterations, 1),
+                "ftol": 1e-7,
+                "gtol": SLOPE / (rows * outputs),
+            },
         )
-        candidate = optax.apply_updates(candidate, change)
-        progress(step + 1, steps)
-    kernel = with_precision(candidate.kernel(fixed), float)
-    gain = np.mean(losses[:5]) - np.mean(losses[-5:]) if losses else 0.0
-    message = (
-        f"{hyperparameters.message} Then {len(losses)} Adam steps moved {len(inducing_points)} "
-        f"inducing points and gained {gain:.4f} nats per row."
-    )
-    moved = Hyperparameters(
-        kernel,
-        float(np.exp(candidate.log_amplitude).item()),
-        float(np.exp(candidate.log_noise_variance).item()),
-        hyperparameters.converged and len(losses) == steps,
-        message,
-    )
-    return moved, np.asarray(candidate.inducing_points, float)
+        iterations += result.nit
+        inside = ((result.x > low) | (result.jac < 0)) & ((result.x < high) | (result.jac > 0))
+        slope = np.max(np.abs(result.jac[inside]), initial=0.0) * rows * outputs
+        settled = bool(result.success)
+        if settled or iterations >= max_iterations or before - result.fun < 1e-7:
+            break
+    # No lower point along a slope of next to nothing: that is the rounding.
+    settled = settled or (iterations < max_iterations and slope < 100 * SLOPE)
+    best = at(result.x)
+    at_bounds = int(np.sum(np.minimum(result.x - low, high - result.x) < 1e-6))
+    scales = np.exp(best.log_amplitude), np.exp(best.log_noise_variance)
+    evidence = -result.fun * rows * outputs if result.fun < 1e10 else -np.inf
+    end = Start(with_precision(best.kernel(fixed), float), *scales, evidence)
+    return Run(end, iterations, settled, at_bounds, str(result.message))
+
+
+def _counting(watch: Callable[[int], None], before: int) -> Callable[[Any], None]:
+    count = before
+
+    def callback(_: Any) -> None:
+        nonlocal count
+        count += 1
+        watch(count)
+
+    return callback
 
 
 def learn_scale(
@@ -272,7 +297,8 @@ def learn_scale(
         return jax.value_and_grad(loss)(vector)
 
     bounds = np.log(mean_square * np.array([AMPLITUDE_RANGE, NOISE_RANGE]))
-    start = np.clip(np.log([hyperparameters.amplitude, hyperparameters.noise_variance]), *bounds.T)
+    scales = hyperparameters.amplitude, hyperparameters.noise_variance
+    start = np.clip(np.log(scales).ravel(), *bounds.T)
     result = scipy.optimize.minimize(
         lambda vector: tuple(np.asarray(value, float) for value in loss_and_slope(vector)),
         start,
@@ -280,7 +306,5 @@ def learn_scale(
         method="L-BFGS-B",
         bounds=bounds,
     )
-    amplitude, noise_variance = np.exp(result.x)
-    return dataclasses.replace(
-        hyperparameters, amplitude=float(amplitude), noise_variance=float(noise_variance)
-    )
+    amplitude, noise_variance = np.exp(result.x)[:, None]
+    return dataclasses.replace(hyperparameters, amplitude=amplitude, noise_variance=noise_variance)

@@ -16,19 +16,17 @@ from wilsonian.core.spectrum import Measure
 from wilsonian.kernels import Kernel, compiled_gram
 from wilsonian.regression.inducing_features import InducingFeatures
 from wilsonian.regression.inducing_points import InducingPoints, randomly_pivoted_cholesky
-from wilsonian.regression.learning import (
-    Hyperparameters,
-    Sample,
-    learn,
-    move_inducing_points,
-)
+from wilsonian.regression.learning import Hyperparameters, learn
+from wilsonian.regression.moving import move_inducing_points
 from wilsonian.regression.plan import Plan
+from wilsonian.regression.sample import Sample
 
 # Hyperparameters are learned from at most this many rows and inducing points; amplitude and noise
 # are then set by the evidence of all rows. Inducing points move, and hyperparameters with them, in
 # steps that see INDUCING_POINT_ROWS fresh rows each, for INDUCING_POINT_PASSES through the rows
 # within INDUCING_POINT_STEPS.
 LEARNING_ROWS, LEARNING_RANK = 2000, 512
+COARSE_RANK = 256  # where more rows follow, that refine what was learned from fewer
 INDUCING_POINT_ROWS, INDUCING_POINT_PASSES, INDUCING_POINT_STEPS = 4000, 25, (100, 300)
 # Inducing points are chosen from at most this many rows per inducing point of the largest rank.
 POOL_PER_INDUCING_POINT = 8
@@ -61,17 +59,21 @@ def prepare(
 ) -> Prepared:
     """Learn hyperparameters and choose inducing points from a `sample` of the `rows` training rows;
     targets centred and scaled. Runs in float64: call it under `jax.enable_x64(True)`."""
+    groups = 1
     message = (
         "Nothing was learned: kernel, amplitude and noise are as given."
         if plan.learn is None
         else "The kernel is as given; amplitude and noise maximize the evidence of all rows."
     )
     hyperparameters = Hyperparameters(
-        with_precision(kernel, float), plan.amplitude, plan.noise_variance, True, message
+        with_precision(kernel, float),
+        np.full(groups, plan.amplitude),
+        np.full(groups, plan.noise_variance),
+        True,
+        message,
     )
     budget = min(plan.rank or plan.max_rank, rows)
     if plan.learn == "all":
-        progress("learning hyperparameters", 0, 1)
         few = sample.draw(LEARNING_ROWS, random)
         hyperparameters = learn(
             kernel,
@@ -79,11 +81,13 @@ def prepare(
             amplitude=plan.amplitude,
             noise_variance=plan.noise_variance,
             ard=plan.ard,
-            rank=min(budget, LEARNING_RANK, len(few.X)),
+            rank=min(budget, LEARNING_RANK if few is sample else COARSE_RANK, len(few.X)),
+            groups=groups,
             restarts=plan.restarts,
-            input_dependent=plan.input_dependent,
+            input_dependent=plan.input_dependent or sample.row_noise is not None,
             max_iterations=plan.max_iterations,
             random=random,
+            progress=progress,
         )
     given = plan.inducing_points
     if given is not None:
@@ -107,7 +111,7 @@ def prepare(
                 np.clip(INDUCING_POINT_PASSES * rows / INDUCING_POINT_ROWS, *INDUCING_POINT_STEPS)
             ),
             rows_per_step=INDUCING_POINT_ROWS,
-            input_dependent=plan.input_dependent,
+            input_dependent=plan.input_dependent or sample.row_noise is not None,
             random=random,
             progress=lambda done, of: progress("moving inducing points", done, of),
         )
@@ -181,14 +185,16 @@ def choose_inducing_points(
 
 def _kept_modes(
     chosen: InducingPoints, hyperparameters: Hyperparameters, rows: int, threshold: float
-):
-    amplitude = hyperparameters.amplitude
+) -> int:
+    """Modes that the rule keeps, for the output that keeps most."""
     second_moment = chosen.factor.T @ chosen.factor / len(chosen.factor)
-    eigenvalues = amplitude * np.maximum(scipy.linalg.eigvalsh(second_moment)[::-1], 0.0)
-    rule = LearnabilityCutoff(
-        threshold, hyperparameters.noise_variance, rows, amplitude * float(chosen.residual.mean())
-    )
-    return int(rank_of(rule, eigenvalues))
+    eigenvalues = np.maximum(scipy.linalg.eigvalsh(second_moment)[::-1], 0.0)
+    lost = float(chosen.residual.mean())
+    kept = [
+        int(rank_of(LearnabilityCutoff(threshold, noise, rows, a * lost), a * eigenvalues))
+        for a, noise in zip(hyperparameters.amplitude, hyperparameters.noise_variance, strict=True)
+    ]
+    return max(kept)
 
 
 @jax.jit

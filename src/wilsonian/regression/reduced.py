@@ -175,28 +175,43 @@ class ReducedProcess(abc.ABC):
         latent function with targets scaled."""
         features = self.features(X)
         mean = self.modes.target_mean + self.modes.target_scale * (features @ self.mean_weights)
-        kept, spread = features @ self.kept_root, features @ self.root
+        spread = features @ self.root
+        lost = sum(self._lost_variances(X, features))
+        return mean, np.einsum("ij,ij->i", spread, spread) + lost
+
+    def lost_variances(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Variances (rows,) that what was cut adds to a prediction, targets scaled: as noise, as it
+        did in training, and the excess of inputs farther from the inducing points than any row
+        seen in training."""
+        return self._lost_variances(X, self.features(X))
+
+    def _lost_variances(self, X: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        kept = features @ self.kept_root
         diagonal = self.amplitude * self.diagonal(X)
         lost = np.maximum(diagonal - np.einsum("ij,ij->i", kept, kept), 0.0)
-        if self.uniform_lost is not None:
-            excess = self._unresolved(X, features) - self.largest_lost
-            most = lost - self.uniform_lost
-            lost = self.uniform_lost + np.maximum(np.minimum(excess, most), 0.0)
-        return mean, np.einsum("ij,ij->i", spread, spread) + lost
+        excess = np.maximum(self._unresolved(X, features) - self.largest_lost, 0.0)
+        if self.uniform_lost is None:
+            excess = np.minimum(excess, lost)
+            return lost - excess, excess
+        noise = np.full(len(X), self.uniform_lost)
+        return noise, np.maximum(np.minimum(excess, lost - noise), 0.0)
 
     def leave_one_out(
         self, X: np.ndarray, y: np.ndarray, weights: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        r"""Means (rows, outputs), in the target's units, and variances (rows,), targets scaled, at
-        training rows had each been left out: with latent variance :math:`s`, sample weight
-        :math:`w`, ridge :math:`\sigma_c^2` and :math:`h = w s / \sigma_c^2` they are
-        :math:`y - (y - \bar f) / (1 - h)` and :math:`s / (1 - h)` (Rasmussen and Williams 2006,
-        sec. 5.4.2). For a uniform ridge."""
+        r"""Means (rows, outputs), in the target's units, and variances (rows,) of the latent
+        function, targets scaled, at training rows had one repetition of each been left out: one of
+        :math:`w` (all of a row of less weight). With the posterior variance :math:`s` of what was
+        kept, ridge :math:`\sigma_c^2` and :math:`h = \min(w, 1) s / \sigma_c^2` the mean is
+        :math:`y - (y - \bar f) / (1 - h)`, the variance :math:`s / (1 - h)` and that of what was
+        cut (Rasmussen and Williams 2006, sec. 5.4.2). For a uniform ridge."""
         features = self.features(X)
         spread = features @ self.root
         variance = np.einsum("ij,ij->i", spread, spread)
-        rest = np.maximum(1 - weights * variance / float(self.theory.ridge.mean()), 1e-10)
-        return y - (y - self.mean(X)) / rest[:, None], variance / rest
+        once = np.minimum(weights, 1.0)
+        rest = np.maximum(1 - once * variance / float(self.theory.ridge.mean()), 1e-10)
+        lost = sum(self._lost_variances(X, features))
+        return y - (y - self.mean(X)) / rest[:, None], variance / rest + lost
 
     def covariance(self, X: np.ndarray) -> np.ndarray:
         """Posterior covariance (rows, rows) of the latent function, targets scaled; its diagonal

@@ -13,12 +13,18 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from wilsonian.core.cutoffs import AbstractCutoff
 from wilsonian.kernels import Kernel, Matern52, as_kernel
-from wilsonian.regression.estimator_inputs import check_varying, check_weights, random_generator
+from wilsonian.regression.estimator_inputs import (
+    check_row_noise,
+    check_varying,
+    check_weights,
+    random_generator,
+)
 from wilsonian.regression.fitting import FittedProcess, finish, fit_process, resolve_cutoff
-from wilsonian.regression.learning import Sample
+from wilsonian.regression.input_dependent import InputDependentProcess
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.preparation import measure_of
 from wilsonian.regression.reduced import ReducedProcess
+from wilsonian.regression.sample import Sample
 from wilsonian.regression.statistics import accumulate, chunks, row_blocks
 from wilsonian.regression.uniform import UniformProcess
 from wilsonian.support.sampling import merge_repeated_rows
@@ -137,15 +143,27 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     # Fitting ------------------------------------------------------------------------------------
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReducedGPRegressor:
-        """Fit to inputs (rows, columns) and targets (rows,) or (rows, outputs). A sample weight
-        counts as that many repetitions of its row.
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        noise_variance_per_row: Any = None,
+    ) -> ReducedGPRegressor:
+        """Fit to inputs (rows, columns) and targets (rows,) or (rows, outputs).
+
+        A sample weight is a number of repetitions: weight 3 is the row three times over. What is
+        known of the single measurements' errors is something else and goes into
+        `noise_variance_per_row` (rows,), variances in the target's units squared (squares of
+        standard errors, not precisions). They are taken as they are; `noise_variance_` is the
+        common part learned beside them, and the ridge is then one of each row, as for
+        `ridge="input-dependent"`. `predict(..., include_noise=True)` adds the common part only.
 
         Raises ValueError for NaN or infinity, mismatched lengths, fewer than two rows, a constant
         target, or a parameter outside its range.
         """
-        X, y, weights = self._check(X, y, sample_weight, reset=True)
-        return self._fit_arrays(X, y, weights)
+        X, y, weights, known = self._check(X, y, sample_weight, True, noise_variance_per_row)
+        return self._fit_arrays(X, y, weights, known)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReducedGPRegressor:
         """Add rows. The first call chooses inducing points and kernel; later ones add to the
@@ -157,7 +175,11 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 "statistics; use `fit`."
             )
         first = not hasattr(self, "process_")
-        X, y, weights = self._check(X, y, sample_weight, reset=first)
+        if not first and isinstance(self.process_, InputDependentProcess):
+            raise ValueError(
+                "known noise of every row has no sufficient statistics: use `fit` with all rows."
+            )
+        X, y, weights, _ = self._check(X, y, sample_weight, first)
         if first:
             return self._fit_arrays(X, y, weights)
         if y.shape[1] != len(self.statistics_.offset):
@@ -178,13 +200,19 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             )
         return self.adopt(fitted, self.target_dimensions_)
 
-    def _fit_arrays(self, X: np.ndarray, y: np.ndarray, weights: np.ndarray) -> ReducedGPRegressor:
-        if len(X) <= MERGED_ROWS:
+    def _fit_arrays(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        weights: np.ndarray,
+        known: np.ndarray | None = None,
+    ) -> ReducedGPRegressor:
+        if len(X) <= MERGED_ROWS and known is None:
             X, y, weights = merge_repeated_rows(X, y, weights)
         fitted = fit_process(
             self.prior(),
-            Sample(X, y, weights),
-            lambda start: row_blocks(X, y, weights, self.block_size, start),
+            Sample(X, y, weights, known),
+            lambda start: row_blocks(X, y, weights, self.block_size, start, known),
             self.plan(X.shape[1]),
             random_generator(self.random_state),
             rows=len(X),
@@ -230,7 +258,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Raises ValueError for an input-dependent ridge, which needs the data again.
         """
         check_is_fitted(self)
-        if self.ridge != "uniform":
+        if self.ridge != "uniform" or isinstance(self.process_, InputDependentProcess):
             raise ValueError("only a uniform ridge flows without the data; fit again.")
         copy = type(self)(**{**self.get_params(deep=False), "cutoff": cutoff})
         plan, old = copy.plan(self.n_features_in_), self.process_
@@ -299,7 +327,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         process = self.process_
         if amplitude is None and noise_variance is None:
-            return process.log_evidence()
+            return float(self.log_marginal_likelihood_value_)
         if not isinstance(process, UniformProcess):
             raise ValueError(
                 "the evidence of an input-dependent ridge at another amplitude or noise needs the "
@@ -315,7 +343,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     # Checks -------------------------------------------------------------------------------------
 
-    def _check(self, X, y, sample_weight, reset):
+    def _check(self, X, y, sample_weight, reset, row_noise=None):
         X, y = validate_data(
             self,
             X,
@@ -330,11 +358,14 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             self.target_dimensions_ = y.ndim
         y = np.asarray(y, float).reshape(len(y), -1)
         weights = check_weights(sample_weight, X)
+        known = check_row_noise(row_noise, len(y), y.shape[1])
         if np.any(weights == 0):
-            X, y, weights = X[weights > 0], y[weights > 0], weights[weights > 0]
+            counted = weights > 0
+            X, y, weights = X[counted], y[counted], weights[counted]
+            known = None if known is None else known[counted]
         if reset:
             check_varying(y)
-        return X, y, weights
+        return X, y, weights, known
 
     def _squeeze(self, values: np.ndarray) -> np.ndarray:
         return values[..., 0] if self.target_dimensions_ == 1 else values

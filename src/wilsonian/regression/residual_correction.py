@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from wilsonian.kernels import compiled_gram
 from wilsonian.regression.estimator_inputs import check_weights
+from wilsonian.regression.input_dependent import InputDependentProcess
 from wilsonian.regression.reduced import ReducedProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.statistics import chunks, row_blocks
@@ -61,6 +62,10 @@ class ResidualCorrection:
             )
         _check_columns(X, model.n_features_in_)
         process = model.process_
+        if model.ridge == "uniform" and isinstance(process, InputDependentProcess):
+            raise ValueError(
+                "a model with known noise of every row has no residual correction; use the model."
+            )
         outputs = len(process.modes.target_mean)
         one_output, targets = targets.ndim == 1, targets.reshape(len(X), -1)
         if targets.shape[1] != outputs:
@@ -70,7 +75,7 @@ class ResidualCorrection:
         weights = check_weights(sample_weight, X)
         duals, kept_dual = [], np.zeros((process.kept, outputs))
         with jax.enable_x64(True):
-            for rows, part, weight in row_blocks(X, targets, weights, model.block_size):
+            for rows, part, weight, _ in row_blocks(X, targets, weights, model.block_size):
                 ridge = np.asarray(process.mean_ridge())
                 if model.ridge == "input-dependent":
                     ridge = process.ridge_at(rows)

@@ -26,6 +26,8 @@ from wilsonian.regression.classifier import ReducedGPClassifier
 from wilsonian.regression.fitting import FittedProcess
 from wilsonian.regression.inducing_features import InducingFeatures
 from wilsonian.regression.input_dependent import InputDependentProcess
+from wilsonian.regression.label_process import LabelProcess
+from wilsonian.regression.laplace import Latents
 from wilsonian.regression.learning import Hyperparameters
 from wilsonian.regression.preparation import Prepared
 from wilsonian.regression.reduced import Flow, Modes, ReducedProcess
@@ -115,6 +117,10 @@ def estimator_state(estimator: Estimator) -> tuple[Document, Arrays]:
         classes = estimator.classes_
         document["classes"] = {"dtype": classes.dtype.str, "values": classes.tolist()}
         document["inverse_temperature"] = estimator.inverse_temperature_
+        document["leave_one_out_log_loss"] = estimator.leave_one_out_log_loss_
+        if estimator.labels_ is not None:
+            document["labels"], more = _labels_state(estimator.labels_)
+            arrays |= more
     names = getattr(estimator, "feature_names_in_", None)
     document["feature_names"] = None if names is None else [str(name) for name in names]
     fitted, more = _regressor_state(regressor)
@@ -125,6 +131,8 @@ def restore_estimator(document: Document, arrays: Arrays) -> Estimator:
     """The estimator that :func:`estimator_state` took apart."""
     cls = ESTIMATORS[document["type"]]
     parameters = _renamed(document["parameters"])
+    if document["type"] == "ReducedGPClassifier":
+        parameters.setdefault("likelihood", "regression")  # version 0.1.0 had no other
     parameters["kernel"] = parameters["kernel"] and parse_kernel(parameters["kernel"])
     cutoff = parameters["cutoff"]
     if isinstance(cutoff, dict):
@@ -139,7 +147,9 @@ def restore_estimator(document: Document, arrays: Arrays) -> Estimator:
         estimator.restore(
             regressor,
             np.array(classes["values"], dtype=classes["dtype"]),
-            float(document["inverse_temperature"]),
+            labels=_restore_labels(document, arrays, regressor),
+            inverse_temperature=document["inverse_temperature"],
+            log_loss=document.get("leave_one_out_log_loss", np.nan),
         )
     if document["feature_names"] is not None:
         estimator.feature_names_in_ = np.array(document["feature_names"], dtype=object)
@@ -183,8 +193,8 @@ def prepared_state(prepared: Prepared) -> tuple[Document, Arrays]:
     learned = prepared.hyperparameters
     document = {
         "kernel": format_kernel(learned.kernel),
-        "amplitude": float(learned.amplitude),
-        "noise": float(learned.noise_variance),
+        "amplitude": [float(value) for value in learned.amplitude],
+        "noise": [float(value) for value in learned.noise_variance],
         "converged": bool(learned.converged),
         "message": learned.message,
         "measure": prepared.measure,
@@ -207,8 +217,8 @@ def restore_prepared(document: Document, arrays: Arrays) -> Prepared:
     kernel = parse_kernel(document["kernel"])
     learned = Hyperparameters(
         with_precision(kernel, float),
-        document["amplitude"],
-        document["noise"],
+        np.atleast_1d(np.asarray(document["amplitude"], float)),
+        np.atleast_1d(np.asarray(document["noise"], float)),
         document["converged"],
         document["message"],
     )
@@ -236,6 +246,34 @@ def restore_statistics(document: Document, arrays: Arrays) -> Statistics:
         n.removeprefix("sum_"): a for n, a in arrays.items() if n.startswith("sum_")
     }
     return Statistics(**document, **sums)
+
+
+def _labels_state(labels: LabelProcess) -> tuple[Document, Arrays]:
+    latents = labels.latents
+    document = {
+        "scale": float(labels.scale),
+        "spread": float(labels.spread),
+        "steps": int(latents.steps),
+        "decrement": float(latents.decrement),
+    }
+    arrays = {"mean": latents.mean, "root": latents.root, "rest": latents.rest}
+    return document, {f"latent_{name}": array for name, array in arrays.items()}
+
+
+def _restore_labels(
+    document: Document, arrays: Arrays, regressor: ReducedGPRegressor
+) -> LabelProcess | None:
+    if "labels" not in document:
+        return None
+    labels, process = document["labels"], regressor.process_
+    mean, root, rest = (arrays[f"latent_{name}"] for name in ("mean", "root", "rest"))
+    features, classes = mean.shape
+    leading = features - rest.shape[1]
+    if features != process.kept + 1 or root.shape != (classes, leading, leading):
+        raise ValueError(f"latents {mean.shape}, {root.shape} do not fit {process.kept} modes")
+    latents = Latents(mean, root, rest, labels["steps"], labels["decrement"])
+    loss = document["leave_one_out_log_loss"]
+    return LabelProcess(process, labels["scale"], labels["spread"], latents, loss)
 
 
 _LADDER_ARRAYS = ("kept", "ridge", "log_evidence", "evidence_ridge")

@@ -10,7 +10,9 @@ import scipy.optimize
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import compiled_diagonal, compiled_gram
 from wilsonian.regression.evidence_gradient import evidence_and_slopes
-from wilsonian.regression.learning import AMPLITUDE_RANGE, NOISE_RANGE, Hyperparameters, Sample
+from wilsonian.regression.learning import Hyperparameters
+from wilsonian.regression.sample import Sample
+from wilsonian.regression.starts import AMPLITUDE_RANGE, NOISE_RANGE
 
 
 def learn_scale_of_rows(
@@ -33,7 +35,13 @@ def learn_scale_of_rows(
     def objective(vector):
         amplitude, noise_variance = np.exp(vector)[:, None]
         slopes = evidence_and_slopes(
-            *grams, sample.y, sample.weights, amplitude, noise_variance, input_dependent=True
+            *grams,
+            sample.y,
+            sample.weights,
+            amplitude,
+            noise_variance,
+            row_noise=sample.row_noise,
+            input_dependent=True,
         )
         if not np.isfinite(slopes.evidence):  # outside the region where the factorizations exist
             return 1e10, np.zeros(2)
@@ -41,9 +49,8 @@ def learn_scale_of_rows(
         return -slopes.evidence / size, -gradient / size
 
     bounds = np.log(sample.mean_square() * np.array([AMPLITUDE_RANGE, NOISE_RANGE]))
-    start = np.clip(np.log([hyperparameters.amplitude, hyperparameters.noise_variance]), *bounds.T)
+    scales = hyperparameters.amplitude, hyperparameters.noise_variance
+    start = np.clip(np.log(scales).ravel(), *bounds.T)
     result = scipy.optimize.minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    amplitude, noise_variance = np.exp(result.x)
-    return dataclasses.replace(
-        hyperparameters, amplitude=float(amplitude), noise_variance=float(noise_variance)
-    )
+    amplitude, noise_variance = np.exp(result.x)[:, None]
+    return dataclasses.replace(hyperparameters, amplitude=amplitude, noise_variance=noise_variance)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,6 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from wilsonian.regression.inducing_features import InducingFeatures
+
+
+class Block(NamedTuple):
+    """Some rows of a stream."""
+
+    X: np.ndarray  # (rows, d)
+    y: np.ndarray  # (rows, outputs)
+    weights: np.ndarray | None = None  # (rows,), repetitions; one each if None
+    row_noise: np.ndarray | None = None  # (rows,), known variances, squared units of y
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,22 +113,28 @@ def _block(features, X, y, root_weights):
 def accumulate(
     features: InducingFeatures,
     statistics: Statistics,
-    blocks: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray | None]],
+    blocks: Iterable[Block],
 ) -> Iterator[Statistics]:
     """Add block after block; yields the running statistics, so that a caller can report progress,
     store them, and start again from what it stored."""
-    for X, y, weights in blocks:
+    for X, y, weights, _ in blocks:
         statistics = statistics.add(features, X, y, weights)
         yield statistics
 
 
 def row_blocks(
-    X: np.ndarray, y: np.ndarray, weights: np.ndarray | None, block_size: int, first: int = 0
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+    X: np.ndarray,
+    y: np.ndarray,
+    weights: np.ndarray | None,
+    block_size: int,
+    first: int = 0,
+    row_noise: np.ndarray | None = None,
+) -> Iterator[Block]:
     """Consecutive blocks of rows of arrays in memory, from that of number `first` on."""
     for start in range(first * block_size, len(X), block_size):
         rows = slice(start, start + block_size)
-        yield X[rows], y[rows], None if weights is None else weights[rows]
+        parts = (None if part is None else part[rows] for part in (weights, row_noise))
+        yield Block(X[rows], y[rows], *parts)
 
 
 def chunks(X: np.ndarray, size: int) -> Iterator[np.ndarray]:

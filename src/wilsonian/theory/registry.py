@@ -8,6 +8,10 @@ from __future__ import annotations
 import enum
 
 from wilsonian.core.coarse_graining import AbstractTheory
+from wilsonian.greybox.residual_theory import ResidualTheory
+from wilsonian.information.fisher_spectrum import FisherSpectrum
+from wilsonian.information.free_scalar import TorusField
+from wilsonian.information.kernel_information import KernelInformation
 from wilsonian.regression.mode_theory import ModeTheory
 from wilsonian.regression.point_theory import PointTheory
 from wilsonian.theory.averaged import AveragedTheory
@@ -36,10 +40,15 @@ CLAIMS: dict[type[AbstractTheory], frozenset[Law]] = {
     PointTheory: EVERY_LAW,
     ModeTheory: EVERY_LAW,
     AveragedTheory: EVERY_LAW,
+    ResidualTheory: EVERY_LAW,
     RidgeField: EVERY_LAW,
     LinearRandomFeatures: EVERY_LAW,
     DeepRandomFeatures: EVERY_LAW,
     ProjectedRandomFeatures: EVERY_LAW,
     AnisotropicRandomFeatures: EVERY_LAW,
     NonlinearRandomFeatures: EVERY_LAW,
+    # What is kept and lost there is information, in nats.
+    FisherSpectrum: EVERY_LAW,
+    KernelInformation: EVERY_LAW,
+    TorusField: EVERY_LAW,
 }

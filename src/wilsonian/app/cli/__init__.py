@@ -6,6 +6,8 @@ from wilsonian.app.cli import (  # isort: skip  # noqa: F401
     model_commands,
     forecast_command,
     rg_command,
+    information_command,
+    greybox_command,
 )
 from wilsonian.app.cli.app import app, main
 

@@ -43,6 +43,10 @@ STAGES = {
     "decomposing the kernel": "Decomposing the kernel",
     "measuring subsamples": "Measuring subsamples",
     "fitting the target": "Fitting the target",
+    "training": "Training a network",
+    "computing information": "Computing the information",
+    "splitting halves": "Comparing two halves of the examples",
+    "measuring prices": "Measuring the price of every cutoff",
 }
 ROWS = {"reading", "sampling", "integrating", "testing", "predicting"}
 

@@ -25,10 +25,11 @@ from wilsonian.language.kernel_text import describe_kernel, format_kernel
 from wilsonian.regression.classifier import ReducedGPClassifier, class_targets
 from wilsonian.regression.estimator_inputs import random_generator
 from wilsonian.regression.fitting import Standing, fit_process
-from wilsonian.regression.learning import Sample
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.regressor import ReducedGPRegressor
+from wilsonian.regression.sample import Sample
 from wilsonian.regression.saving import Estimator, estimator_state, restore_estimator, understood
+from wilsonian.regression.statistics import Block as Rows
 from wilsonian.support.model_files import ModelFileError, check_folder, read_folder, write_folder
 from wilsonian.support.sampling import Reservoir, held_out
 from wilsonian.support.strict_json import to_json
@@ -177,7 +178,8 @@ def fit_table(
     X, y, rows = fit.sample(encoding, progress)
     estimator = fit.estimator(encoding.task)
     if isinstance(estimator, ReducedGPClassifier):
-        regressor, targets = estimator.regressor(), class_targets(y, len(encoding.classes))
+        regressor = estimator.regressor(rows, X.shape[1])
+        targets = class_targets(y, len(encoding.classes))
     else:
         regressor, targets = estimator, y
     notes = list(encoding.notes())
@@ -202,7 +204,9 @@ def fit_table(
     )
     regressor.adopt(fitted, targets.ndim)
     if isinstance(estimator, ReducedGPClassifier):
-        estimator.adopt(regressor, np.array(encoding.classes, dtype=object), X, y)
+        classes = np.array(encoding.classes, dtype=object)
+        whole = None if len(X) == rows else lambda: fit.training_arrays(encoding)
+        estimator.adopt(regressor, classes, X, y, blocks=whole)
     evaluation = Evaluation(estimator, encoding.classes)
     for block in fit.blocks(encoding.input_columns, test=True):
         evaluation.add(*fit.test_arrays(encoding, block))
@@ -364,15 +368,13 @@ class _Fit:
             )
         return *reservoir.sample(), rows
 
-    def training_arrays(
-        self, encoding: Encoding, start: int = 0
-    ) -> Iterator[tuple[np.ndarray, np.ndarray, None]]:
+    def training_arrays(self, encoding: Encoding, start: int = 0) -> Iterator[Rows]:
         """Encoded training rows of each block from `start` on, as the estimator takes them."""
         for block in self.blocks(encoding.input_columns, start):
             X, y = _known_target(encoding, block)
             if encoding.task == "classification":
                 y = class_targets(y, len(encoding.classes))
-            yield X, y.reshape(len(y), -1), None
+            yield Rows(X, y.reshape(len(y), -1))
 
     def test_arrays(self, encoding: Encoding, block: Block) -> tuple[np.ndarray, np.ndarray]:
         """Encoded rows of a block and their targets or labels, where they have one."""

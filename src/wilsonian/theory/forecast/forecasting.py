@@ -13,8 +13,9 @@ from wilsonian.core.precision import with_precision
 from wilsonian.core.spectrum import check_finite_gram, check_semidefinite
 from wilsonian.kernels import Kernel, Matern52, as_kernel
 from wilsonian.regression.classifier import class_targets
-from wilsonian.regression.learning import Hyperparameters, Sample, learn
+from wilsonian.regression.learning import Hyperparameters, learn
 from wilsonian.regression.plan import ARD_COLUMNS
+from wilsonian.regression.sample import Sample
 from wilsonian.theory.forecast.diagnostics import diagnostics
 from wilsonian.theory.forecast.population_spectrum import PopulationSpectrum, population_spectrum
 from wilsonian.theory.forecast.records import Band, Forecast, Prediction
@@ -306,6 +307,7 @@ def _learned(
         noise_variance=0.1,
         ard=ard,
         rank=min(LEARNING_RANK, len(X)),
+        groups=1,
         restarts=0,
         input_dependent=False,
         max_iterations=100,
@@ -325,9 +327,9 @@ def _decomposed(kernel: Kernel, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
 
 def _target_prior(likely: Hyperparameters, X: np.ndarray, vectors: np.ndarray) -> TargetPrior:
     """What the learned process expects of a target in each eigenvector, (points, modes)."""
-    covariance = likely.amplitude * np.asarray(with_precision(likely.kernel, float)(X))
+    covariance = likely.amplitude[0] * np.asarray(with_precision(likely.kernel, float)(X))
     # Targets are counted from their mean.
     covariance -= covariance.mean(axis=0)
     covariance -= covariance.mean(axis=1)[:, None]
     power = np.sum(vectors * (covariance @ vectors), axis=0) / len(X)
-    return TargetPrior(power, likely.noise_variance)
+    return TargetPrior(power, float(likely.noise_variance[0]))

@@ -1,0 +1,159 @@
+"""From a trained network to the spectrum of its Fisher information, by one of three routes."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from wilsonian.information import pricing, products, tangent
+from wilsonian.information.fisher_spectrum import FisherSpectrum
+from wilsonian.information.lanczos import leading_pairs
+from wilsonian.information.modes import BLOCK, AbstractModes, DataModes, ParameterModes
+from wilsonian.information.routes import LANCZOS_MODES, ROUTES, Route, plan
+from wilsonian.information.trained_network import TrainedNetwork
+
+
+def spectrum(
+    network: TrainedNetwork,
+    *,
+    route: Route | Literal["auto"] = "auto",
+    modes: int | None = None,
+    seed: int = 0,
+) -> FisherSpectrum:
+    r"""Information in every direction of a trained network (docs/science/information.md, 1 and 7).
+
+    Eigenvalues :math:`k_A` of the total Fisher metric in whitened parameters: the signal to noise
+    of direction A, which the data determine if :math:`k_A > 1`. `route` is one of :func:`plan`'s,
+    by default the cheapest that gives every mode; `modes` bounds their number on the route
+    `"lanczos"`, which gives the leading ones.
+
+    Raises ValueError for gradients that are not finite, and MemoryError, before starting, where
+    no route fits.
+    """
+    begun = time.perf_counter()
+    if route != "auto" and route not in ROUTES:
+        raise ValueError(f"`route` must be 'auto' or one of {', '.join(ROUTES)}, got {route!r}.")
+    if modes is not None and modes < 1:
+        raise ValueError(f"`modes` must be positive, got {modes}.")
+    with network.arithmetic():
+        if route == "auto":
+            planned = plan(network, modes=modes)
+            if planned.chosen is None:
+                raise MemoryError(f"no route to the spectrum fits:\n{planned}")
+            route = planned.chosen
+        found, unresolved = _FOUND[route](network, modes, seed)
+        return _finished(network, found, unresolved, route, begun)
+
+
+def _dense(network: TrainedNetwork, modes: int | None, seed: int) -> tuple[AbstractModes, float]:
+    fisher = products.dense_fisher(
+        *(network.function, network.likelihood, network.point, network.inputs),
+        *(jnp.ones(network.examples, network.outputs.dtype), BLOCK),
+    )
+    values, vectors = _eigenpairs(fisher)
+    return ParameterModes(values, vectors), 0.0
+
+
+def _dual(network: TrainedNetwork, modes: int | None, seed: int) -> tuple[AbstractModes, float]:
+    values, vectors = _eigenpairs(tangent.dressed_gram(network))
+    return DataModes(values, vectors), 0.0
+
+
+def _lanczos(network: TrainedNetwork, modes: int | None, seed: int) -> tuple[AbstractModes, float]:
+    shape = (network.examples, network.width)
+    found = leading_pairs(
+        lambda c: products.push(network, products.pull(network, c.reshape(shape))).reshape(-1),
+        network.examples * network.width,
+        min(LANCZOS_MODES if modes is None else modes, network.examples * network.width),
+        seed=seed,
+        tolerance=1e-10 if network.precision == "float64" else 1e-5,
+        dtype=network.outputs.dtype,
+    )
+    keep = _resolved(found.values, network.examples * network.width)
+    chosen = DataModes(found.values[keep], found.vectors[:, keep])
+    missing = float(information_trace(network) - jnp.sum(chosen.information))
+    complete = found.exhausted or not bool(jnp.all(keep))
+    return chosen, 0.0 if complete else max(missing, 0.0)
+
+
+_FOUND = {"dense": _dense, "dual": _dual, "lanczos": _lanczos}
+
+
+def information_trace(network: TrainedNetwork) -> Array:
+    r"""Exact :math:`\mathrm{tr} F = \sum_t \mathrm{tr}\, S_t^T \Theta(x_t, x_t) S_t`."""
+    theta = tangent.tangent_diagonal(network, network.inputs)
+    half = network.likelihood.all_transposed(network.outputs, theta)
+    whole = network.likelihood.all_transposed(network.outputs, jnp.swapaxes(half, 1, 2))
+    return jnp.sum(jnp.trace(whole, axis1=1, axis2=2))
+
+
+def _eigenpairs(matrix: Array) -> tuple[Array, Array]:
+    """Eigenpairs above rounding, descending."""
+    check_finite(matrix)
+    values, vectors = jnp.linalg.eigh(matrix)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    keep = _resolved(values, len(matrix))
+    return values[keep], vectors[:, keep]
+
+
+def _resolved(values: Array, size: int) -> Array:
+    return values > jnp.finfo(values.dtype).eps * size * jnp.maximum(values[0], 0.0)
+
+
+def check_finite(matrix: Array) -> None:
+    """Raise ValueError if derivatives of a network were not finite."""
+    if not bool(jnp.all(jnp.isfinite(matrix))):
+        raise ValueError(
+            "the network's derivatives hold NaN or infinity at some training points; look for "
+            "square roots or logarithms of zero in it, and for weights that have diverged."
+        )
+
+
+@jax.jit
+def _lengths(slope: Any, z: Any) -> tuple[Array, Array]:
+    """Of slope plus z, and of z; without a copy of either."""
+    pairs = list(zip(jax.tree.leaves(slope), jax.tree.leaves(z), strict=True))
+    squares = (sum(jnp.sum((a + b) ** 2) for a, b in pairs), sum(jnp.sum(b**2) for _, b in pairs))
+    return jnp.sqrt(squares[0]), jnp.sqrt(squares[1])
+
+
+def _finished(
+    network: TrainedNetwork, modes: AbstractModes, unresolved: float, route: Route, begun: float
+) -> FisherSpectrum:
+    z = network.whitened
+    pushed = products.push(network, z)
+    check_finite(pushed)
+    slope = products.gradient(network)
+    if isinstance(modes, DataModes):
+        slopes = modes.gradients(network)
+        whitened = (modes.vectors.T @ pushed.reshape(-1)) / jnp.sqrt(modes.information)
+    else:
+        slopes = modes.coordinates(network, slope)
+        whitened = modes.coordinates(network, z)
+    check_finite(slopes)
+    gradient, squared = pricing.totals(network, modes.information, slopes, whitened, pushed)
+    information = jnp.append(modes.information, unresolved)
+    away, length = _lengths(slope, z)
+    nowhere = jnp.zeros_like(whitened)
+    terms = pricing.MoveTerms(gradient, squared, information, -gradient, squared, nowhere)
+    # NumPy keeps float64 where JAX is asked later without it.
+    modes, terms = jax.tree.map(np.asarray, (modes, terms))
+    return FisherSpectrum(
+        network=network,
+        modes=modes,
+        information=np.append(modes.information, 0.0),
+        kept_weights=np.ones_like(terms.information),
+        whitened=np.asarray(whitened),
+        slopes=np.asarray(slopes),
+        terms=terms,
+        others=network.size - len(modes.information),
+        unresolved=unresolved,
+        stationarity=float(away / jnp.where(length > 0, length, 1.0)),
+        route=route,
+        seconds=time.perf_counter() - begun,
+    )

@@ -1,0 +1,121 @@
+r"""Predictions of the linearised network under a cutoff: mean, covariance, kernel, draws.
+
+Outputs are :math:`f_* + J_* \delta` with the modes' own normal laws, so that
+
+.. math:: C(x, z) = s_0^2 \Theta(x, z) + \sum_A (s_A^2 - s_0^2)\, J(x) v_A\, (J(z) v_A)^T,
+
+:math:`s_A^2` being the variance of a mode and :math:`s_0^2` that of every direction without one
+(docs/science/information.md, sections 2 and 3).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from wilsonian.information import products, tangent
+
+# A spectrum is used by what it has; its class is defined with these functions.
+FisherSpectrum = Any
+
+BLOCK = 128  # points whose covariances are in memory at a time
+
+
+def linearised_mean(spectrum: FisherSpectrum, X: Array) -> Float[Array, "n k"]:
+    """Outputs of the linearised network at its cut parameters."""
+    network, point = spectrum.network, spectrum.point()
+    before = jnp.asarray(network.evaluate(X))
+    if point is network.point:
+        return before
+    step = jax.tree.map(jnp.subtract, point, network.point)
+    return before + products.push_outputs(network, X, step)
+
+
+def law_of_outputs(
+    spectrum: FisherSpectrum, X: Array
+) -> tuple[Float[Array, "n k"], Float[Array, "n k k"]]:
+    """Mean and covariance of the outputs at every point."""
+    (covariance,) = covariances_under([spectrum.mode_variances()], spectrum, X)
+    return linearised_mean(spectrum, X), covariance
+
+
+def covariances_under(
+    laws: list[Array], spectrum: FisherSpectrum, X: Array
+) -> list[Float[Array, "n k k"]]:
+    """Covariance of the outputs at every point for each of several laws of the modes (variances,
+    the last of every other direction), which share the derivatives."""
+    split = [_split(spectrum, variances) for variances in laws]
+    blocks: list[list[Array]] = [[] for _ in laws]
+    for start in range(0, len(X), BLOCK):
+        points = X[start : start + BLOCK]
+        steps = spectrum.modes.outputs(spectrum.network, points)
+        bare = None
+        if any(rest for _, rest in split):
+            bare = tangent.tangent_diagonal(spectrum.network, points)
+        for (own, rest), block in zip(split, blocks, strict=True):
+            covariance = _weighted_square(steps, own)
+            block.append(covariance if bare is None or not rest else covariance + rest * bare)
+    return [jnp.concatenate(block) for block in blocks]
+
+
+@jax.jit
+def _weighted_square(steps: Array, own: Array) -> Array:
+    return jnp.matmul(steps * own, jnp.swapaxes(steps, 1, 2), precision="highest")
+
+
+def _split(spectrum: FisherSpectrum, variances: Array) -> tuple[Array, float]:
+    """Variances of the modes, less that of the directions without one; and that."""
+    rest = float(variances[-1]) if spectrum.others else 0.0
+    return variances[:-1] - rest, rest
+
+
+class FlowedKernel(eqx.Module):
+    """Covariance of the linearised network's outputs under a cutoff: a kernel of points."""
+
+    spectrum_: FisherSpectrum
+
+    def covariance(self, X: Any, Z: Any = None) -> np.ndarray:
+        """Between all pairs of outputs, (n, m, outputs, outputs)."""
+        network = self.spectrum_.network
+        with network.arithmetic():
+            X = network.checked_inputs(X)
+            Z = X if Z is None else network.checked_inputs(Z)
+            own, rest = _split(self.spectrum_, self.spectrum_.mode_variances())
+            at_x = self.spectrum_.modes.outputs(network, X)
+            at_z = at_x if Z is X else self.spectrum_.modes.outputs(network, Z)
+            total = jnp.einsum("nkq,mlq,q->nmkl", at_x, at_z, own, precision="highest")
+            if rest:
+                total = total + rest * tangent.tangent_kernel(network, X, Z)
+            return np.asarray(total)
+
+    def __call__(self, X: Any, Z: Any = None) -> np.ndarray:
+        """Mean over outputs of each with itself, (n, m)."""
+        whole = self.covariance(X, Z)
+        return np.einsum("nmkk->nm", whole) / whole.shape[-1]
+
+    def spectrum(self, X: Any) -> np.ndarray:
+        """Eigenvalues of the kernel on the points `X`, divided by their number, descending."""
+        gram = self(X)
+        return np.linalg.eigvalsh(gram)[::-1] / len(gram)
+
+
+def draw(spectrum: FisherSpectrum, seed: int) -> Any:
+    """Whitened parameters u drawn from their law."""
+    network = spectrum.network
+    deviations = jnp.sqrt(spectrum.mode_variances())
+    own, rest = deviations[:-1], float(deviations[-1]) if spectrum.others else 0.0
+    random = np.random.default_rng(seed)
+    noise = jax.tree.map(
+        lambda leaf: jnp.asarray(random.standard_normal(leaf.shape), leaf.dtype), network.point
+    )
+    inside = spectrum.modes.combine(
+        network, (own - rest) * spectrum.modes.coordinates(network, noise)
+    )
+    return jax.tree.map(
+        lambda mean, wide, narrow: mean + rest * wide + narrow, spectrum.point(), noise, inside
+    )

@@ -1,0 +1,162 @@
+r"""Priors of parameters, which give information its unit, and scopes: whose information is asked.
+
+With prior :math:`\theta \sim N(\mu_0, \Sigma_0)` (diagonal) whitened parameters
+:math:`\vartheta = \Sigma_0^{-1/2} (\theta - \mu_0)` are standard normal. Inside the room
+:math:`u = \Sigma_0^{-1/2} \theta` is moved, which has the same derivatives and keeps weight
+matrices that are scaled by one number recognizable (docs/science/information.md, section 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Scope = str | Sequence[str] | Callable[[str], bool]
+
+
+class Prior(eqx.Module):
+    """Independent normal parameters: `variance` and `mean` are numbers or trees of the parameters'
+    own structure (numbers or arrays at its leaves)."""
+
+    variance: Any = 1.0
+    mean: Any = 0.0
+
+    def scales(self, parameters: Any) -> Any:
+        """Standard deviations, one number or array per leaf."""
+
+        def root(value: Any, leaf: Any) -> np.ndarray:
+            value = np.asarray(value, float)
+            if not np.all(value > 0) or not np.all(np.isfinite(value)):
+                raise ValueError(
+                    f"prior variances must be positive and finite, got {value.min():.3g} at least; "
+                    "leave a parameter without prior out of the scope instead."
+                )
+            return np.sqrt(value)
+
+        return self._spread(self.variance, parameters, root, "variance")
+
+    def means(self, parameters: Any) -> Any:
+        """Means, one number or array per leaf."""
+        return self._spread(
+            self.mean, parameters, lambda value, leaf: np.asarray(value, float), "mean"
+        )
+
+    def _spread(self, tree: Any, parameters: Any, function: Callable, name: str) -> Any:
+        if np.ndim(tree) == 0 and isinstance(tree, (float, int, np.generic, np.ndarray, jax.Array)):
+            return jax.tree.map(lambda leaf: function(tree, leaf), parameters)
+        tree = eqx.filter(tree, jax.tree.map(lambda _: True, parameters))
+        try:
+            spread = jax.tree.map(function, tree, parameters)
+        except (ValueError, TypeError) as error:
+            if "prior variances" in str(error):
+                raise
+            raise ValueError(
+                f"the prior's `{name}` does not have the structure of the parameters; pass a "
+                "number, or a tree with a number or array for every parameter."
+            ) from error
+        for value, leaf in zip(jax.tree.leaves(spread), jax.tree.leaves(parameters), strict=True):
+            if np.shape(value) not in ((), np.shape(leaf)):
+                raise ValueError(
+                    f"the prior's `{name}` has shape {np.shape(value)} for a parameter of shape "
+                    f"{np.shape(leaf)}; pass one number, or one per entry."
+                )
+        return spread
+
+
+def as_prior(prior: Any, weight_decay: Any, examples: int) -> Prior:
+    r"""The prior from `prior` (a variance or a :class:`Prior`) or from `weight_decay` w: a penalty
+    :math:`\frac w2 |\theta|^2` beside the *mean* loss in nats over T examples, as optimizers have
+    it, is the prior variance :math:`1 / (w T)`.
+
+    Raises ValueError unless exactly one is given.
+    """
+    if (prior is None) == (weight_decay is None):
+        raise ValueError(
+            "information has no unit without a prior; pass either `prior`, a variance, or "
+            "`weight_decay`, the factor of |theta|^2 / 2 beside the mean loss."
+        )
+    if prior is not None:
+        return prior if isinstance(prior, Prior) else Prior(prior)
+    if not np.ndim(weight_decay) == 0 or not 0 < float(weight_decay) < np.inf:
+        raise ValueError(
+            f"`weight_decay` must be a positive number, got {weight_decay!r}; for a network "
+            "trained without, pass the `prior` variance its initialization was drawn with."
+        )
+    return Prior(1 / (float(weight_decay) * examples))
+
+
+def paths_of(parameters: Any) -> list[str]:
+    """A name for every leaf by where it stands, such as `layers.0.weight`."""
+    pairs, _ = jax.tree_util.tree_flatten_with_path(parameters)
+    return [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in pairs]
+
+
+def named_scope(parameters: Any, scope: Scope) -> list[bool]:
+    """Which leaves a scope of names has: leaves whose path contains one of the names, or for which
+    a function of the path is true. Raises ValueError if a name is found nowhere."""
+    paths = paths_of(parameters)
+    if callable(scope):
+        chosen = [bool(scope(path)) for path in paths]
+        if not any(chosen):
+            raise ValueError(f"`scope` is true for none of the parameters {_listed(paths)}.")
+        return chosen
+    names = [scope] if isinstance(scope, str) else list(scope)
+    for name in names:
+        if not any(name in path for path in paths):
+            raise ValueError(
+                f"no parameter is named {name!r}; pass 'all', 'last-layer', or parts of the names "
+                f"{_listed(paths)}."
+            )
+    return [any(name in path for name in names) for path in paths]
+
+
+def last_layer(function: Callable, parameters: Any) -> list[bool]:
+    """The leaves in which `function(parameters)` is affine together, taken from the last on: the
+    read-out with its bias. Tested by moving them as far as they are large, and back.
+
+    Raises ValueError if there are none.
+    """
+    leaves, structure = jax.tree.flatten(parameters)
+    chosen = [False] * len(leaves)
+    random = np.random.RandomState(0)
+    size = max(max(float(jnp.sqrt(jnp.mean(leaf**2))) for leaf in leaves), 1e-3)
+    moves = [jnp.asarray(size * random.standard_normal(leaf.shape), leaf.dtype) for leaf in leaves]
+    before = function(parameters)
+
+    @eqx.filter_jit
+    def changes(switches):
+        """Change of the outputs at a whole step, and the same by the derivative."""
+        step = [jnp.where(on, move, 0.0) for on, move in zip(switches, moves, strict=True)]
+        moved = [leaf + delta for leaf, delta in zip(leaves, step, strict=True)]
+        back = [leaf - 2 * delta for leaf, delta in zip(leaves, step, strict=True)]
+        _, tangent = jax.jvp(function, (parameters,), (jax.tree.unflatten(structure, step),))
+        return (
+            function(jax.tree.unflatten(structure, moved)) - before - tangent,
+            function(jax.tree.unflatten(structure, back)) - before + 2 * tangent,
+            tangent,
+        )
+
+    for index in reversed(range(len(leaves))):
+        trial = [*chosen]
+        trial[index] = True
+        forth, back, tangent = changes(jnp.asarray(trial))
+        off = jnp.maximum(jnp.max(jnp.abs(forth)), jnp.max(jnp.abs(back)))
+        largest = jnp.max(jnp.abs(tangent)) + jnp.max(jnp.abs(before))
+        if off <= 1e3 * jnp.finfo(before.dtype).eps * largest and jnp.any(tangent != 0):
+            chosen = trial
+    if not any(chosen):
+        raise ValueError(
+            "the network is not linear in any of its last parameters, so it has no last layer; "
+            f"name the parameters instead, as parts of {_listed(paths_of(parameters))}."
+        )
+    return chosen
+
+
+def _listed(paths: list[str]) -> str:
+    shown = ", ".join(repr(path) for path in paths[:6])
+    return shown if len(paths) <= 6 else f"{shown} and {len(paths) - 6} more"

@@ -1,0 +1,167 @@
+r"""Products with the square root of the Fisher metric, :math:`F = A^T A`, :math:`A_t = S_t^T J_t`.
+
+`push` is :math:`A v`, one derivative forward over the data (JVP); `pull` is :math:`A^T c`, one
+backward (VJP). Everything large is done with these two; who calls them can count them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+from collections.abc import Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
+
+from wilsonian.information.trained_network import TrainedNetwork
+
+_counter: contextvars.ContextVar[dict[str, int] | None] = contextvars.ContextVar(
+    "products", default=None
+)
+
+
+@contextlib.contextmanager
+def count_products() -> Iterator[dict[str, int]]:
+    """Counts of `jvp` and `vjp` over the data in the block: `with count_products() as counts`."""
+    counts = {"jvp": 0, "vjp": 0}
+    token = _counter.set(counts)
+    try:
+        yield counts
+    finally:
+        _counter.reset(token)
+
+
+def _count(name: str) -> None:
+    counts = _counter.get()
+    if counts is not None:
+        counts[name] += 1
+
+
+def push(network: TrainedNetwork, v: Any) -> Float[Array, "n k"]:
+    """:math:`A v` at the training points."""
+    _count("jvp")
+    return _push(network.function, network.likelihood, network.point, network.inputs, v)
+
+
+def pull(network: TrainedNetwork, c: Float[Array, "n k"]) -> Any:
+    """:math:`A^T c`, parameters."""
+    _count("vjp")
+    return _pull(network.function, network.likelihood, network.point, network.inputs, c)
+
+
+def push_outputs(network: TrainedNetwork, X: Array, v: Any) -> Float[Array, "n k"]:
+    """:math:`J v` at the points `X`: the linearised change of the outputs."""
+    _count("jvp")
+    return _push_outputs(network.function, network.point, X, v)
+
+
+def gradient(network: TrainedNetwork) -> Any:
+    """Gradient of the summed loss in whitened parameters, :math:`A^T q`."""
+    return pull(network, scores(network))
+
+
+def scores(network: TrainedNetwork) -> Float[Array, "n k"]:
+    return network.likelihood.scores(network.outputs, network.labels)
+
+
+@eqx.filter_jit
+def _push(function, likelihood, u, X, v):
+    f, change = jax.jvp(lambda u: function.many(u, X), (u,), (v,))
+    return likelihood.transposed(f, change)
+
+
+@eqx.filter_jit
+def _pull(function, likelihood, u, X, c):
+    f, back = jax.vjp(lambda u: function.many(u, X), u)
+    return back(likelihood.factor(f, c))[0]
+
+
+@eqx.filter_jit
+def _push_outputs(function, u, X, v):
+    return jax.jvp(lambda u: function.many(u, X), (u,), (v,))[1]
+
+
+# Dense: for few parameters only, in blocks of points.
+
+
+def jacobian(function: Any, u: Any, X: Array) -> Float[Array, "n k p"]:
+    """Jacobian at the points `X` with flat parameters."""
+
+    def of_point(x):
+        slopes = jax.jacrev(lambda u: function(u, x))(u)
+        width = jax.tree.leaves(slopes)[0].shape[0]
+        return jnp.concatenate(
+            [slope.reshape(width, -1) for slope in jax.tree.leaves(slopes)], axis=1
+        )
+
+    return jax.vmap(of_point)(X)
+
+
+@eqx.filter_jit
+def dense_fisher(
+    function: Any, likelihood: Any, u: Any, X: Array, weights: Array, block: int
+) -> Float[Array, "p p"]:
+    """:math:`F = A^T A` from blocks of A; every point counted `weights` times."""
+    size = sum(leaf.size for leaf in jax.tree.leaves(u))
+    points, weights = blocks(X, block), blocks(weights, block, fill=0.0)
+
+    def add(total, both):
+        points, weights = both
+        rows = dressed_jacobian(function, likelihood, u, points)
+        rows = (rows * jnp.sqrt(weights)[:, None, None]).reshape(-1, size)
+        return total + jnp.dot(rows.T, rows, precision="highest"), None
+
+    empty = jnp.zeros((size, size), jax.tree.leaves(u)[0].dtype)
+    return jax.lax.scan(add, empty, (points, weights))[0]
+
+
+def dressed_jacobian(function: Any, likelihood: Any, u: Any, X: Array) -> Float[Array, "n k p"]:
+    """:math:`A_t = S_t^T J_t` at the points `X`."""
+    return likelihood.all_transposed(function.many(u, X), jacobian(function, u, X))
+
+
+@eqx.filter_jit
+def map_points(kernel: Any, X: Array, block: int) -> Any:
+    """`kernel(block of points)` for consecutive blocks, results stacked along the points."""
+    results = jax.lax.map(kernel, blocks(X, block))
+    return jax.tree.map(lambda r: r.reshape(-1, *r.shape[2:])[: len(X)], results)
+
+
+def blocks(X: Array, size: int, fill: float | None = None) -> Array:
+    """Consecutive blocks of rows; the last filled up with copies of the last row, or `fill`."""
+    size = min(size, len(X))
+    count = -(-len(X) // size)
+    missing = count * size - len(X)
+    widths = ((0, missing), *((0, 0) for _ in X.shape[1:]))
+    if fill is None:
+        filled = jnp.pad(X, widths, mode="edge")
+    else:
+        filled = jnp.pad(X, widths, constant_values=fill)
+    return filled.reshape(count, size, *X.shape[1:])
+
+
+def flat(tree: Any) -> Float[Array, " p"]:
+    """Parameters as one vector."""
+    return ravel_pytree(tree)[0]
+
+
+def unflat(network: TrainedNetwork, vector: Any) -> Any:
+    """A vector as parameters."""
+    leaves, structure = jax.tree.flatten(network.point)
+    ends = np.cumsum([0, *(leaf.size for leaf in leaves)])
+    parts = [
+        jnp.asarray(vector[a:b]).reshape(leaf.shape)
+        for a, b, leaf in zip(ends[:-1], ends[1:], leaves, strict=True)
+    ]
+    return jax.tree.unflatten(structure, parts)
+
+
+def inner(left: Any, right: Any) -> Array:
+    """Inner product of two trees of parameters."""
+    pairs = zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True)
+    return jnp.sum(jnp.stack([jnp.vdot(a, b, precision="highest") for a, b in pairs]))

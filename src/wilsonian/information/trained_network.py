@@ -1,0 +1,295 @@
+"""A trained network with its data, likelihood and prior: what an information spectrum is of."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from wilsonian.information.likelihoods import AbstractLikelihood, as_likelihood
+from wilsonian.information.prior import Scope, as_prior, last_layer, named_scope, paths_of
+from wilsonian.networks import AbstractLayer
+
+Precision = Literal["float64", "float32"]
+
+
+class WhitenedFunction(eqx.Module):
+    r"""Outputs as a function of the parameters in the scope, in units of their prior's standard
+    deviation: :math:`u \mapsto f(\Sigma_0^{1/2} u, x)`. Leaves outside the scope are fixed."""
+
+    network: Callable | None  # None: the parameters are the network
+    fixed: Any
+    scales: Any
+    batched: bool = eqx.field(static=True)
+
+    def parameters(self, u: Any) -> Any:
+        """The network's own parameters (with `network` None: the network)."""
+        return eqx.combine(jax.tree.map(jnp.multiply, u, self.scales), self.fixed)
+
+    def __call__(self, u: Any, x: Array) -> Float[Array, " k"]:
+        """Flat outputs at one point."""
+        if self.batched:
+            return self.many(u, x[None])[0]
+        return jnp.ravel(self._whole(u)(x))
+
+    def many(self, u: Any, X: Array) -> Float[Array, "n k"]:
+        """Flat outputs at points along the first axis."""
+        whole = self._whole(u)
+        outputs = whole(X) if self.batched else jax.vmap(whole)(X)
+        return outputs.reshape(len(X), -1)
+
+    def _whole(self, u: Any) -> Callable:
+        parameters = self.parameters(u)
+        if self.network is None:
+            return parameters
+        network = self.network
+        return lambda x: network(parameters, x)
+
+
+class TrainedNetwork(eqx.Module):
+    r"""What :func:`network` makes. `point` is :math:`u`, the whitened parameters in the scope
+    (moved by the prior's mean, which is `prior_point`); `start` is the same at initialization."""
+
+    function: WhitenedFunction
+    point: Any
+    prior_point: Any
+    start: Any | None
+    inputs: Array
+    labels: Array
+    likelihood: AbstractLikelihood
+    outputs: Float[Array, "n k"]  # at the training inputs
+    precision: Precision = eqx.field(static=True)
+    scope: str = eqx.field(static=True)
+    kinds: tuple[str, ...] = eqx.field(static=True)  # of the parameters as they were given
+
+    @property
+    def examples(self) -> int:
+        """T."""
+        return len(self.inputs)
+
+    @property
+    def width(self) -> int:
+        """K, outputs per point."""
+        return self.outputs.shape[1]
+
+    @property
+    def size(self) -> int:
+        """P, parameters in the scope."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.point))
+
+    @property
+    def whitened(self) -> Any:
+        r""":math:`\vartheta`, zero at the prior's mean."""
+        return jax.tree.map(jnp.subtract, self.point, self.prior_point)
+
+    def names(self) -> list[str]:
+        """Of the parameters in the scope, one per leaf."""
+        return paths_of(self.point)
+
+    def arithmetic(self) -> contextlib.AbstractContextManager:
+        """The precision it computes in."""
+        return jax.enable_x64(True) if self.precision == "float64" else contextlib.nullcontext()
+
+    def loss(self, outputs: Any = None, y: Any = None) -> np.ndarray:
+        """Negative log likelihood of every example, in nats; of the training set when left out."""
+        with self.arithmetic():
+            outputs = self.outputs if outputs is None else jnp.asarray(outputs)
+            y = self.labels if y is None else self.checked_labels(y, len(outputs))
+            return np.asarray(_nll(self.likelihood, outputs, y))
+
+    def evaluate(self, X: Any, point: Any = None) -> np.ndarray:
+        """Outputs at the points `X`, (points, outputs); with other whitened parameters u."""
+        with self.arithmetic():
+            X = self.checked_inputs(X)
+            return np.asarray(evaluate(self.function, self.point if point is None else point, X))
+
+    def model(self, point: Any = None) -> Any:
+        """The network's own parameters (an Equinox network: the network) at the whitened u, in the
+        precision they were given in."""
+        with self.arithmetic():
+            whole = self.function.parameters(self.point if point is None else point)
+            moved, fixed = eqx.partition(whole, eqx.is_inexact_array)
+            leaves, structure = jax.tree.flatten(moved)
+            cast = [leaf.astype(kind) for leaf, kind in zip(leaves, self.kinds, strict=True)]
+            return eqx.combine(jax.tree.unflatten(structure, cast), fixed)
+
+    def checked_inputs(self, X: Any) -> Array:
+        X = _as_inputs(X, self.inputs.dtype)
+        if X.shape[1:] != self.inputs.shape[1:]:
+            raise ValueError(
+                f"points have shape {X.shape[1:]}, the network was given {self.inputs.shape[1:]}; "
+                "pass points along the first axis, preprocessed as for training."
+            )
+        return X
+
+    def checked_labels(self, y: Any, points: int) -> Array:
+        return _as_labels(self.likelihood, y, points, self.width, self.outputs.dtype)
+
+
+def network(
+    model: Any,
+    X: Any,
+    y: Any,
+    *,
+    likelihood: Any,
+    noise_variance: Any = None,
+    weight_decay: float | None = None,
+    prior: Any = None,
+    scope: Scope = "all",
+    parameters: Any = None,
+    start: Any = None,
+    batched: bool | None = None,
+    precision: Precision = "float64",
+) -> TrainedNetwork:
+    r"""A trained network as information sees it (docs/science/information.md, section 1).
+
+    `model` is an Equinox module, called with one point; or a function `f(parameters, x)` of one
+    point with its `parameters`; with `batched` either is called with points along the first axis.
+    A network of :mod:`wilsonian.networks` is batched by itself. Outputs of any shape are
+    flattened. `X`, `y` are the T training examples.
+
+    `likelihood` is `"softmax"` (y: class indices), `"regression"` (with `noise_variance`, that of a
+    label: one number, one per output, or a covariance), or a likelihood. The unit of information
+    is set by exactly one of `prior` (a variance, or a :class:`Prior`) and `weight_decay` w, which
+    stands beside the mean loss as :math:`\frac w2 |\theta|^2`: prior variance :math:`1 / (w T)`.
+
+    `scope` says whose information is asked, all else being fixed: `"all"`, `"last-layer"`, parts
+    of parameters' names, or a function of the name. `start` has the parameters at initialization,
+    for the reset `"init"`. `precision="float32"` halves memory, and time or more on devices.
+
+    Raises ValueError for labels out of range, outputs that are not finite or differ between two
+    evaluations (dropout), and shapes that do not fit; TypeError for a network without parameters.
+    """
+    if precision not in ("float64", "float32"):
+        raise ValueError(f"`precision` must be 'float64' or 'float32', got {precision!r}.")
+    if isinstance(model, AbstractLayer):
+        model, batched = model.apply, True if batched is None else batched
+        if parameters is None:
+            raise ValueError(
+                "a network of wilsonian.networks has its `parameters` apart; pass what "
+                "network.init(key, shape) made and training changed."
+            )
+    _check_mode(model)
+    likelihood = as_likelihood(likelihood, noise_variance)
+    dtype = np.dtype(precision)
+    context = jax.enable_x64(True) if precision == "float64" else contextlib.nullcontext()
+    with context:
+        given = model if parameters is None else parameters
+        moved, fixed = eqx.partition(given, eqx.is_inexact_array)
+        leaves, structure = jax.tree.flatten(moved)
+        if not leaves:
+            raise TypeError(
+                "the network has no floating-point arrays to differentiate; pass an Equinox module "
+                "with `X` and `y`, or a function f(parameters, x) and `parameters`."
+            )
+        kinds = tuple(str(leaf.dtype) for leaf in leaves)
+        moved = jax.tree.unflatten(structure, [jnp.asarray(leaf, dtype) for leaf in leaves])
+        inner = None if parameters is None else model
+        X = _as_inputs(X, dtype)
+        whole = WhitenedFunction(inner, fixed, jax.tree.map(lambda _: 1.0, moved), bool(batched))
+        outputs = _checked_outputs(whole, moved, X)
+        labels = _as_labels(likelihood, y, len(X), outputs.shape[1], dtype)
+
+        chosen = jax.tree.unflatten(structure, _chosen(whole, moved, X, scope))
+        inside, outside = eqx.partition(moved, chosen)
+        prior = as_prior(prior, weight_decay, len(X))
+        scales = jax.tree.map(lambda s: jnp.asarray(s, dtype), prior.scales(inside))
+        means = prior.means(inside)
+        function = WhitenedFunction(inner, eqx.combine(outside, fixed), scales, bool(batched))
+        point = jax.tree.map(jnp.divide, inside, scales)
+        # A mean that is one number stays one: a network may be large.
+        prior_point = jax.tree.map(lambda mean, s: jnp.asarray(mean, dtype) / s, means, scales)
+        begun = None if start is None else _start(start, structure, chosen, scales, dtype)
+    described = scope if isinstance(scope, str) else "chosen parameters"
+    return TrainedNetwork(
+        *(function, point, prior_point, begun, X, labels, likelihood, outputs),
+        precision=precision,
+        scope=described,
+        kinds=kinds,
+    )
+
+
+@eqx.filter_jit
+def evaluate(function: WhitenedFunction, u: Any, X: Array) -> Float[Array, "n k"]:
+    return function.many(u, X)
+
+
+@eqx.filter_jit
+def _nll(likelihood, outputs, y):
+    return likelihood.nll(outputs, y)
+
+
+def _chosen(whole: WhitenedFunction, moved: Any, X: Array, scope: Scope) -> list[bool]:
+    if isinstance(scope, str) and scope == "all":
+        return [True] * len(jax.tree.leaves(moved))
+    if isinstance(scope, str) and scope in ("last-layer", "last"):
+        few = X[:20]
+        return last_layer(lambda parameters: whole.many(parameters, few), moved)
+    return named_scope(moved, scope)
+
+
+def _start(start: Any, structure: Any, chosen: Any, scales: Any, dtype: Any) -> Any:
+    leaves, _ = jax.tree.flatten(eqx.filter(start, eqx.is_inexact_array))
+    if len(leaves) != structure.num_leaves:
+        raise ValueError(
+            f"`start` has {len(leaves)} arrays and the network {structure.num_leaves}; pass the "
+            "same network as it was before training."
+        )
+    whole = jax.tree.unflatten(structure, [jnp.asarray(leaf, dtype) for leaf in leaves])
+    return jax.tree.map(jnp.divide, eqx.filter(whole, chosen), scales)
+
+
+def _as_inputs(X: Any, dtype: Any) -> Array:
+    X = np.asarray(X)
+    if X.ndim == 0 or len(X) == 0:
+        raise ValueError(f"`X` must hold points along its first axis, got shape {X.shape}.")
+    if np.issubdtype(X.dtype, np.floating):
+        if not np.all(np.isfinite(X)):
+            raise ValueError("`X` holds NaN or infinity; impute or drop those points.")
+        return jnp.asarray(X, dtype if np.issubdtype(dtype, np.floating) else None)
+    if np.issubdtype(X.dtype, np.integer) and np.issubdtype(dtype, np.floating):
+        # Token indices stay what they are; the network says what to do with them.
+        return jnp.asarray(X)
+    return jnp.asarray(X)
+
+
+def _as_labels(likelihood: Any, y: Any, points: int, width: int, dtype: Any) -> Array:
+    labels = likelihood.labels(y, points, width)
+    return jnp.asarray(labels, dtype if np.issubdtype(labels.dtype, np.floating) else None)
+
+
+def _checked_outputs(whole: WhitenedFunction, moved: Any, X: Array) -> Array:
+    try:
+        outputs, again = evaluate(whole, moved, X), evaluate(whole, moved, X)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"the network cannot be called with {'all points' if whole.batched else 'one point'} "
+            f"of shape {X.shape if whole.batched else X.shape[1:]} ({str(error).splitlines()[0]}); "
+            "see `batched`, and close over keys and states: f(parameters, x)."
+        ) from error
+    if not bool(jnp.all(jnp.isfinite(outputs))):
+        raise ValueError(
+            "the network's outputs hold NaN or infinity at some training points; check that the "
+            "inputs are scaled as in training."
+        )
+    if not bool(jnp.array_equal(outputs, again)):
+        raise ValueError(
+            "two evaluations of the network differ, so it is not a function of its parameters; "
+            "switch dropout and other noise off (inference mode)."
+        )
+    return outputs
+
+
+def _check_mode(model: Any) -> None:
+    """Equinox's dropout needs a key unless it is in inference mode."""
+    for leaf in jax.tree.leaves(model, is_leaf=lambda node: isinstance(node, eqx.nn.Dropout)):
+        if isinstance(leaf, eqx.nn.Dropout) and not leaf.inference and leaf.p != 0:
+            raise ValueError(
+                "the network drops units at random; pass equinox.nn.inference_mode(model)."
+            )

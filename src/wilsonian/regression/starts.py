@@ -1,0 +1,137 @@
+"""Where learning starts: kernels of several scales, each at the amplitudes and noises that its
+evidence likes best, and the model without any signal."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+import scipy.linalg
+
+from wilsonian.core.precision import with_precision
+from wilsonian.kernels import Kernel, compiled_diagonal, compiled_gram
+from wilsonian.kernels.learnable import has_length_scale, length_scaled
+from wilsonian.regression.evidence_gradient import evidence_and_slopes
+from wilsonian.regression.inducing_points import randomly_pivoted_cholesky
+from wilsonian.regression.sample import Sample, column_spread
+
+# Bounds of amplitude and noise, as factors of the targets' mean square.
+AMPLITUDE_RANGE = (1e-4, 1e5)
+NOISE_RANGE = (1e-8, 1e1)
+# Length scales set from the data, in units of the columns' spread times sqrt(d).
+LENGTH_SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
+# Signal to noise (n eigenvalue amplitude / ridge of the first mode) that a profile runs through.
+SIGNALS = np.logspace(-2, 10, 97)
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """A prior to start from, and its log evidence in nats, summed over outputs."""
+
+    kernel: Kernel
+    amplitude: np.ndarray  # (groups,)
+    noise_variance: np.ndarray  # (groups,)
+    evidence: float
+
+
+def starting_kernels(kernel: Kernel, X: np.ndarray, ard: bool) -> list[Kernel]:
+    r"""The kernel as given and, if it has length scales, with these set from the data to the
+    columns' standard deviations times :math:`\sqrt d` times each of `LENGTH_SCALES`. With `ard`
+    scalar length scales become one per column."""
+    if ard:
+        kernel = length_scaled(kernel, lambda scale: np.broadcast_to(scale, X.shape[1]) + 0.0)
+    spread = column_spread(X)
+
+    def from_data(factor):
+        per_column = factor * np.sqrt(X.shape[1]) * spread
+        one = float(np.exp(np.mean(np.log(per_column))))
+        return length_scaled(kernel, lambda scale: per_column if np.ndim(scale) else one)
+
+    kernel = with_precision(kernel, float)
+    if not any(map(has_length_scale, jax.tree.leaves(kernel, is_leaf=has_length_scale))):
+        return [kernel]
+    return [kernel, *(with_precision(from_data(factor), float) for factor in LENGTH_SCALES)]
+
+
+def null_evidence(sample: Sample) -> float:
+    """Log evidence in nats of the model without signal: noise alone, with each output's mean square
+    for its variance; with known variances of rows the best noise beside them."""
+    if sample.row_noise is None:
+        size = sample.weights.sum()
+        variance = sample.mean_squares()
+        return -0.5 * float(size * np.sum(np.log(2 * np.pi * variance) + 1))
+    grid = np.append(0.0, np.logspace(-6, 1, 141))[:, None] * sample.mean_squares()
+    total = grid[:, None, :] + sample.row_noise[:, None]
+    # (noises, rows, outputs)
+    logs = sample.weights[:, None] * (sample.y**2 / total + np.log(2 * np.pi * total))
+    return -0.5 * float(logs.sum(axis=1).min(axis=0).sum())
+
+
+def starts_of(
+    kernel: Kernel, sample: Sample, rank: int, groups: int, random: np.random.Generator
+) -> list[Start]:
+    """The kernel at every local maximum of the evidence in amplitude and noise: with one group of
+    outputs at up to two, with several at the best of each."""
+    chosen = randomly_pivoted_cholesky(kernel, sample.X, rank, random)
+    points = sample.X[chosen.indices]
+    profiles = []
+    for columns in sample.groups(groups):
+        part = dataclasses.replace(sample, y=sample.y[:, columns])
+        if sample.row_noise is None:
+            found = _profile(part, chosen.factor, float(sample.weights @ chosen.residual))
+        else:
+            found = _grid(kernel, part, points)
+        profiles.append(sorted(found, key=lambda each: -each[0]))
+    if groups == 1:
+        return [
+            Start(kernel, np.array([a]), np.array([noise]), evidence)
+            for evidence, a, noise in profiles[0][:2]
+        ]
+    best = np.array([profile[0] for profile in profiles])
+    return [Start(kernel, best[:, 1], best[:, 2], float(best[:, 0].sum()))]
+
+
+def _profile(sample: Sample, factor: np.ndarray, lost: float) -> Iterator[tuple[float, ...]]:
+    r"""(evidence, amplitude, noise) at the local maxima of the evidence of a uniform ridge, in
+    closed form along :math:`\alpha` = amplitude / ridge (docs/science/learning.md, section 3)."""
+    weights, size, count = sample.weights, sample.weights.sum(), sample.y.shape[1]
+    values, vectors = scipy.linalg.eigh((factor * weights[:, None]).T @ factor)
+    values = np.maximum(values, 0.0)
+    cross = np.sum((vectors.T @ (factor.T @ (weights[:, None] * sample.y))) ** 2, axis=1)
+    square = float(np.sum(weights @ sample.y**2))
+    tail = max(lost / size, 0.0)
+    scale = square / (size * count)
+    # The noise left of the ridge is positive.
+    alpha = SIGNALS / max(values[-1], 1e-300)
+    alpha = alpha[alpha * tail < 1 - 1e-6] if tail > 0 else alpha
+    if not len(alpha):
+        return
+    signal = alpha[:, None] * values
+    ridge = (square - np.sum(alpha[:, None] * cross / (1 + signal), axis=1)) / (size * count)
+    ridge = np.maximum(ridge, NOISE_RANGE[0] * scale)
+    evidence = size * (np.log(2 * np.pi * ridge) + 1) + np.sum(np.log1p(signal), axis=1)
+    evidence *= -0.5 * count
+    padded = np.concatenate([[-np.inf], evidence, [-np.inf]])
+    for peak in np.flatnonzero((evidence >= padded[:-2]) & (evidence > padded[2:])):
+        amplitude = np.clip(alpha[peak] * ridge[peak], *(scale * np.array(AMPLITUDE_RANGE)))
+        noise = ridge[peak] - amplitude * tail
+        yield evidence[peak], amplitude, np.clip(noise, *(scale * np.array(NOISE_RANGE)))
+
+
+def _grid(kernel: Kernel, sample: Sample, points: np.ndarray) -> Iterator[tuple[float, ...]]:
+    """(evidence, amplitude, noise) on a coarse grid, for rows of known variances."""
+    grams = (
+        np.asarray(compiled_gram(kernel, sample.X, points)),
+        np.asarray(compiled_gram(kernel, points, points)),
+        np.asarray(compiled_diagonal(kernel, sample.X)),
+    )
+    scale = sample.mean_square()
+    for amplitude in (0.1, 1.0, 10.0):
+        for noise in (1e-3, 0.05, 0.5):
+            scales = np.array([amplitude * scale]), np.array([noise * scale])
+            known = sample.row_noise
+            found = evidence_and_slopes(*grams, sample.y, sample.weights, *scales, row_noise=known)
+            if np.isfinite(found.evidence):
+                yield found.evidence, amplitude * scale, noise * scale

@@ -1,0 +1,37 @@
+"""What many tests use: comparisons of trees, quick compilation, and the benchmarks' tables."""
+
+import functools
+import importlib.util
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+
+# Compiling takes most of a test's time: LLVM need not try hard.
+quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+
+def assert_close(actual, expected, rtol=1e-10, atol=1e-12):
+    """Every array of two trees alike; a list is one array.
+
+    The tolerance is for float64 numbers of order one behind a few hundred operations; a file whose
+    numbers are better or worse than that binds its own, and says why."""
+    actual, expected = (
+        jax.tree.leaves(tree, is_leaf=lambda leaf: isinstance(leaf, list))
+        for tree in (actual, expected)
+    )
+    assert len(actual) == len(expected)
+    for left, right in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(np.asarray(left), np.asarray(right), rtol=rtol, atol=atol)
+
+
+@functools.cache
+def load_benchmark(name):
+    """The module `benchmarks/<name>.py`, whose tables and measurements tests share."""
+    path = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
+    specification = importlib.util.spec_from_file_location(f"benchmark_{name}", path)
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module  # dataclasses look their module up
+    specification.loader.exec_module(module)
+    return module
