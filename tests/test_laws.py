@@ -35,7 +35,7 @@ from wilsonian import (
 from wilsonian.regression.evidence import inducing_evidence
 from wilsonian.theory.datasets import power_law
 
-pytestmark = pytest.mark.double_precision
+pytestmark = [pytest.mark.double_precision, pytest.mark.strict_ranks]
 
 POINTS, MODES, RIDGE = 20, 12, 0.1
 
@@ -317,9 +317,7 @@ def test_a_flow_compiles():
     assert_close(eqx.filter_jit(flow)(theory, cutoffs), flow(theory, cutoffs))
 
 
-@pytest.mark.parametrize(
-    "cutoffs", [SharpCutoff(0.1), SmoothCutoff(jnp.ones(3), jnp.ones(4)), SharpCutoff([0.1, 0.2])]
-)
+@pytest.mark.parametrize("cutoffs", [SharpCutoff(0.1), SmoothCutoff(jnp.ones(3), jnp.ones(4))])
 def test_a_flow_without_one_axis_gets_its_sentence(cutoffs):
     with pytest.raises(ValueError, match=r"leading axes of lengths .* pass one array"):
         flow(averaged_theory(), cutoffs)

@@ -42,7 +42,7 @@ class AbstractStationary(Kernel):
     def gram(self, X, Z):
         # Only differences matter: a common shift keeps the subtraction inside
         # `squared_distance` accurate when the data lie far from the origin.
-        centre = jax.lax.stop_gradient(jnp.mean(Z, axis=0))
+        centre = jax.lax.stop_gradient(jnp.mean(Z, axis=0, keepdims=True))
         X, Z = divided(X - centre, self.length_scale), divided(Z - centre, self.length_scale)
         pair = jax.vmap(jax.vmap(squared_distance, (None, 0)), (0, None))
         return self.profile(pair(X, Z))
