@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from wilsonian.core.cutoffs import AbstractCutoff
+from wilsonian.core.spectrum import Spectrum
 
 
 class AbstractTheory(eqx.Module):
@@ -34,6 +35,20 @@ class AbstractTheory(eqx.Module):
     @abc.abstractmethod
     def summary(self) -> PyTree[Array]:
         """What a flow records of the theory at each cutoff."""
+
+
+class AbstractSpectralTheory(AbstractTheory):
+    """A theory whose modes and weights are those of its spectrum."""
+
+    spectrum: eqx.AbstractVar[Spectrum]
+
+    @property
+    def eigenvalues(self):
+        return self.spectrum.eigenvalues
+
+    @property
+    def weights(self):
+        return self.spectrum.weights
 
 
 Theory = TypeVar("Theory", bound=AbstractTheory)

@@ -15,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from wilsonian.core.coarse_graining import AbstractTheory, flow
+from wilsonian.core.coarse_graining import flow
 from wilsonian.core.cutoffs import SharpCutoff
 from wilsonian.core.marginalization import directed_ridge
+from wilsonian.core.ridge_theory import AbstractRidgeTheory
 from wilsonian.core.ridges import AbstractRidge, UniformRidge
 from wilsonian.core.spectrum import Spectrum
 
@@ -31,7 +32,7 @@ class Shift(eqx.Module):
     ridge: Float[Array, ""]  # mean over the signal
 
 
-class ResidualTheory(AbstractTheory):
+class ResidualTheory(AbstractRidgeTheory):
     """Generalized least squares for parameters whose residual has kept modes and a ridge."""
 
     spectrum: Spectrum
@@ -67,22 +68,6 @@ class ResidualTheory(AbstractTheory):
             error,
             none[0] if information is None else information,
             none[1] if pull is None else pull,
-        )
-
-    @property
-    def eigenvalues(self):
-        return self.spectrum.eigenvalues
-
-    @property
-    def weights(self):
-        return self.spectrum.weights
-
-    def absorb(self, kept, lost):
-        ridge = self.ridge.absorb(self.spectrum.weighted(lost))
-        return eqx.tree_at(
-            lambda theory: (theory.spectrum, theory.ridge),
-            self,
-            (self.spectrum.weighted(kept), ridge),
         )
 
     def covariance(self) -> Float[Array, "points points"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -13,10 +14,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from wilsonian.regression.estimator_inputs import check_labels_present, check_weights
-from wilsonian.regression.label_process import Blocks, LabelProcess
+from wilsonian.regression.label_process import LabelProcess
+from wilsonian.regression.outputs import parts_of
 from wilsonian.regression.reduced import ReducedProcess
 from wilsonian.regression.regressor import MERGED_ROWS, ReducedGPRegressor
-from wilsonian.regression.statistics import chunks
+from wilsonian.regression.statistics import Block, chunks
 from wilsonian.support.sampling import merge_repeated_rows
 
 CALIBRATION_ROWS = 4096  # the one parameter of the calibration needs no more
@@ -146,7 +148,7 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
         few = rows is not None and rows < ROWS_PER_LENGTH_SCALE * columns
         if likelihood == "logistic" and few and self.ard == "auto":
             parameters["ard"] = False
-        return ReducedGPRegressor(**parameters)
+        return ReducedGPRegressor(**parameters, per_output=None)
 
     def _check_likelihood(self) -> None:
         if self.likelihood not in LIKELIHOODS:
@@ -159,7 +161,7 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
         X: np.ndarray,
         codes: np.ndarray,
         weights: np.ndarray | None = None,
-        blocks: Blocks | None = None,
+        blocks: Callable[[], Iterable[Block]] | None = None,
     ) -> ReducedGPClassifier:
         """Take over a regressor fitted to :func:`class_targets`, and find probabilities from
         training rows `X` with class numbers `codes` and sample weights (one each, if None). If
@@ -167,17 +169,17 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
         :func:`class_targets` (rows, outputs)."""
         weights = np.ones(len(X)) if weights is None else weights
         if self.likelihood == "regression":
-            beta, loss = calibrate(regressor.process_, len(classes), X, codes, weights)
+            beta, loss = calibrate(_process(regressor), len(classes), X, codes, weights)
             return self.restore(regressor, classes, inverse_temperature=beta, log_loss=loss)
         two = len(classes) == 2
         targets = codes[:, None].astype(float) if two else class_targets(codes, len(classes))
 
         def labelled():
-            for inputs, outputs, counts in blocks():
+            for inputs, outputs, counts, *_ in blocks():
                 yield inputs, (outputs + 1) / 2 if two else outputs, counts
 
         labels = LabelProcess.fit(
-            regressor.process_, X, targets, weights, None if blocks is None else labelled
+            _process(regressor), X, targets, weights, None if blocks is None else labelled
         )
         loss = labels.leave_one_out_log_loss
         return self.restore(regressor, classes, labels=labels, log_loss=loss)
@@ -250,3 +252,9 @@ def temperature_scores(mean: np.ndarray, std: np.ndarray, inverse_temperature: f
     moderation = np.sqrt(1 + np.pi / 8 * (inverse_temperature * std) ** 2)
     scores = inverse_temperature * mean / moderation
     return np.hstack([np.zeros_like(scores), scores]) if scores.shape[1] == 1 else scores
+
+
+def _process(regressor: ReducedGPRegressor) -> ReducedProcess:
+    """The process of all classes' targets, which share amplitude and noise."""
+    (process,) = parts_of(regressor.process_)
+    return process

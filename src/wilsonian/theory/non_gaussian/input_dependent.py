@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from wilsonian.core.coarse_graining import AbstractTheory
+from wilsonian.core.coarse_graining import AbstractSpectralTheory
 from wilsonian.core.spectrum import Spectrum
 from wilsonian.core.types import Scalar
 from wilsonian.theory.non_gaussian.cumulants import (
@@ -186,7 +186,7 @@ class ReweightedTheory(eqx.Module):
         return Spectrum.of(values, (self.modes * root) @ (vectors * inverse))
 
 
-class RidgeField(AbstractTheory):
+class RidgeField(AbstractSpectralTheory):
     r"""The ridge as a function of the kept features, on points of the population, under the
     functional flow
 
@@ -223,14 +223,6 @@ class RidgeField(AbstractTheory):
         everything = spectrum.weighted(spectrum.weights)
         values = field._conditional(spectrum.tail + field.values, everything.weights)
         return cls(everything, values, features, degree)
-
-    @property
-    def eigenvalues(self):
-        return self.spectrum.eigenvalues
-
-    @property
-    def weights(self):
-        return self.spectrum.weights
 
     def absorb(self, kept, lost):
         values = self.values + self.spectrum.weighted(lost).diagonal()
