@@ -4,6 +4,7 @@ from wilsonian.app.cli import (  # isort: skip  # noqa: F401
     fit_command,
     model_commands,
     forecast_command,
+    rg_command,
     information_command,
     greybox_command,
 )

@@ -27,6 +27,7 @@ from wilsonian.language.kernel_text import describe_kernel, format_kernel
 from wilsonian.regression.classifier import ReducedGPClassifier, class_targets
 from wilsonian.regression.estimator_inputs import random_generator
 from wilsonian.regression.fitting import Standing, fit_process
+from wilsonian.regression.outputs import parts_of
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.sample import Sample
@@ -153,7 +154,7 @@ def _record(
     notes: Sequence[str],
 ) -> RunRecord:
     unit = float(np.mean(regressor.process_.modes.target_scale**2))
-    prior = Scaled(regressor.kernel_, regressor.amplitude_ * unit)
+    prior = Scaled(regressor.kernel_, float(np.mean(regressor.amplitude_)) * unit)
     empty = np.zeros(0)
     return RunRecord(
         name=Path(fit.table.name).name,
@@ -166,8 +167,8 @@ def _record(
         rank=regressor.rank_,
         rank_status=regressor.rank_status_,
         measure=regressor.measure_,
-        noise_variance=regressor.noise_variance_,
-        ridge=regressor.ridge_,
+        noise_variance=float(np.mean(regressor.noise_variance_)),
+        ridge=float(np.mean(regressor.ridge_)),
         expected_loss=regressor.expected_loss_,
         convergence=regressor.convergence_,
         seconds=0.0,
@@ -186,7 +187,7 @@ def _record(
         spectrum=regressor.spectrum_,
         flow=regressor.flow_,
         predictions=PredictionRecord(empty, empty, empty),
-        mode_images=mode_images(regressor.process_, X, encoding.image_shape),
+        mode_images=mode_images(parts_of(regressor.process_)[0], X, encoding.image_shape),
         reading=fit.table.reading,
         notes=tuple(notes),
     )
