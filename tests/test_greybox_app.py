@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from wilsonian.app.cli import app
+from wilsonian.app.cli.commands import app
 from wilsonian.app.runs.greybox import read_physics, read_residual, read_signal_file
 from wilsonian.greybox import tasks
 

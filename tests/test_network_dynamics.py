@@ -2,13 +2,12 @@
 
 import functools
 
-import helpers
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
-from helpers import load_benchmark, quick_jit
+from helpers import assert_close, load_benchmark, quick_jit
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process import kernels as sklearn_kernels
 
@@ -16,8 +15,6 @@ from wilsonian import RBF, ArcCosine
 from wilsonian.networks.dynamics import gradient_flow, posterior
 
 pytestmark = pytest.mark.double_precision
-# Solves of matrices of condition 1e4 lose four digits.
-assert_close = functools.partial(helpers.assert_close, rtol=1e-9, atol=1e-11)
 
 wide = load_benchmark("wide_ensembles")
 
