@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 # Names of the parameters of `wilsonian forecast` that a curve has a use for.
 CURVE_OPTIONS = frozenset(
-    ["context", "curve", "to", "seed", "separator", "decimal", "encoding", "missing", "plot", "csv", "report", "quiet", "as_json"]
+    ("context", "curve", "to", "seed", "separator", "decimal", "encoding", "missing")
+    + ("plot", "csv", "report", "quiet", "as_json")
 )
 
 

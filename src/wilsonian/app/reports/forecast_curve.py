@@ -22,8 +22,8 @@ from wilsonian.support.number_text import format_count, format_number
 from wilsonian.theory.forecast.curve_figure import plot_curve_forecast
 
 CAPTION = (
-    "The green points are measured, with one standard error to each side; the line and its band are "
-    "forecast, and should run through them."
+    "The green points are measured, with one standard error to each side; the line and its band "
+    "are forecast, and should run through them."
 )
 
 
@@ -50,7 +50,8 @@ def _parts(run: CurveRun) -> Iterator[str]:
         "<header>\n"
         '<p class="kind">Forecast from a measured learning curve</p>\n'
         f"<h1>{escape(run.name)}</h1>\n"
-        f'<p class="facts">{sizes} · {found.points.n[0]:,g} to {found.points.n[-1]:,g} samples</p>\n'
+        f'<p class="facts">{sizes} · {found.points.n[0]:,g} to '
+        f"{found.points.n[-1]:,g} samples</p>\n"
         f'<p class="learned">{escape(first)}</p>\n</header>'
     )
     judged = "<p>Nothing in the curve speaks against this forecast.</p>\n"

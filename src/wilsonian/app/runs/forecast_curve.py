@@ -19,9 +19,15 @@ from wilsonian.theory.forecast.curve_forecast import CurveForecast, forecast_cur
 
 MOST_POINTS = 10_000
 NAMES = {
-    "n": ["n", "size", "sizes", "samples", "sample_size", "n_samples", "train_size", "training_size", "rows", "labels"],
-    "error": ["error", "errors", "loss", "test_error", "test_loss", "mse", "rmse", "mae", "error_rate"],
-    "standard_error": ["standard_error", "std_error", "stderr", "se", "sem", "error_se"],
+    "n": (
+        *("n", "size", "sizes", "samples", "sample_size", "n_samples"),
+        *("train_size", "training_size", "rows", "labels"),
+    ),
+    "error": (
+        *("error", "errors", "loss", "test_error", "test_loss", "mse", "rmse", "mae"),
+        "error_rate",
+    ),
+    "standard_error": ("standard_error", "std_error", "stderr", "se", "sem", "error_se"),
 }
 
 
@@ -88,7 +94,8 @@ def forecast_curve_file(
     merged = int(np.sum(found.points.repeats - 1))
     if merged:
         notes.append(
-            f"{len(values[0])} points of {len(found.points.n)} sizes: those of one size were merged."
+            f"{len(values[0])} points of {len(found.points.n)} sizes: those of one size were "
+            "merged."
         )
     elif np.any(np.diff(values[0]) < 0):
         notes.append("The points were sorted by their size.")

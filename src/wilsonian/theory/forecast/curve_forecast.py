@@ -15,6 +15,7 @@ from wilsonian.theory.forecast.tempering import tempered_draws
 
 DRAWS = 1000
 CURVE_SIZES = 40
+LEAST_CHECKED = 4  # sizes: with so few, those left after the last would be hardly a curve
 LARGEST_SIZE = 1e15
 LEVEL_SPREAD = 1.0  # of the logarithm of the last error about the last one measured
 SCATTER, SCATTER_SPREAD = 0.02, 1.6  # relative, of one measurement without a standard error
@@ -31,7 +32,7 @@ class Candidate:
     weight: float  # of all candidates, by evidence; they sum to one
     log_evidence: float
     error: Band  # (sizes,) at the sizes asked for
-    left_out: float  # its median at the last size measured, from the sizes before the check's
+    left_out: float  # its median at the last size measured, from the sizes before; NaN unchecked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +59,7 @@ class CurveForecast:
     fine: Band
     points: CurvePoints
     scatter: float  # relative, of one measurement; with standard errors, by how much too small
-    left_out: LeftOut | None  # None for fewer than five sizes
+    left_out: LeftOut | None  # None for fewer than five sizes, or without the check
     diagnostics: tuple[str, ...]
 
     @property
@@ -79,6 +80,7 @@ def forecast_curve(
     *,
     to: Any,
     draws: int = DRAWS,
+    check: bool = True,
     random_state: Any = 0,
     progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
 ) -> CurveForecast:
@@ -93,7 +95,8 @@ def forecast_curve(
     `n`, `error` and `standard_error` are (points,). Errors may be mean squared, rates or losses,
     if they would fall to zero or to a floor, and need be positive. Without standard errors the
     scatter about the curve is learned with it; repeated sizes then say most. Repeated sizes are
-    merged, their order is free. `draws` are those of each candidate.
+    merged, their order is free. `draws` are those of each candidate. `check` forecasts the last
+    quarter of the sizes from those before, which takes as long again.
 
     Raises ValueError for fewer than three different sizes, values that are not positive and
     finite, and sizes asked for below the largest one measured.
@@ -107,11 +110,11 @@ def forecast_curve(
     fine_n = np.geomspace(points.n[0], max(sizes[-1], 2 * points.n[-1]), CURVE_SIZES)
     errors, doubled = fitted.mixed(sizes), fitted.mixed(2 * sizes)
     band = Band.of(errors)
-    check, left_out = None, [np.nan] * len(SHAPES)
+    test, left_out = None, [np.nan] * len(SHAPES)
     count = len(points.n) - max(len(points.n) // 4, 1)
-    if len(points.n) > 4:
+    if check and len(points.n) > LEAST_CHECKED:
         earlier = _Fitted.of(points.before(count), draws, random, progress, last=points.n[-1])
-        check = _left_out(earlier, points, count, random)
+        test = _left_out(earlier, points, count, random)
         left_out = [float(np.median(one)) for one in earlier.each(points.n[-1:])]
     candidates = [
         Candidate(shape.name, float(weight), evidence, Band.of(one), without)
@@ -136,7 +139,7 @@ def forecast_curve(
         fine=Band.of(fitted.mixed(fine_n)),
         points=points,
         scatter=float(np.exp(np.median(fitted.log_scatter()))),
-        left_out=check,
+        left_out=test,
         diagnostics=(),
     )
     return dataclasses.replace(result, diagnostics=curve_diagnostics(result))

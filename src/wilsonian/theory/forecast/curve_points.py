@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from wilsonian.support.number_text import format_count
+
 LEAST_POINTS = 3
 
 
@@ -35,10 +37,8 @@ class CurvePoints:
         how much they are too small; without, it is the relative scatter of one measurement.
         """
         scale = np.exp(log_scatter)[:, None]
-        if self.relative is None:
-            spread = scale / np.sqrt(self.repeats)
-        else:
-            spread = scale * self.relative
+        own = 1 / np.sqrt(self.repeats) if self.relative is None else self.relative
+        spread = scale * own
         missed = (np.log(self.error) - level[:, None] - log_error) / spread
         found = -0.5 * np.sum(missed**2, axis=1) - np.sum(np.log(spread), axis=1)
         if self.relative is None:
@@ -81,8 +81,8 @@ def curve_points(n: Any, error: Any, standard_error: Any = None) -> CurvePoints:
     sizes, place = np.unique(n, return_inverse=True)
     if len(sizes) < LEAST_POINTS:
         raise ValueError(
-            f"the curve has {len(sizes)} different sample size{'s' * (len(sizes) != 1)}; a forecast "
-            f"needs at least {LEAST_POINTS}, and says little below 5."
+            f"the curve has {format_count(len(sizes), 'different sample size')}; a forecast needs "
+            f"at least {LEAST_POINTS}, and says little below 5."
         )
     repeats = np.bincount(place).astype(float)
     if standard_error is None:
