@@ -37,7 +37,7 @@ Z = np.vstack([X[:1], -X[1:2], np.random.default_rng(1).normal(size=(2, 4))])
 
 # Another library: neural-tangents 0.6.5 in float64. Its weights are standard deviations.
 
-REFERENCE = Path(__file__).parents[2] / "shared" / "reference" / "networks.npz"
+REFERENCE = Path(__file__).parent / "references" / "neural_tangents" / "kernels.npz"
 REFERENCES = {
     "relu_depth1": ArcCosine(1, weight_variance=1.5**2, bias_variance=0.05**2),
     "relu_depth3": ArcCosine(3, weight_variance=2.0, bias_variance=0.1**2),
@@ -47,10 +47,6 @@ REFERENCES = {
 }
 
 
-@pytest.mark.skipif(
-    not REFERENCE.exists(),
-    reason=f"the reference values of neural-tangents are not distributed; put them at {REFERENCE}",
-)
 @pytest.mark.parametrize("name", REFERENCES)
 def test_neural_tangents_says_the_same(name):
     network = REFERENCES[name]

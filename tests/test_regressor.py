@@ -88,7 +88,7 @@ def test_with_every_mode_kept_it_is_the_exact_gaussian_process(pair, normalize_y
         evidence = twin.log_marginal_likelihood_value_
         assert ours.log_marginal_likelihood_value_ == pytest.approx(evidence, rel=1e-8)
         assert ours.score(X, y) == pytest.approx(twin.score(X, y), rel=1e-8)
-    unit = np.mean(Y.var(axis=0)) if normalize_y else 1.0
+    unit = Y.var(axis=0) if normalize_y else np.ones(2)
     assert ours.noise_variance_ == pytest.approx(EXACT["noise_variance"] * unit)
     assert ours.ridge_ == pytest.approx(ours.noise_variance_)  # nothing was integrated out
 
@@ -219,7 +219,7 @@ def test_coarse_graining_a_fit_is_fitting_with_the_cutoff(cutoff, population):
     flowed = population.coarse_grained(cutoff)
     assert_same_model(flowed, fitted)
     assert fitted.expected_loss_ >= 0
-    assert fitted.ridge_ >= fitted.noise_variance_
+    assert np.all(fitted.ridge_ >= fitted.noise_variance_)
     assert population.cutoff == "auto"
 
 
@@ -241,7 +241,7 @@ def test_the_flow_lists_what_coarse_graining_gives(population):
     for kept in (0, 3, len(INDUCING_POINTS)):
         cut = population.coarse_grained(kept)
         assert cut.n_modes_ == kept
-        assert flow.ridge[kept] == pytest.approx(cut.ridge_, rel=1e-12)
+        assert flow.ridge[kept] == pytest.approx(np.mean(cut.ridge_), rel=1e-12)
         assert flow.evidence[kept] == pytest.approx(cut.log_marginal_likelihood_value_, rel=1e-12)
         np.testing.assert_allclose(cut.flow_.ridge, flow.ridge, rtol=1e-12)
 
@@ -260,7 +260,7 @@ def test_modes_of_many_inducing_points_are_those_of_the_sample():
     # Modes of the sample decouple: what is cut leaves the ridge alone.
     bare = many.coarse_grained(5)
     assert bare.ridge_ == pytest.approx(many.coarse_grained(None).ridge_)
-    assert few.coarse_grained(5).ridge_ > few.coarse_grained(None).ridge_
+    assert np.all(few.coarse_grained(5).ridge_ > few.coarse_grained(None).ridge_)
 
 
 # Learning ---------------------------------------------------------------------------------------

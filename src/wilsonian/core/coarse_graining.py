@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from wilsonian.core.cutoffs import AbstractCutoff
+from wilsonian.core.spectrum import Spectrum
+from wilsonian.core.types import Numbers
 
 
 class AbstractTheory(eqx.Module):
@@ -28,12 +30,28 @@ class AbstractTheory(eqx.Module):
         """Fraction of each mode not integrated out yet."""
 
     @abc.abstractmethod
-    def absorb(self: Theory, kept: Float[Array, " modes"], lost: Float[Array, " modes"]) -> Theory:
+    def absorb(
+        self: Theory, kept: Float[Numbers, " modes"], lost: Float[Numbers, " modes"]
+    ) -> Theory:
         """The theory of the kept fractions, renormalized by the lost ones."""
 
     @abc.abstractmethod
     def summary(self) -> PyTree[Array]:
         """What a flow records of the theory at each cutoff."""
+
+
+class AbstractSpectralTheory(AbstractTheory):
+    """A theory whose modes and weights are those of its spectrum."""
+
+    spectrum: eqx.AbstractVar[Spectrum]
+
+    @property
+    def eigenvalues(self):
+        return self.spectrum.eigenvalues
+
+    @property
+    def weights(self):
+        return self.spectrum.weights
 
 
 Theory = TypeVar("Theory", bound=AbstractTheory)

@@ -15,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from wilsonian.core.coarse_graining import AbstractTheory, flow
+from wilsonian.core.coarse_graining import flow
 from wilsonian.core.cutoffs import SharpCutoff
 from wilsonian.core.marginalization import directed_ridge
+from wilsonian.core.ridge_theory import AbstractRidgeTheory
 from wilsonian.core.ridges import AbstractRidge, UniformRidge
 from wilsonian.core.spectrum import Spectrum
 
@@ -31,7 +32,7 @@ class Shift(eqx.Module):
     ridge: Float[Array, ""]  # mean over the signal
 
 
-class ResidualTheory(AbstractTheory):
+class ResidualTheory(AbstractRidgeTheory):
     """Generalized least squares for parameters whose residual has kept modes and a ridge."""
 
     spectrum: Spectrum
@@ -56,7 +57,7 @@ class ResidualTheory(AbstractTheory):
         """From the linearization: derivative by the residual's coefficients and by the parameters,
         prior scales, noise, and what the simulator leaves over at the expansion point."""
         points, k = directions.shape
-        left, singular, _ = jnp.linalg.svd(jacobian * scale, full_matrices=False)
+        left, singular, _ = jnp.linalg.svd(jacobian * jnp.atleast_2d(scale), full_matrices=False)
         spectrum = Spectrum.of(singular**2 / points, left * points**0.5)
         start = UniformRidge(jnp.asarray(noise) ** 2) if ridge is None else ridge
         none = jnp.zeros((k, k)), jnp.zeros(k)
@@ -67,22 +68,6 @@ class ResidualTheory(AbstractTheory):
             error,
             none[0] if information is None else information,
             none[1] if pull is None else pull,
-        )
-
-    @property
-    def eigenvalues(self):
-        return self.spectrum.eigenvalues
-
-    @property
-    def weights(self):
-        return self.spectrum.weights
-
-    def absorb(self, kept, lost):
-        ridge = self.ridge.absorb(self.spectrum.weighted(lost))
-        return eqx.tree_at(
-            lambda theory: (theory.spectrum, theory.ridge),
-            self,
-            (self.spectrum.weighted(kept), ridge),
         )
 
     def covariance(self) -> Float[Array, "points points"]:

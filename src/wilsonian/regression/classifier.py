@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -13,10 +14,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from wilsonian.regression.estimator_inputs import check_labels_present, check_weights
-from wilsonian.regression.label_process import Blocks, LabelProcess
+from wilsonian.regression.label_process import LabelProcess
+from wilsonian.regression.outputs import parts_of
 from wilsonian.regression.reduced import ReducedProcess
 from wilsonian.regression.regressor import MERGED_ROWS, ReducedGPRegressor
-from wilsonian.regression.statistics import chunks
+from wilsonian.regression.statistics import Block, chunks
 from wilsonian.support.sampling import merge_repeated_rows
 
 CALIBRATION_ROWS = 4096  # the one parameter of the calibration needs no more
@@ -50,10 +52,12 @@ class ReducedGPClassifier(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     likelihood : "logistic" or "regression"
+    noise_variance : float, default 0.3
+        Where learning starts, in units of the variance of the labels' targets.
     ard : "auto" or bool
         As in :class:`ReducedGPRegressor`; with "auto" and the logistic likelihood also no more
         length scales than one per 100 rows.
-    kernel, amplitude, noise_variance, rank, max_rank, cutoff, threshold, optimizer, learn,
+    kernel, amplitude, rank, max_rank, cutoff, threshold, optimizer, learn,
     move_inducing_points, \
 n_restarts, max_iterations, inducing points, block_size, dtype, random_state
         As in :class:`ReducedGPRegressor`.
@@ -74,7 +78,7 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
         *,
         likelihood: str = "logistic",
         amplitude: float = 1.0,
-        noise_variance: float = 0.01,
+        noise_variance: float = 0.3,
         rank: int | str = "auto",
         max_rank: int = 1024,
         cutoff: Any = "auto",
@@ -144,7 +148,7 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
         few = rows is not None and rows < ROWS_PER_LENGTH_SCALE * columns
         if likelihood == "logistic" and few and self.ard == "auto":
             parameters["ard"] = False
-        return ReducedGPRegressor(**parameters)
+        return ReducedGPRegressor(**parameters, per_output=None)
 
     def _check_likelihood(self) -> None:
         if self.likelihood not in LIKELIHOODS:
@@ -157,7 +161,7 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
         X: np.ndarray,
         codes: np.ndarray,
         weights: np.ndarray | None = None,
-        blocks: Blocks | None = None,
+        blocks: Callable[[], Iterable[Block]] | None = None,
     ) -> ReducedGPClassifier:
         """Take over a regressor fitted to :func:`class_targets`, and find probabilities from
         training rows `X` with class numbers `codes` and sample weights (one each, if None). If
@@ -165,17 +169,17 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
         :func:`class_targets` (rows, outputs)."""
         weights = np.ones(len(X)) if weights is None else weights
         if self.likelihood == "regression":
-            beta, loss = calibrate(regressor.process_, len(classes), X, codes, weights)
+            beta, loss = calibrate(_process(regressor), len(classes), X, codes, weights)
             return self.restore(regressor, classes, inverse_temperature=beta, log_loss=loss)
         two = len(classes) == 2
         targets = codes[:, None].astype(float) if two else class_targets(codes, len(classes))
 
         def labelled():
-            for inputs, outputs, counts in blocks():
+            for inputs, outputs, counts, *_ in blocks():
                 yield inputs, (outputs + 1) / 2 if two else outputs, counts
 
         labels = LabelProcess.fit(
-            regressor.process_, X, targets, weights, None if blocks is None else labelled
+            _process(regressor), X, targets, weights, None if blocks is None else labelled
         )
         loss = labels.leave_one_out_log_loss
         return self.restore(regressor, classes, labels=labels, log_loss=loss)
@@ -209,6 +213,7 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
         if self.labels_ is not None:
             parts = [self.labels_.probabilities(block) for block in chunks(X, self.block_size)]
             return np.concatenate(parts)
+        assert self.inverse_temperature_ is not None
         mean, std = self.regressor_.predict(X, return_std=True)
         mean, std = mean.reshape(len(X), -1), std.reshape(len(X), -1)
         scores = temperature_scores(mean, std, self.inverse_temperature_)
@@ -247,3 +252,9 @@ def temperature_scores(mean: np.ndarray, std: np.ndarray, inverse_temperature: f
     moderation = np.sqrt(1 + np.pi / 8 * (inverse_temperature * std) ** 2)
     scores = inverse_temperature * mean / moderation
     return np.hstack([np.zeros_like(scores), scores]) if scores.shape[1] == 1 else scores
+
+
+def _process(regressor: ReducedGPRegressor) -> ReducedProcess:
+    """The process of all classes' targets, which share amplitude and noise."""
+    (process,) = parts_of(regressor.process_)
+    return process

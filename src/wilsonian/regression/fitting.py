@@ -13,6 +13,7 @@ from wilsonian.kernels import Kernel
 from wilsonian.regression.estimator_inputs import location_and_scale
 from wilsonian.regression.input_dependent import InputDependentProcess
 from wilsonian.regression.learning import Hyperparameters, learn_scale
+from wilsonian.regression.outputs import OutputProcesses, of_outputs
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.preparation import Prepared, Progress, prepare, rank_of, silent
 from wilsonian.regression.reduced import Modes, ReducedProcess
@@ -40,7 +41,7 @@ class FittedProcess:
 
     prepared: Prepared
     statistics: Statistics
-    process: ReducedProcess
+    process: ReducedProcess | OutputProcesses
     convergence: str  # one sentence on what was learned, and how that went
 
 
@@ -141,7 +142,29 @@ def finish(
     modes = Modes.of(
         prepared.features, statistics, normalize=plan.normalize_y, measure=prepared.measure
     )
-    hyperparameters = prepared.hyperparameters
+    learned = prepared.hyperparameters
+    parts = []
+    for group, columns in enumerate(sample.groups(len(learned.amplitude))):
+        own = slice(group, group + 1)
+        scale = dataclasses.replace(
+            learned, amplitude=learned.amplitude[own], noise_variance=learned.noise_variance[own]
+        )
+        few = dataclasses.replace(sample, y=sample.y[:, columns])
+        rows = (block._replace(y=block.y[:, columns]) for block in blocks(0))
+        part = _process(of_outputs(modes, columns), scale, few, plan, rows)
+        parts.append(part.with_lost_range(sample.X[: 4 * plan.block_size], largest_lost))
+    process = parts[0] if len(parts) == 1 else OutputProcesses(tuple(parts))
+    return FittedProcess(prepared, statistics, process, learned.message)
+
+
+def _process(
+    modes: Modes,
+    hyperparameters: Hyperparameters,
+    sample: Sample,
+    plan: Plan,
+    blocks: Iterable[Block],
+) -> ReducedProcess:
+    """The process of outputs that share one amplitude and noise."""
     by_row = plan.input_dependent or sample.row_noise is not None
     if plan.learn is not None and by_row:
         hyperparameters = set_scale_of_rows(modes, hyperparameters, sample)
@@ -155,11 +178,7 @@ def finish(
         usual = 1 / float(np.average(1 / each, weights=sample.weights))
     cutoff = resolve_cutoff(modes, amplitude, usual, plan)
     uniform = UniformProcess.of(modes, amplitude, noise_variance, cutoff)
-    process: ReducedProcess = uniform
-    if by_row:
-        process = InputDependentProcess.of(uniform, blocks(0))
-    process = process.with_lost_range(sample.X[: 4 * plan.block_size], largest_lost)
-    return FittedProcess(prepared, statistics, process, hyperparameters.message)
+    return InputDependentProcess.of(uniform, blocks) if by_row else uniform
 
 
 def set_scale(modes: Modes, hyperparameters: Hyperparameters) -> Hyperparameters:

@@ -6,15 +6,15 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from wilsonian.core.coarse_graining import AbstractTheory
 from wilsonian.core.information import learnability
+from wilsonian.core.ridge_theory import AbstractRidgeTheory
 from wilsonian.core.ridges import AbstractRidge
 from wilsonian.core.roots import golden_section
 from wilsonian.core.spectrum import Spectrum
 from wilsonian.core.types import Scalar
 
 
-class ModeTheory(AbstractTheory):
+class ModeTheory(AbstractRidgeTheory):
     r"""Regression from sufficient statistics, in modes that are orthonormal on the training points.
 
     With :math:`\Phi^T \Phi = n I` everything is diagonal: evidence and predictor at any cutoff cost
@@ -27,22 +27,6 @@ class ModeTheory(AbstractTheory):
     target_coefficients: Float[Array, "modes outputs"]  # mean of phi_k y under the data
     target_square: Float[Array, " outputs"]  # sum of y^2
     n_samples: Scalar
-
-    @property
-    def eigenvalues(self):
-        return self.spectrum.eigenvalues
-
-    @property
-    def weights(self):
-        return self.spectrum.weights
-
-    def absorb(self, kept, lost):
-        ridge = self.ridge.absorb(self.spectrum.weighted(lost))
-        return eqx.tree_at(
-            lambda theory: (theory.spectrum, theory.ridge),
-            self,
-            (self.spectrum.weighted(kept), ridge),
-        )
 
     def learnabilities(self) -> Float[Array, " modes"]:
         """Learned fraction of each kept mode, at the renormalized ridge."""

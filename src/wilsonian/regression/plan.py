@@ -23,6 +23,7 @@ class Plan:
     threshold: float
     input_dependent: bool
     learn: str | None  # "all", "scale" or None
+    per_output: str | None  # "scale": amplitude and noise of its own; None: one for all
     move_inducing_points: bool | None  # None: where it helps (see `fitting.prepare`)
     ard: bool
     restarts: int
@@ -57,7 +58,7 @@ class Plan:
                 f"`threshold` is a learnability between 0 and 1, got {threshold!r}; try 0.1."
             )
         for name, allowed in CHOICES.items():
-            if given[name] not in allowed:
+            if name in given and given[name] not in allowed:
                 raise ValueError(f"`{name}` must be one of {allowed}, got {given[name]!r}.")
         _check_cutoff(given["cutoff"])
         points = given["inducing_points"]
@@ -70,6 +71,7 @@ class Plan:
             threshold=float(threshold),
             input_dependent=given["ridge"] == "input-dependent",
             learn=None if given["optimizer"] is None else given["learn"],
+            per_output=given.get("per_output"),
             move_inducing_points=None
             if given["move_inducing_points"] == "auto"
             else given["move_inducing_points"],
@@ -88,6 +90,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "ridge": ("uniform", "input-dependent"),
     "optimizer": ("l-bfgs-b", None),
     "learn": ("all", "scale"),
+    "per_output": ("scale", None),
     "move_inducing_points": ("auto", True, False),
     "ard": ("auto", True, False),
     "dtype": ("float64", "float32"),

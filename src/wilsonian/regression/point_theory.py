@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import jax.scipy.linalg
 from jaxtyping import Array, Float
 
-from wilsonian.core.coarse_graining import AbstractTheory
+from wilsonian.core.ridge_theory import AbstractRidgeTheory
 from wilsonian.core.ridges import AbstractRidge
 from wilsonian.core.spectrum import Spectrum
 
 
-class PointTheory(AbstractTheory):
+class PointTheory(AbstractRidgeTheory):
     r"""Regression on given points: targets :math:`\sim N(0, \Phi \Lambda_< \Phi^T + R)` with the
     kept modes and one of the ridges.
 
@@ -41,18 +41,6 @@ class PointTheory(AbstractTheory):
         whole = spectrum.weighted(spectrum.weights)
         return cls(whole, ridge.absorb(spectrum.unresolved()), targets)
 
-    @property
-    def eigenvalues(self):
-        return self.spectrum.eigenvalues
-
-    @property
-    def weights(self):
-        return self.spectrum.weights
-
-    def absorb(self, kept, lost):
-        ridge = self.ridge.absorb(self.spectrum.weighted(lost))
-        return PointTheory(self.spectrum.weighted(kept), ridge, self.targets)
-
     def covariance(self) -> Float[Array, "points points"]:
         """Covariance of the targets."""
         return self.spectrum.gram() + self.ridge.matrix(self.targets.shape[0])
@@ -73,7 +61,7 @@ class PointTheory(AbstractTheory):
         \Phi \Lambda`."""
         kept = self.spectrum.kept_eigenvalues
         factor = jax.scipy.linalg.cho_factor(self.covariance(), lower=True)
-        scaled = self.spectrum.modes * kept
+        scaled = self.spectrum.modes * kept[None, :]
         return jnp.diag(kept) - scaled.T @ jax.scipy.linalg.cho_solve(factor, scaled)
 
     def log_evidence(self) -> Float[Array, ""]:

@@ -26,7 +26,6 @@ from wilsonian.regression.sample import Sample
 # steps that see INDUCING_POINT_ROWS fresh rows each, for INDUCING_POINT_PASSES through the rows
 # within INDUCING_POINT_STEPS.
 LEARNING_ROWS, LEARNING_RANK = 2000, 512
-COARSE_RANK = 256  # where more rows follow, that refine what was learned from fewer
 INDUCING_POINT_ROWS, INDUCING_POINT_PASSES, INDUCING_POINT_STEPS = 4000, 25, (100, 300)
 # Inducing points are chosen from at most this many rows per inducing point of the largest rank.
 POOL_PER_INDUCING_POINT = 8
@@ -59,7 +58,9 @@ def prepare(
 ) -> Prepared:
     """Learn hyperparameters and choose inducing points from a `sample` of the `rows` training rows;
     targets centred and scaled. Runs in float64: call it under `jax.enable_x64(True)`."""
-    groups = 1
+    # One amplitude and noise for each output, where they are learned.
+    own = plan.per_output == "scale" and plan.learn is not None
+    groups = sample.y.shape[1] if own else 1
     message = (
         "Nothing was learned: kernel, amplitude and noise are as given."
         if plan.learn is None
@@ -81,7 +82,7 @@ def prepare(
             amplitude=plan.amplitude,
             noise_variance=plan.noise_variance,
             ard=plan.ard,
-            rank=min(budget, LEARNING_RANK if few is sample else COARSE_RANK, len(few.X)),
+            rank=min(budget, LEARNING_RANK, len(few.X)),
             groups=groups,
             restarts=plan.restarts,
             input_dependent=plan.input_dependent or sample.row_noise is not None,
@@ -101,6 +102,7 @@ def prepare(
     wanted = plan.move_inducing_points
     if wanted is None:
         wanted = measure == "population" and (not met or rows > LEARNING_ROWS)
+        wanted &= not chosen.exhausted  # nowhere better to go: they span the kernel already
     if wanted and plan.learn == "all":
         hyperparameters, points = move_inducing_points(
             hyperparameters,

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from wilsonian.core.cutoffs import AbstractCutoff
 from wilsonian.kernels import Kernel, Matern52, as_kernel
+from wilsonian.language.kernel_text import parse_kernel
 from wilsonian.regression.estimator_inputs import (
     check_row_noise,
     check_varying,
@@ -21,6 +22,7 @@ from wilsonian.regression.estimator_inputs import (
 )
 from wilsonian.regression.fitting import FittedProcess, finish, fit_process, resolve_cutoff
 from wilsonian.regression.input_dependent import InputDependentProcess
+from wilsonian.regression.outputs import OutputProcesses, parts_of
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.preparation import measure_of
 from wilsonian.regression.reduced import ReducedProcess
@@ -43,8 +45,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     Parameters
     ----------
-    kernel : Kernel, scikit-learn kernel or callable f(X, Z), default Matern52()
-        Prior covariance; multiplied by a learned amplitude.
+    kernel : Kernel, its text, scikit-learn kernel or callable f(X, Z), default Matern52()
+        Prior covariance (text such as "0.5*rbf + linear"); multiplied by a learned amplitude.
     amplitude, noise : float
         Prior variance multiplying the kernel, and noise variance: starting values, or the values
         used if `optimizer` is None. In units of the target's variance if `normalize_y`.
@@ -63,6 +65,10 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         None keeps kernel, amplitude and noise as they are.
     learn : "all" or "scale"
         What the optimizer moves: everything, or amplitude and noise only.
+    per_output : "scale" or None
+        What every output learns for itself: its amplitude and noise, or nothing. The kernel's shape
+        and the inducing points are shared; for kernels of their own, wrap the regressor in
+        :class:`sklearn.multioutput.MultiOutputRegressor`.
     move_inducing_points : "auto" or bool
         Whether inducing points, and hyperparameters with them, follow the gradient of the evidence;
         "auto": if `max_rank` (or `rank`) leaves learnable modes unresolved, or there are more rows
@@ -81,8 +87,9 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     Attributes
     ----------
-    kernel_, amplitude_, noise_ : learned prior, and noise variance in the target's units squared
-    ridge_ : float, renormalized ridge, target's units squared
+    kernel_, amplitude_ : learned prior; one amplitude, or (outputs,) where each has its own
+    noise_variance_, ridge_ : float, noise variance and renormalized ridge in the target's units
+        squared; arrays (outputs,) for several outputs
     rank_, n_modes_ : inducing points used, modes kept
     flow_ : FlowRecord, ridge, learnability and evidence at every cutoff
     spectrum_ : SpectrumRecord
@@ -111,6 +118,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ridge: str = "uniform",
         optimizer: str | None = "l-bfgs-b",
         learn: str = "all",
+        per_output: str | None = "scale",
         move_inducing_points: bool | str = "auto",
         ard: bool | str = "auto",
         n_restarts: int = 0,
@@ -131,6 +139,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.ridge = ridge
         self.optimizer = optimizer
         self.learn = learn
+        self.per_output = per_output
         self.move_inducing_points = move_inducing_points
         self.ard = ard
         self.n_restarts = n_restarts
@@ -175,7 +184,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 "statistics; use `fit`."
             )
         first = not hasattr(self, "process_")
-        if not first and isinstance(self.process_, InputDependentProcess):
+        if not first and _by_row(self.process_):
             raise ValueError(
                 "known noise of every row has no sufficient statistics: use `fit` with all rows."
             )
@@ -193,7 +202,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             prepared = dataclasses.replace(
                 self.prepared_, measure=measure_of(self.rank_, statistics.rows)
             )
-            seen = self.process_.largest_lost / self.process_.amplitude
+            seen = max(p.largest_lost / p.amplitude for p in parts_of(self.process_))
             plan = self.plan(X.shape[1])
             fitted = finish(
                 prepared, statistics, Sample(X, y, weights), plan, lambda start: (), seen
@@ -221,6 +230,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def prior(self) -> Kernel:
         """The kernel to start from."""
+        if isinstance(self.kernel, str):
+            return parse_kernel(self.kernel)
         return Matern52() if self.kernel is None else as_kernel(self.kernel)
 
     def plan(self, columns: int) -> Plan:
@@ -239,15 +250,18 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self._publish(fitted.process)
         return self
 
-    def _publish(self, process: ReducedProcess) -> None:
+    def _publish(self, process: ReducedProcess | OutputProcesses) -> None:
         """Set the attributes that follow from the process alone."""
         self.process_, self.amplitude_ = process, process.amplitude
-        unit = float(np.mean(process.modes.target_scale**2))
+        units = process.modes.target_scale**2
+        # One number for all outputs where they share everything, else one for each.
+        unit: Any = units if isinstance(process, OutputProcesses) else float(np.mean(units))
+        each: Any = units if len(units) > 1 else float(units[0])
         with jax.enable_x64(True):
-            ridge = process.mean_ridge()
-            self.noise_variance_, self.ridge_ = process.noise_variance * unit, ridge * unit
+            self.noise_variance_ = process.noise_variance * each
+            self.ridge_ = process.mean_ridge() * each
             self.n_modes_ = process.kept
-            self.expected_loss_ = process.expected_loss() * unit
+            self.expected_loss_ = float(np.mean(process.expected_loss() * unit))
             self.log_marginal_likelihood_value_ = process.log_evidence()
             self.flow_ = process.flow_record(unit)
             self.spectrum_ = process.spectrum_record(unit, self.threshold)
@@ -258,14 +272,18 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Raises ValueError for an input-dependent ridge, which needs the data again.
         """
         check_is_fitted(self)
-        if self.ridge != "uniform" or isinstance(self.process_, InputDependentProcess):
+        if self.ridge != "uniform" or _by_row(self.process_):
             raise ValueError("only a uniform ridge flows without the data; fit again.")
         copy = type(self)(**{**self.get_params(deep=False), "cutoff": cutoff})
         plan, old = copy.plan(self.n_features_in_), self.process_
         with jax.enable_x64(True):
-            chosen = resolve_cutoff(old.modes, old.amplitude, old.noise_variance, plan)
-            process = UniformProcess.of(old.modes, old.amplitude, old.noise_variance, chosen)
-            process = dataclasses.replace(process, largest_lost=old.largest_lost)
+            parts = []
+            for part in parts_of(old):
+                scale = part.amplitude, part.noise_variance
+                chosen = resolve_cutoff(part.modes, *scale, plan)
+                cut = UniformProcess.of(part.modes, *scale, chosen)
+                parts.append(dataclasses.replace(cut, largest_lost=part.largest_lost))
+            process = parts[0] if len(parts) == 1 else OutputProcesses(tuple(parts))
         fitted = FittedProcess(self.prepared_, self.statistics_, process, self.convergence_)
         copy.adopt(fitted, self.target_dimensions_)
         if hasattr(self, "feature_names_in_"):
@@ -292,10 +310,9 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         noise_variance = process.noise_variance if include_noise else 0.0
         with jax.enable_x64(True):
             if return_cov:
-                covariance = process.covariance(X) + noise_variance * np.eye(len(X))
-                return self._squeeze(process.mean(X)), self._squeeze(
-                    covariance[..., None] * scale**2
-                )
+                covariance = process.covariance(X).reshape(len(X), len(X), -1)
+                covariance = covariance + noise_variance * np.eye(len(X))[:, :, None]
+                return self._squeeze(process.mean(X)), self._squeeze(covariance * scale**2)
             parts = [
                 process.moments(block) if return_std else (process.mean(block), None)
                 for block in chunks(X, self.block_size)
@@ -303,8 +320,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         mean = self._squeeze(np.concatenate([part[0] for part in parts]))
         if not return_std:
             return mean
-        variance = np.concatenate([part[1] for part in parts])
-        return mean, self._squeeze(np.sqrt(variance + noise_variance)[:, None] * scale)
+        variance = np.concatenate([part[1] for part in parts]).reshape(len(X), -1)
+        return mean, self._squeeze(np.sqrt(variance + noise_variance) * scale)
 
     def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = 0) -> np.ndarray:
         """Draws of the latent function from the posterior: (rows, n_samples), or (rows, outputs,
@@ -328,18 +345,21 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         process = self.process_
         if amplitude is None and noise_variance is None:
             return float(self.log_marginal_likelihood_value_)
-        if not isinstance(process, UniformProcess):
+        if not all(isinstance(part, UniformProcess) for part in parts_of(process)):
             raise ValueError(
                 "the evidence of an input-dependent ridge at another amplitude or noise needs the "
                 "data again: fit with them and optimizer=None."
             )
+        total = 0.0
         with jax.enable_x64(True):
-            whole = process.modes.theory(
-                process.amplitude if amplitude is None else amplitude,
-                process.noise_variance if noise_variance is None else noise_variance,
-            )
-            kept = process.theory.weights
-            return float(whole.absorb(kept=kept, lost=1 - kept).log_evidence())
+            for part in parts_of(process):
+                whole = part.modes.theory(
+                    part.amplitude if amplitude is None else amplitude,
+                    part.noise_variance if noise_variance is None else noise_variance,
+                )
+                kept = part.theory.weights
+                total += float(whole.absorb(kept=kept, lost=1 - kept).log_evidence())
+        return total
 
     # Checks -------------------------------------------------------------------------------------
 
@@ -369,3 +389,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _squeeze(self, values: np.ndarray) -> np.ndarray:
         return values[..., 0] if self.target_dimensions_ == 1 else values
+
+
+def _by_row(process: ReducedProcess | OutputProcesses) -> bool:
+    return any(isinstance(part, InputDependentProcess) for part in parts_of(process))

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from wilsonian.kernels import compiled_gram
 from wilsonian.regression.estimator_inputs import check_weights
 from wilsonian.regression.input_dependent import InputDependentProcess
+from wilsonian.regression.outputs import OutputProcesses
 from wilsonian.regression.reduced import ReducedProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.statistics import chunks, row_blocks
@@ -65,6 +66,11 @@ class ResidualCorrection:
         if model.ridge == "uniform" and isinstance(process, InputDependentProcess):
             raise ValueError(
                 "a model with known noise of every row has no residual correction; use the model."
+            )
+        if isinstance(process, OutputProcesses):
+            raise ValueError(
+                "outputs with amplitudes and noises of their own have no common residual "
+                "correction; fit with per_output=None, or each output by itself."
             )
         outputs = len(process.modes.target_mean)
         one_output, targets = targets.ndim == 1, targets.reshape(len(X), -1)

@@ -29,6 +29,7 @@ from wilsonian.regression.input_dependent import InputDependentProcess
 from wilsonian.regression.label_process import LabelProcess
 from wilsonian.regression.laplace import Latents
 from wilsonian.regression.learning import Hyperparameters
+from wilsonian.regression.outputs import OutputProcesses, parts_of
 from wilsonian.regression.preparation import Prepared
 from wilsonian.regression.reduced import Flow, Modes, ReducedProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
@@ -128,7 +129,12 @@ def estimator_state(estimator: Estimator) -> tuple[Document, Arrays]:
 
 
 def restore_estimator(document: Document, arrays: Arrays) -> Estimator:
-    """The estimator that :func:`estimator_state` took apart."""
+    """The estimator that :func:`estimator_state` took apart.
+
+    Raises ValueError for values that no fit gives: a checksum is no signature, and whoever changes
+    a model can give it a right one.
+    """
+    _check_values(document["fitted"], arrays)
     cls = ESTIMATORS[document["type"]]
     parameters = _renamed(document["parameters"])
     if document["type"] == "ReducedGPClassifier":
@@ -154,6 +160,18 @@ def restore_estimator(document: Document, arrays: Arrays) -> Estimator:
     if document["feature_names"] is not None:
         estimator.feature_names_in_ = np.array(document["feature_names"], dtype=object)
     return estimator
+
+
+def _check_values(document: Document, arrays: Arrays) -> None:
+    for name, values in arrays.items():
+        # The ladder of an input-dependent ridge and a flow may have gaps; nothing predicts by them.
+        gaps = name.startswith("ladder_") or name == "test_error"
+        if values.dtype.kind == "f" and not gaps and not np.isfinite(values).all():
+            raise ValueError(f"{name!r} holds values that are no finite numbers")
+    for name in ("amplitude", "noise"):
+        values = np.asarray(document[name], float)
+        if not (np.isfinite(values).all() and np.all(values > 0)):
+            raise ValueError(f"{name!r} must be positive")
 
 
 def _parameters(estimator: Estimator) -> tuple[Document, Arrays]:
@@ -265,7 +283,7 @@ def _restore_labels(
 ) -> LabelProcess | None:
     if "labels" not in document:
         return None
-    labels, process = document["labels"], regressor.process_
+    labels, (process,) = document["labels"], parts_of(regressor.process_)
     mean, root, rest = (arrays[f"latent_{name}"] for name in ("mean", "root", "rest"))
     features, classes = mean.shape
     leading = features - rest.shape[1]
@@ -288,7 +306,7 @@ _MODE_ARRAYS = (
 
 
 def _regressor_state(regressor: ReducedGPRegressor) -> tuple[Document, Arrays]:
-    process, modes = regressor.process_, regressor.process_.modes
+    process = regressor.process_
     prepared, arrays = prepared_state(regressor.prepared_)
     statistics, sums = statistics_state(regressor.statistics_)
     document = {
@@ -296,6 +314,22 @@ def _regressor_state(regressor: ReducedGPRegressor) -> tuple[Document, Arrays]:
         "statistics": statistics,
         "target_dimensions": regressor.target_dimensions_,
         "convergence": regressor.convergence_,
+    }
+    arrays |= sums
+    states: list[Document] = []
+    if not isinstance(process, OutputProcesses):
+        own, own_arrays = _process_state(process)
+        return document | own, arrays | own_arrays
+    for number, part in enumerate(process.parts):
+        own, own_arrays = _process_state(part)
+        states.append(own)
+        arrays |= {f"output_{number}_{name}": array for name, array in own_arrays.items()}
+    return document | {"outputs": states}, arrays
+
+
+def _process_state(process: ReducedProcess) -> tuple[Document, Arrays]:
+    modes = process.modes
+    document: Document = {
         "amplitude": float(process.amplitude),
         "noise": float(process.noise_variance),
         "tail": float(modes.tail),
@@ -303,7 +337,7 @@ def _regressor_state(regressor: ReducedGPRegressor) -> tuple[Document, Arrays]:
         "uniform_lost": None if process.uniform_lost is None else float(process.uniform_lost),
         "largest_lost": float(process.largest_lost),
     }
-    arrays |= sums | {name: getattr(modes, name) for name in _MODE_ARRAYS}
+    arrays = {name: getattr(modes, name) for name in _MODE_ARRAYS}
     arrays["weights"] = np.asarray(process.theory.weights)
     arrays["mean_weights"], arrays["root"] = process.mean_weights, process.root
     if isinstance(process, InputDependentProcess):
@@ -315,6 +349,22 @@ def _regressor_state(regressor: ReducedGPRegressor) -> tuple[Document, Arrays]:
 
 def _restore_regressor(regressor: ReducedGPRegressor, document: Document, arrays: Arrays) -> None:
     prepared = restore_prepared(document["prepared"], arrays)
+    process: ReducedProcess | OutputProcesses
+    if "outputs" in document:
+        parts = []
+        for number, own in enumerate(document["outputs"]):
+            prefix = f"output_{number}_"
+            mine = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+            parts.append(_restore_process(prepared, own, mine))
+        process = OutputProcesses(tuple(parts))
+    else:
+        process = _restore_process(prepared, document, arrays)
+    statistics = restore_statistics(document["statistics"], arrays)
+    fitted = FittedProcess(prepared, statistics, process, document["convergence"])
+    regressor.adopt(fitted, document["target_dimensions"])
+
+
+def _restore_process(prepared: Prepared, document: Document, arrays: Arrays) -> ReducedProcess:
     modes = Modes(
         features=prepared.features,
         tail=document["tail"],
@@ -341,6 +391,4 @@ def _restore_regressor(regressor: ReducedGPRegressor, document: Document, arrays
             ladder=Flow(**{name: arrays[f"ladder_{name}"] for name in _LADDER_ARRAYS}),
             ladder_weights=arrays["ladder_weights"],
         )
-    statistics = restore_statistics(document["statistics"], arrays)
-    fitted = FittedProcess(prepared, statistics, process, document["convergence"])
-    regressor.adopt(fitted, document["target_dimensions"])
+    return process

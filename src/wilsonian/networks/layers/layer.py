@@ -243,8 +243,19 @@ class Serial(AbstractLayer):
 
     def apply(self, params, X, *, key=None):
         keys = [None] * len(self.layers) if key is None else jax.random.split(key, len(self.layers))
-        for layer, own, one in zip(self.layers, params, keys, strict=True):
-            X = layer.apply(own, X, key=one)
+        self.signal(as_signal(jnp.shape(X)[1:]))  # names the layer that cannot read such inputs
+        for index, (layer, own, one) in enumerate(zip(self.layers, params, keys, strict=True)):
+            try:
+                X = layer.apply(own, X, key=one)
+            except ArchitectureError as error:
+                raise error.within(f"layer {index + 1}") from None
+            except (TypeError, IndexError, ValueError) as error:
+                raise ArchitectureError(
+                    f"its parameters are not for inputs of shape {X.shape[1:]}; pass inputs of the "
+                    "shape that `init` was given.",
+                    layer.name,
+                    (f"layer {index + 1}",),
+                ) from error
         return X
 
     def scopes(self, scope: Scope, own: bool) -> list[Scope]:

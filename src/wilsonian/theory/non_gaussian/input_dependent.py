@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from wilsonian.core.coarse_graining import AbstractTheory
+from wilsonian.core.coarse_graining import AbstractSpectralTheory
 from wilsonian.core.spectrum import Spectrum
 from wilsonian.core.types import Scalar
 from wilsonian.theory.non_gaussian.cumulants import (
@@ -186,7 +186,7 @@ class ReweightedTheory(eqx.Module):
         return Spectrum.of(values, (self.modes * root) @ (vectors * inverse))
 
 
-class RidgeField(AbstractTheory):
+class RidgeField(AbstractSpectralTheory):
     r"""The ridge as a function of the kept features, on points of the population, under the
     functional flow
 
@@ -224,14 +224,6 @@ class RidgeField(AbstractTheory):
         values = field._conditional(spectrum.tail + field.values, everything.weights)
         return cls(everything, values, features, degree)
 
-    @property
-    def eigenvalues(self):
-        return self.spectrum.eigenvalues
-
-    @property
-    def weights(self):
-        return self.spectrum.weights
-
     def absorb(self, kept, lost):
         values = self.values + self.spectrum.weighted(lost).diagonal()
         values = self._conditional(values, kept)
@@ -241,11 +233,11 @@ class RidgeField(AbstractTheory):
         """Projection on polynomials of the features that are still kept."""
         kept = jnp.where(weights[: self.features] > 0, 1.0, 0.0).astype(values.dtype)
         features = self.spectrum.modes[:, : self.features]
-        center = jnp.mean(features, axis=0)
-        scale = jnp.sqrt(jnp.mean((features - center) ** 2, axis=0))
+        center = jnp.mean(features, axis=0, keepdims=True)
+        scale = jnp.sqrt(jnp.mean((features - center) ** 2, axis=0, keepdims=True))
         standard = (features - center) / jnp.where(scale > 1e-6, scale, jnp.inf)
         # A lost feature is a zero column, and its square a constant one: the span is unchanged.
-        basis = hermite_basis(standard * kept, self.degree)
+        basis = hermite_basis(standard * kept[None, :], self.degree)
         return basis @ jnp.linalg.lstsq(basis, values)[0]
 
     def summary(self):
