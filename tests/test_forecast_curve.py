@@ -162,7 +162,7 @@ def test_bands_hold_laws_drawn_from_the_prior_nine_times_in_ten():
         underrated = np.exp(0.4 * random.standard_normal())
         error = truth[:-1] * np.exp(0.03 * underrated * random.standard_normal(6))
         found = forecast_curve(
-            SIZES, error, 0.03 * error, to=at, draws=150, check=False, random_state=seed
+            SIZES, error, 0.03 * error, to=at, draws=100, check=False, random_state=seed
         )
         held += bool(found.lower[0] <= truth[-1] <= found.upper[0])
     assert 47 <= held <= 59

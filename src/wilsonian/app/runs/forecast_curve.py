@@ -15,7 +15,8 @@ from wilsonian.app.tables import TableError, open_table
 from wilsonian.app.tables.blocks import Table, listed
 from wilsonian.app.tables.dialect import DialectChoice
 from wilsonian.support.strict_json import to_json
-from wilsonian.theory.forecast.curve_forecast import CurveForecast, forecast_curve
+from wilsonian.theory.forecast.curve_forecast import forecast_curve
+from wilsonian.theory.forecast.curve_records import CurveForecast
 
 MOST_POINTS = 10_000
 NAMES = {

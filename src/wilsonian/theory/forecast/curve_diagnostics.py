@@ -9,13 +9,14 @@ import numpy as np
 from wilsonian.support.number_text import format_number, format_percent
 
 if TYPE_CHECKING:
-    from wilsonian.theory.forecast.curve_forecast import CurveForecast
+    from wilsonian.theory.forecast.curve_records import CurveForecast
 
 FEW_SIZES = 5
 SHORT_RANGE = 8.0  # last size over first
 FAR = 16.0  # sizes asked for over the last measured
 WIDE = 4.0  # upper end of the band over the lower
 UNDERRATED = 1.6  # scatter over the standard errors given
+BEYOND = 1.6  # half-widths of a 90 % band: one good curve in a hundred lies so far off
 FLAT = 2.0  # standard errors that the fall over the whole range stays within
 RISE = 3.0  # standard errors of a rise between neighbours that is no scatter
 DISAGREEMENT = 1.5  # between candidates that both count
@@ -93,7 +94,8 @@ def _of_the_check(forecast: CurveForecast) -> list[str]:
     if check is None:
         return []
     measured, band = check.measured[-1], check.error
-    if band.lower[-1] <= measured <= band.upper[-1]:
+    end = band.upper[-1] if measured > band.median[-1] else band.lower[-1]
+    if abs(np.log(measured / band.median[-1])) <= BEYOND * abs(np.log(end / band.median[-1])):
         return []
     return [
         f"Without the last {'sizes' if len(check.n) > 1 else 'size'} the error at "

@@ -19,7 +19,7 @@ from wilsonian.support.axes import (
 )
 from wilsonian.support.pictures import picture
 from wilsonian.theory.forecast.curve_diagnostics import own_spread
-from wilsonian.theory.forecast.curve_forecast import CurveForecast
+from wilsonian.theory.forecast.curve_records import CurveForecast
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from wilsonian.theory.forecast.curve_diagnostics import curve_diagnostics
 from wilsonian.theory.forecast.curve_points import CurvePoints, curve_points
+from wilsonian.theory.forecast.curve_records import Candidate, CurveForecast, LeftOut
 from wilsonian.theory.forecast.curve_shapes import SHAPES, CurveShape
 from wilsonian.theory.forecast.records import Band
 from wilsonian.theory.forecast.tempering import tempered_draws
@@ -22,55 +24,6 @@ SCATTER, SCATTER_SPREAD = 0.02, 1.6  # relative, of one measurement without a st
 UNDERRATED_SPREAD = 0.4  # of the logarithm by which standard errors are wrong
 LEAST_SCATTER = 1e-5
 LAW_ERROR = 0.01  # relative, per factor of two beyond the last size: no shape is a law of nature
-
-
-@dataclasses.dataclass(frozen=True)
-class Candidate:
-    """One shape's own forecast, and how far it is believed."""
-
-    name: str
-    weight: float  # of all candidates, by evidence; they sum to one
-    log_evidence: float
-    error: Band  # (sizes,) at the sizes asked for
-    left_out: float  # its median at the last size measured, from the sizes before; NaN unchecked
-
-
-@dataclasses.dataclass(frozen=True)
-class LeftOut:
-    """The curve's own test: its last sizes, forecast from those before."""
-
-    n: np.ndarray  # (left out,)
-    measured: np.ndarray
-    error: Band  # of such a measurement, its scatter included
-
-
-@dataclasses.dataclass(frozen=True)
-class CurveForecast:
-    """What :func:`forecast_curve` finds, in the units of the errors given."""
-
-    n: np.ndarray  # (sizes,) asked for
-    median: np.ndarray  # (sizes,)
-    lower: np.ndarray  # (sizes,) of the central 90 %
-    upper: np.ndarray
-    gain: Band  # (sizes,) share of the error that one more factor of two removes
-    floor: Band  # scalars: what no number of samples goes below, zero for a plain power law
-    candidates: tuple[Candidate, ...]  # by weight, descending
-    fine_n: np.ndarray  # finely, for plots, from the first size measured
-    fine: Band
-    points: CurvePoints
-    scatter: float  # relative, of one measurement; with standard errors, by how much too small
-    left_out: LeftOut | None  # None for fewer than five sizes, or without the check
-    diagnostics: tuple[str, ...]
-
-    @property
-    def band(self) -> Band:
-        """Median and ends as one record."""
-        return Band(self.median, self.lower, self.upper)
-
-    @property
-    def weights(self) -> dict[str, float]:
-        """Weight of each candidate by name."""
-        return {candidate.name: candidate.weight for candidate in self.candidates}
 
 
 def forecast_curve(
@@ -101,8 +54,6 @@ def forecast_curve(
     Raises ValueError for fewer than three different sizes, values that are not positive and
     finite, and sizes asked for below the largest one measured.
     """
-    from wilsonian.theory.forecast.curve_diagnostics import curve_diagnostics
-
     points = curve_points(n, error, standard_error)
     sizes = _sizes(to, points)
     random = np.random.default_rng(random_state)
