@@ -32,14 +32,14 @@ class LeftOut:
 
 @dataclasses.dataclass(frozen=True)
 class CurveForecast:
-    """What :func:`wilsonian.theory.forecast.forecast_curve` finds, in the units of the errors given."""
+    """What `forecast_curve` finds, in the units of the errors given."""
 
     n: np.ndarray  # (sizes,) asked for
     median: np.ndarray  # (sizes,)
     lower: np.ndarray  # (sizes,) of the central 90 %
     upper: np.ndarray
     gain: Band  # (sizes,) share of the error that one more factor of two removes
-    floor: Band  # scalars: what no number of samples goes below, zero for a plain power law
+    floor: Band  # scalars: what no number of samples goes below; zero for a power law
     candidates: tuple[Candidate, ...]  # by weight, descending
     fine_n: np.ndarray  # finely, for plots, from the first size measured
     fine: Band
