@@ -56,8 +56,8 @@ class ReducedGPClassifier(ClassifierMixin, BaseEstimator):
     noise_variance : float, default 0.3
         Where learning starts, in units of the variance of the labels' targets.
     ard : "auto" or bool
-        As in :class:`ReducedGPRegressor`; with "auto" and another likelihood than regression also no more
-        length scales than one per 100 rows.
+        As in :class:`ReducedGPRegressor`; with "auto", and a likelihood other than "regression",
+        also no more length scales than one per 100 rows.
     kernel, amplitude, rank, max_rank, cutoff, threshold, optimizer, learn,
     move_inducing_points, \
 n_restarts, max_iterations, inducing points, block_size, dtype, random_state

@@ -112,7 +112,7 @@ def curve_summary(run: CurveRun) -> str:
 
 
 def _ends(band: Band, place: int | tuple[()] = ()) -> str:
-    return f"{format_number(band.lower[place])} to {format_number(band.upper[place])}"
+    return f"{format_number(float(band.lower[place]))} to {format_number(float(band.upper[place]))}"
 
 
 def _share(value: float) -> str:
