@@ -134,7 +134,7 @@ def test_expected_slopes_are_the_chance_that_both_units_are_on():
     for covariance in (-0.9, -0.2, 0.0, 0.5, 1.1):
         both = [[1.0, covariance], [covariance, 1.5]]
         chance = scipy.stats.multivariate_normal(cov=both).cdf([0.0, 0.0])
-        assert_close(kernel.moments(1.0, 1.5, covariance)[1], chance, rtol=1e-6)
+        assert_close(kernel.activation.moments(1.0, 1.5, covariance)[1], chance, rtol=1e-6)
 
 
 def test_one_layer_has_its_closed_form():
@@ -242,7 +242,7 @@ def test_the_tangent_kernel_exceeds_the_covariance(activation):
 @pytest.mark.parametrize("variance", [1e-9, 1.0, 1e9])
 def test_moments_have_finite_slopes_at_identical_opposite_and_zero_inputs(activation, variance):
     kernel = NETWORKS[activation]()
-    slopes = quick_jit(jax.jacfwd(kernel.moments, (0, 1, 2)))
+    slopes = quick_jit(jax.jacfwd(kernel.activation.moments, (0, 1, 2)))
     for covariance in (variance, -variance):
         assert np.all(np.isfinite(jax.tree.leaves(slopes(variance, variance, covariance))))
     for pair in ((0.0, variance), (variance, 0.0), (0.0, 0.0)):
@@ -254,8 +254,8 @@ def test_moments_of_identical_inputs_are_second_moments(activation):
     kernel = NETWORKS[activation]()
     for variance in (0.0, 1e-9, 1.0, 1e9):
         variance = jnp.asarray(variance)
-        moment, _ = kernel.moments(variance, variance, variance)
-        assert_close(moment, kernel.second_moment(variance))
+        moment, _ = kernel.activation.moments(variance, variance, variance)
+        assert_close(moment, kernel.activation.second_moment(variance))
 
 
 @each_network

@@ -65,7 +65,7 @@ class LitimCutoff(AbstractCutoff):
     r"""Modes above `scale` whole, those below by their ratio to it, :math:`w = \min(1, \lambda /
     s)` (the optimized regulator of Litim 2001, hep-th/0103195)."""
 
-    scale: Scalar
+    scale: Scalars
 
     def weights(self, eigenvalues):
         return jnp.minimum(1.0, eigenvalues / self.scale)

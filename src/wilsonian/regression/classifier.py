@@ -214,6 +214,7 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
 
     def predict(self, X: Any) -> np.ndarray:
         """The likeliest class, (rows,): that of greatest :meth:`predict_proba`."""
+        check_is_fitted(self)
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
     def predict_proba(self, X: Any) -> np.ndarray:
