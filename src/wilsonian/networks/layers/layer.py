@@ -265,7 +265,7 @@ class Serial(AbstractLayer):
             self.signal(as_signal(shape))
         except ArchitectureError as refusal:
             try:
-                self.signal(Signal(tuple(shape), GAUSSIAN))
+                self.signal(Signal(as_signal(shape).shape, GAUSSIAN))
             except ArchitectureError:
                 raise refusal from None
 
