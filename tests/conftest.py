@@ -33,10 +33,20 @@ def pytest_xdist_make_scheduler(config, log):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "double_precision: every test and fixture in float64")
+    config.addinivalue_line("markers", "strict_ranks: arrays of different ranks do not broadcast")
 
 
 @pytest.fixture(autouse=True, scope="module")
 def double_precision(request):
     """What a file says with `pytestmark = pytest.mark.double_precision`."""
     with jax.enable_x64(request.node.get_closest_marker("double_precision") is not None):
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def strict_ranks(request):
+    """What a file says with `pytest.mark.strict_ranks`: a row that meets a column by accident
+    raises; scalars broadcast."""
+    marked = request.node.get_closest_marker("strict_ranks") is not None
+    with jax.numpy_rank_promotion("raise" if marked else "allow"):
         yield

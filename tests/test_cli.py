@@ -66,7 +66,7 @@ def test_fit_prints_what_was_learned_and_writes_model_and_report(tmp_path, capsy
     report, out = tmp_path / "report.html", tmp_path / "model"
     assert run("fit", "digits", *FAST, "--rank", "100", "--report", report, "--out", out) == 0
     printed = capsys.readouterr().out
-    assert "100 modes are learned from 1,437 rows" in printed
+    assert "100 modes are kept; 1,437 rows teach them as far as" in printed
     assert "Accuracy" in printed
     assert "What do the modes look like?" in report.read_text()
     record = load_run(out).record

@@ -16,7 +16,7 @@ from wilsonian.networks.empirical import empirical_nngp, empirical_ntk, empirica
 from wilsonian.networks.structured import find_sites
 
 pytestmark = pytest.mark.double_precision
-# Sums of hundreds of products in two orders: some thousand roundings of float64.
+# Three ways sum the same few hundred products, each in an order of its own.
 assert_close = functools.partial(helpers.assert_close, rtol=1e-11, atol=1e-12)
 
 METHODS = ("jacobian", "products", "structured")

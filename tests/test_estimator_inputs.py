@@ -123,8 +123,8 @@ def test_bad_parameters_get_their_sentence(parameter, value, sentence):
 
 
 def test_what_is_no_kernel_is_refused():
-    with pytest.raises(TypeError, match=r"expected a kernel, got str; pass a wilsonian kernel"):
-        ReducedGPRegressor(kernel="rbf").fit(X, y)
+    with pytest.raises(TypeError, match=r"expected a kernel, got set; pass a wilsonian kernel"):
+        ReducedGPRegressor(kernel={"rbf"}).fit(X, y)
 
 
 @pytest.fixture(scope="module")

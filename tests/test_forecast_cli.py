@@ -52,7 +52,14 @@ def test_classes_are_forecast_with_picture_csv_and_report(tmp_path, capsys):
     assert plot.read_bytes().startswith(b"\x89PNG")
     lines = csv.read_text().splitlines()
     assert lines[0].startswith("n,ridge,error,error_lower,error_upper,gain")
-    assert [float(line.split(",")[0]) for line in lines[1:]] == [200.0, 800.0]
+    rows = [line.split(",") for line in lines[1:]]
+    assert [float(row[0]) for row in rows if row[-1] == "1"] == [200.0, 800.0]
+    # The whole curve that is drawn, in order, from the smallest subsample to beyond.
+    sizes = [float(row[0]) for row in rows]
+    assert sizes == sorted(sizes)
+    assert len(sizes) > 20
+    assert sizes[0] < 100
+    assert all(len(row) == len(lines[0].split(",")) for row in rows)
     page = report.read_text()
     assert "What would more labels buy?" in page
     assert page.count("<svg") == 4  # error rate and error, each on two scales

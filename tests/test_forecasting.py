@@ -11,6 +11,7 @@ from sklearn.kernel_ridge import KernelRidge
 
 from wilsonian import RBF, Linear
 from wilsonian.theory.forecast import forecast
+from wilsonian.theory.forecast.figure import plot_forecast
 from wilsonian.theory.forecast.population_spectrum import population_spectrum
 from wilsonian.theory.forecast.subsamples import is_wrong, measure_subsamples
 from wilsonian.theory.forecast.target_law import TargetPrior, _Posterior, fit_target_law
@@ -32,15 +33,15 @@ def problem():
     random = np.random.default_rng(0)
     weights = random.choice([-1.0, 1.0], MODES)  # v_k^2 = lambda_k exactly
 
-    def labelled(rows, random=random):
+    def labelled(rows):
         X = draw(rows, random)
         return X, X @ weights + np.sqrt(NOISE) * random.standard_normal(rows)
 
     def truth(n, ridge, repeats=2):
-        errors, fresh = [], np.random.default_rng(100)  # whatever was drawn before
+        errors = []
         for _ in range(repeats):
-            X, y = labelled(n, fresh)
-            X_test, y_test = labelled(2000, fresh)
+            X, y = labelled(n)
+            X_test, y_test = labelled(2000)
             model = KernelRidge(alpha=ridge, kernel="linear").fit(X, y - y.mean())
             errors.append(np.mean((model.predict(X_test) + y.mean() - y_test) ** 2))
         return np.mean(errors)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from wilsonian.app.cli import app
+from wilsonian.app.cli.commands import app
 from wilsonian.app.runs.greybox import read_physics, read_residual, read_signal_file
 from wilsonian.greybox import tasks
 
@@ -41,7 +41,8 @@ def files(tmp_path_factory):
     np.save(folder / "runs.npy", data.signals)
     result = run(
         "greybox", f"{folder / 'mine.py'}:physics", folder / "runs.npz", "--residual",
-        "feature:damping", "--train", 12, "--test", 16, "--out", folder / "model", "--report",
+        "feature:damping", "--train", 12, "--test", 16, "--max-steps", 4,
+        "--out", folder / "model", "--report",
         folder / "page.html",
     )  # fmt: skip
     assert result.exit_code == 0, result.output

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from wilsonian import networks
-from wilsonian.app.cli import app
+from wilsonian.app.cli.commands import app
 from wilsonian.app.reports.information import information_html
 from wilsonian.app.reports.information_text import information_sentences
 from wilsonian.app.runs.information import InformationChoices, information_table

@@ -370,7 +370,7 @@ def test_the_last_layer_is_exact_up_to_the_softmax(blobs, parameters):
     spectrum = information.spectrum(last)
     for reset in ("mean", "prior"):
         prices = spectrum.resetting(reset).prices(scales=(0.1, 0.3, 1.0))
-        np.testing.assert_allclose(prices.measured, prices.linearised, rtol=1e-9)
+        np.testing.assert_allclose(prices.measured, prices.linearised, rtol=1e-9, atol=1e-13)
         assert np.all(prices.valid[:2])
 
 

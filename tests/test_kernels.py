@@ -537,3 +537,20 @@ print("unchanged")
 def test_importing_changes_no_setting():
     result = subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True)
     assert (result.stdout, result.returncode) == ("unchanged\n", 0), result.stderr
+
+
+@pytest.mark.parametrize(
+    "kernel", [RBF(), Matern12(), Matern32(), Matern52(), RationalQuadratic()], ids=repr
+)
+@pytest.mark.parametrize(("scale", "dtype"), [(1e25, np.float32), (1e160, np.float64)])
+def test_points_whose_squares_overflow_are_far_from_each_other(kernel, scale, dtype):
+    X = (np.array([[0.0], [1.0], [2.0], [2.0]]) * scale).astype(dtype)
+    apart = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
+    with jax.enable_x64(dtype == np.float64):
+        np.testing.assert_allclose(kernel(X), apart, atol=1e-30)
+        np.testing.assert_allclose(
+            kernel.evaluate(jnp.asarray(X[0]), jnp.asarray(X[1])), 0, atol=1e-30
+        )
+        # In units of their own they are near again.
+        near = Rescaled(kernel, dtype(scale))(X)
+        np.testing.assert_allclose(near, kernel(X / dtype(scale)), rtol=1e-6)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from wilsonian import ArcCosine, ErfNetwork, ReducedGPRegressor, load_model, save_model
 from wilsonian import networks as nn
-from wilsonian.app.cli import app
+from wilsonian.app.cli.commands import app
 from wilsonian.language import read_architecture, write_architecture
 from wilsonian.language.kernel_text import (
     KernelTextError,

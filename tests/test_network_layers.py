@@ -216,3 +216,24 @@ def test_a_branch_may_skip_layers_only_once():
     with pytest.raises(nn.ArchitectureError, match="branches 1 and 2 are correlated"):
         nn.nngp(nn.serial(D, nn.parallel(block, nn.Identity())), VECTORS)
     nn.nngp(nn.serial(D, nn.residual(nn.serial(block, R, D)), R, D), VECTORS)
+
+
+@pytest.mark.parametrize(
+    ("fits", "given", "sentence"),
+    [
+        ((4, 4, 1), (16,), r"layer 1"),  # flat rows, which the kernel accepts
+        ((4, 4, 1), (5, 5, 3), r"layer \d.*parameters are not for inputs of shape"),
+    ],
+)
+def test_inputs_that_do_not_fit_the_parameters_get_a_sentence(fits, given, sentence):
+    network = nn.serial(nn.Conv(3, (3, 3)), nn.Relu(), nn.Flatten(), nn.Dense(1))
+    params = network.init(jax.random.key(0), fits)
+    with pytest.raises(nn.ArchitectureError, match=sentence):
+        network.apply(params, jnp.ones((2, *given)))
+
+
+def test_vectors_of_another_width_get_a_sentence():
+    network = nn.serial(nn.Dense(3), nn.Relu(), nn.Dense(1))
+    params = network.init(jax.random.key(0), (4,))
+    with pytest.raises(nn.ArchitectureError, match=r"layer 1 .*not for inputs of shape \(5,\)"):
+        network.apply(params, jnp.ones((2, 5)))

@@ -7,17 +7,12 @@ import pytest
 
 from wilsonian import networks as nn
 
+REFERENCE = Path(__file__).parent / "references" / "neural_tangents" / "kernels.npz"
+
 pytestmark = pytest.mark.double_precision
 
-REFERENCE = Path(__file__).parents[2] / "shared" / "reference" / "networks.npz"
 
-pytestmark = pytest.mark.skipif(
-    not REFERENCE.exists(),
-    reason=f"the reference values of neural-tangents are not distributed; put them at {REFERENCE}",
-)
-
-
-# Its weights are standard deviations: D(w, b) and C of shared/reference/README.md.
+# Its weights are standard deviations: D(w, b) and C of `references/neural_tangents/make.py`.
 
 
 def dense(weight=1.5, bias=0.05):

@@ -324,9 +324,9 @@ def test_simulations_repeat_by_seed():
 def test_activations_have_their_coefficients():
     root = 1 / np.sqrt(2 * np.pi)
     relu = activation_coefficients(jax.nn.relu)
-    assert_close(relu, [root, 0.5, np.sqrt(0.25 - root**2)], rtol=1e-7)
+    assert_close(np.array(relu), [root, 0.5, np.sqrt(0.25 - root**2)], rtol=1e-7)
     cubic = activation_coefficients(lambda h: h**3)  # 3 h + He_3, whose square has mean 6
-    assert_close(cubic, [0, 3, np.sqrt(6)], rtol=1e-9, atol=1e-9)
+    assert_close(np.array(cubic), [0, 3, np.sqrt(6)], rtol=1e-9, atol=1e-9)
     points, weights = np.polynomial.hermite_e.hermegauss(150)
     expected = weights @ (np.tanh(points) * points) / np.sqrt(2 * np.pi)
     assert_close(activation_coefficients(jnp.tanh)[1], expected, rtol=1e-8)

@@ -40,7 +40,7 @@ from wilsonian.theory.random_features.models import (
 )
 from wilsonian.theory.registry import CLAIMS, Law
 
-pytestmark = pytest.mark.double_precision
+pytestmark = [pytest.mark.double_precision, pytest.mark.strict_ranks]
 
 MODES, POINTS, RIDGE = 8, 60, 0.1
 EIGENVALUES = 1.0 / np.arange(1, MODES + 1) ** 1.5
@@ -116,15 +116,22 @@ def claimed(law):
     return pytest.mark.parametrize(("kind", "family"), pairs, ids=names)
 
 
-def assert_close(left, right):
-    # Sums of a dozen numbers of order one in another order: 1e-10 is rounding and more.
+@pytest.fixture(params=["float64", "float32"])
+def rtol(request):
+    """What sums of a dozen numbers of order one, in another order and through a self-consistent
+    ridge, may differ by: some hundred thousand roundings of float64, a hundred of float32."""
+    with jax.enable_x64(request.param == "float64"):
+        yield 1e-10 if request.param == "float64" else 1e-5
+
+
+def assert_close(left, right, rtol=1e-10):
     left, right = (
         [leaf for leaf in jax.tree.leaves(tree) if eqx.is_array_like(leaf)]
         for tree in (left, right)
     )
     assert len(left) == len(right)
     for one, other in zip(left, right, strict=True):
-        np.testing.assert_allclose(np.asarray(one), np.asarray(other), rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(np.asarray(one), np.asarray(other), rtol=rtol, atol=rtol / 100)
 
 
 def variances(theory):
@@ -155,27 +162,27 @@ def variances(theory):
 
 
 @claimed(Law.IDENTITY)
-def test_cutting_nothing_changes_nothing(kind, family):
+def test_cutting_nothing_changes_nothing(kind, family, rtol):
     theory = INSTANCES[kind]()
-    assert_close(coarse_grain(theory, CUTOFFS[family][0]), theory)
+    assert_close(coarse_grain(theory, CUTOFFS[family][0]), theory, rtol)
 
 
 @claimed(Law.COMPOSITION)
-def test_two_steps_equal_one(kind, family):
+def test_two_steps_equal_one(kind, family, rtol):
     theory, (_, short, long, everything) = INSTANCES[kind](), CUTOFFS[family]
     for first, then in ((short, long), (long, everything)):
         once = coarse_grain(theory, then)
         assert jnp.sum(once.weights) < jnp.sum(coarse_grain(theory, first).weights)
-        assert_close(coarse_grain(coarse_grain(theory, first), then), once)
-        assert_close(coarse_grain(once, first).summary(), once.summary())
+        assert_close(coarse_grain(coarse_grain(theory, first), then), once, rtol)
+        assert_close(coarse_grain(once, first).summary(), once.summary(), rtol)
 
 
 @claimed(Law.CONSERVATION)
-def test_kept_and_lost_add_up(kind, family):
+def test_kept_and_lost_add_up(kind, family, rtol):
     theory = INSTANCES[kind]()
     for cutoff in CUTOFFS[family][1:]:
         reduced = coarse_grain(theory, cutoff)
-        assert_close(variances(reduced), variances(theory))
+        assert_close(variances(reduced), variances(theory), rtol)
 
 
 def test_the_laws_can_fail():

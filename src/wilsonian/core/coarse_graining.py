@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, PyTree
 
 from wilsonian.core.cutoffs import AbstractCutoff
 from wilsonian.core.spectrum import Spectrum
+from wilsonian.core.types import Numbers
 
 
 class AbstractTheory(eqx.Module):
@@ -29,7 +30,9 @@ class AbstractTheory(eqx.Module):
         """Fraction of each mode not integrated out yet."""
 
     @abc.abstractmethod
-    def absorb(self: Theory, kept: Float[Array, " modes"], lost: Float[Array, " modes"]) -> Theory:
+    def absorb(
+        self: Theory, kept: Float[Numbers, " modes"], lost: Float[Numbers, " modes"]
+    ) -> Theory:
         """The theory of the kept fractions, renormalized by the lost ones."""
 
     @abc.abstractmethod

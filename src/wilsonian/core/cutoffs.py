@@ -9,17 +9,19 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Num
 
 from wilsonian.core.information import learnability
-from wilsonian.core.types import Scalar
+from wilsonian.core.types import Numbers, Scalar
+
+Scalars = Scalar | Num[Numbers, " _"]  # the latter of a whole flow: `coarse_graining.flow`
 
 
 class AbstractCutoff(eqx.Module):
     """Which fraction of each mode is kept, decided from its bare eigenvalue."""
 
     @abc.abstractmethod
-    def weights(self, eigenvalues: Float[Array, " modes"]) -> Float[Array, " modes"]:
+    def weights(self, eigenvalues: Float[Numbers, " modes"]) -> Float[Array, " modes"]:
         """Fraction of each mode kept: 1 keeps it, 0 integrates it out."""
 
     def chosen_for(self, theory: Any) -> AbstractCutoff:
@@ -30,7 +32,7 @@ class AbstractCutoff(eqx.Module):
 class SharpCutoff(AbstractCutoff):
     """Keep the modes whose eigenvalue is at least `scale`; `scale=0` keeps all."""
 
-    scale: Scalar
+    scale: Scalars
 
     def weights(self, eigenvalues):
         return jnp.where(eigenvalues >= self.scale, 1.0, 0.0).astype(eigenvalues.dtype)
@@ -50,8 +52,8 @@ class SmoothCutoff(AbstractCutoff):
     r"""Logistic in :math:`\log \lambda`: :math:`w = [1 + (s / \lambda)^{1/\Delta}]^{-1}` with scale
     :math:`s` and `width` :math:`\Delta`; sharp as the width goes to zero. Differentiable."""
 
-    scale: Scalar
-    width: Scalar = 0.1
+    scale: Scalars
+    width: Scalars = 0.1
 
     def weights(self, eigenvalues):
         positive = eigenvalues > 0
@@ -63,7 +65,7 @@ class LitimCutoff(AbstractCutoff):
     r"""Modes above `scale` whole, those below by their ratio to it, :math:`w = \min(1, \lambda /
     s)` (the optimized regulator of Litim 2001, hep-th/0103195)."""
 
-    scale: Scalar
+    scale: Scalars
 
     def weights(self, eigenvalues):
         return jnp.minimum(1.0, eigenvalues / self.scale)
@@ -82,20 +84,20 @@ class LearnabilityCutoff(AbstractCutoff):
     :math:`\sigma_\kappa^2` stays bare.
     """
 
-    threshold: Scalar
-    ridge: Scalar
-    n_samples: Scalar
-    tail: Scalar = 0.0
+    threshold: Scalars
+    ridge: Scalars
+    n_samples: Scalars
+    tail: Scalars = 0.0
     renormalizes: bool = eqx.field(static=True, default=True)
 
-    def learnabilities(self, eigenvalues: Float[Array, " modes"]) -> Float[Array, " modes"]:
+    def learnabilities(self, eigenvalues: Float[Numbers, " modes"]) -> Float[Array, " modes"]:
         """Learnability of mode k as the first eliminated one, at the ridge it then helps make."""
         ridge = self.ridge + self.tail
         if self.renormalizes:
             ridge = ridge + jnp.cumsum(eigenvalues[::-1])[::-1]
         return learnability(eigenvalues, ridge, self.n_samples)
 
-    def rank(self, eigenvalues: Float[Array, " modes"]) -> Array:
+    def rank(self, eigenvalues: Float[Numbers, " modes"]) -> Array:
         """How many modes are kept."""
         below = self.learnabilities(eigenvalues) < self.threshold
         return jnp.where(jnp.any(below), jnp.argmax(below), eigenvalues.shape[0])

@@ -7,15 +7,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from wilsonian.core.roots import Root, bracketed_newton
-from wilsonian.core.types import Scalar
+from wilsonian.core.types import Numbers, Scalar
 
 
 @jax.jit  # compiled once per shape: an eager loop would be compiled at every call
 def solve_effective_ridge(
-    eigenvalues: Float[Array, " modes"],
+    eigenvalues: Float[Numbers, " modes"],
     ridge: Scalar,
     n_samples: Scalar,
-    multiplicity: Scalar | Float[Array, " modes"] = 1.0,
+    multiplicity: Scalar | Float[Numbers, " modes"] = 1.0,
 ) -> Root:
     r"""Solution :math:`s` of :math:`s = \sigma^2 + \sum_q m_q \lambda_q s / (s + n \lambda_q)`,
     :math:`m_q` the `multiplicity` of each eigenvalue (one when left out).
@@ -69,10 +69,10 @@ def solve_effective_ridge(
 
 
 def effective_ridge(
-    eigenvalues: Float[Array, " modes"],
+    eigenvalues: Float[Numbers, " modes"],
     ridge: Scalar,
     n_samples: Scalar,
-    multiplicity: Scalar | Float[Array, " modes"] = 1.0,
+    multiplicity: Scalar | Float[Numbers, " modes"] = 1.0,
 ) -> Float[Array, ""]:
     """The value that :func:`solve_effective_ridge` finds."""
     return solve_effective_ridge(eigenvalues, ridge, n_samples, multiplicity).value

@@ -6,12 +6,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from wilsonian.core.types import Scalar
+from wilsonian.core.types import Numbers, Scalar
 
 
 @jax.jit
 def learnability(
-    eigenvalues: Float[Array, "..."], ridge: Scalar | Float[Array, "..."], n_samples: Scalar
+    eigenvalues: Float[Numbers, "..."],
+    ridge: Scalar | Float[Numbers, "..."],
+    n_samples: Scalar | Float[Numbers, "..."],
 ) -> Float[Array, "..."]:
     r"""Fraction of a mode's coefficient that n samples teach,
     :math:`n \lambda / (\sigma^2 + n \lambda)` (paper eq. 37); zero for a mode of no variance,
@@ -22,7 +24,7 @@ def learnability(
 
 
 def degrees_of_freedom(
-    signal_to_noise: Float[Array, " modes"], multiplicity: Scalar | Float[Array, " modes"] = 1.0
+    signal_to_noise: Float[Numbers, "..."], multiplicity: Scalar | Float[Numbers, "..."] = 1.0
 ) -> Float[Array, ""]:
     r"""Number of modes that are learned, :math:`\sum_k m_k s_k / (1 + s_k)`, each by its
     learnability at signal to noise :math:`s_k` (:math:`n \lambda_k / \sigma^2` of a kernel, an
@@ -31,7 +33,7 @@ def degrees_of_freedom(
 
 
 def nats(
-    signal_to_noise: Float[Array, " modes"], multiplicity: Scalar | Float[Array, " modes"] = 1.0
+    signal_to_noise: Float[Numbers, "..."], multiplicity: Scalar | Float[Numbers, "..."] = 1.0
 ) -> Float[Array, ""]:
     r"""Information of independent Gaussian modes in nats, :math:`\frac12 \sum_k m_k \log(1 +
     s_k)`: what an observation at signal to noise :math:`s_k` tells of each."""

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from wilsonian.core.effective_ridge import effective_ridge
 from wilsonian.core.spectrum import Spectrum
-from wilsonian.core.types import Scalar
+from wilsonian.core.types import Numbers, Scalar
 
 
 class AbstractRidge(eqx.Module):
@@ -65,7 +65,7 @@ class InputDependentRidge(AbstractRidge):
     r""":math:`\sigma^2(x) = \sigma^2 + K_>(x, x)` at each training point: needed when the variances
     of eliminated features depend on the input (docs/science/non-gaussian.md, section 1)."""
 
-    values: Float[Array, " points"]
+    values: Float[Numbers, " points"]
 
     def absorb(self, lost):
         return InputDependentRidge(self.values + lost.diagonal())
@@ -88,7 +88,7 @@ class DressedRidge(AbstractRidge):
 
     bare: Scalar
     n_samples: Scalar
-    lost: Scalar | Float[Array, " modes"] = 0.0  # eigenvalues integrated out so far
+    lost: Scalar | Float[Numbers, " modes"] = 0.0  # eigenvalues integrated out so far
     tail: Scalar = 0.0
 
     def absorb(self, lost):
@@ -100,7 +100,7 @@ class DressedRidge(AbstractRidge):
         return self.mean() * jnp.eye(points)
 
     def mean(self):
-        return effective_ridge(self.lost, self.bare + self.tail, self.n_samples)
+        return effective_ridge(jnp.atleast_1d(self.lost), self.bare + self.tail, self.n_samples)
 
 
 class FullRidge(AbstractRidge):
@@ -108,7 +108,7 @@ class FullRidge(AbstractRidge):
     theory do not depend on the cutoff. For tests and small data. Of the tail only the diagonal is
     known, and enters."""
 
-    values: Float[Array, "points points"]
+    values: Float[Numbers, "points points"]
 
     def absorb(self, lost):
         return FullRidge(self.values + lost.gram())

@@ -7,7 +7,9 @@ from typing import Any, Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Num
+
+from wilsonian.core.types import Numbers, Scalar
 
 Measure = Literal["population", "sample"]
 
@@ -20,17 +22,17 @@ class Spectrum(eqx.Module):
     :math:`w_k \lambda_k`. Weights rather than slices keep shapes fixed under a changing cutoff.
     """
 
-    eigenvalues: Float[Array, " modes"]  # bare, descending
-    weights: Float[Array, " modes"]
-    modes: Float[Array, "points modes"]  # phi_k(x_i), mean square one under the data measure
-    tail: Float[Array, " points"]  # K(x_i, x_i) less what the modes carry
+    eigenvalues: Float[Numbers, " modes"]  # bare, descending
+    weights: Float[Numbers, " modes"]
+    modes: Float[Numbers, "points modes"]  # phi_k(x_i), mean square one under the data measure
+    tail: Float[Numbers, " points"]  # K(x_i, x_i) less what the modes carry
 
     @classmethod
     def of(
         cls,
-        eigenvalues: Float[Array, " modes"],
-        modes: Float[Array, "points modes"],
-        tail: Float[Array, " points"] | None = None,
+        eigenvalues: Float[Numbers, "..."],  # shapes are checked below, in sentences
+        modes: Float[Numbers, "..."],
+        tail: Float[Numbers, "..."] | None = None,
     ) -> Spectrum:
         """A whole spectrum: every mode kept; `tail` zero when left out.
 
@@ -50,15 +52,13 @@ class Spectrum(eqx.Module):
         return cls(eigenvalues, jnp.ones_like(eigenvalues), modes, tail)
 
     @classmethod
-    def averaged(
-        cls, eigenvalues: Float[Array, " modes"], tail: Float[Array, ""] | float = 0.0
-    ) -> Spectrum:
+    def averaged(cls, eigenvalues: Num[Numbers, " modes"], tail: Scalar = 0.0) -> Spectrum:
         """A spectrum known by its averages only: one typical point, where every mode is one."""
         eigenvalues = 1.0 * jnp.asarray(eigenvalues)  # integers, too
         modes = jnp.ones((1, eigenvalues.shape[0]), eigenvalues.dtype)
         return cls.of(eigenvalues, modes, jnp.full(1, tail, eigenvalues.dtype))
 
-    def weighted(self, weights: Float[Array, " modes"]) -> Spectrum:
+    def weighted(self, weights: Float[Numbers, " modes"]) -> Spectrum:
         """The same modes with other kept fractions, without the tail."""
         return Spectrum(self.eigenvalues, weights, self.modes, jnp.zeros_like(self.tail))
 
@@ -81,10 +81,10 @@ class Spectrum(eqx.Module):
 
     def gram(self) -> Float[Array, "points points"]:
         """Kernel matrix on the points; of the tail only the diagonal is known and entered."""
-        return (self.modes * self.kept_eigenvalues) @ self.modes.T + jnp.diag(self.tail)
+        return (self.modes * self.kept_eigenvalues[None, :]) @ self.modes.T + jnp.diag(self.tail)
 
 
-def eigenvalue_floor(eigenvalues: Float[Array, " k"]) -> Float[Array, ""]:
+def eigenvalue_floor(eigenvalues: Float[Numbers, " k"]) -> Float[Array, ""]:
     """Smallest eigenvalue that a symmetric eigensolver tells from zero: relative to the largest,
     so that rescaling the kernel changes nothing."""
     return jnp.finfo(eigenvalues.dtype).eps * len(eigenvalues) * jnp.max(eigenvalues)

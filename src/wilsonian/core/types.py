@@ -1,4 +1,4 @@
-"""What a number may be: a float or a scalar array."""
+"""What numbers may be: arrays of NumPy or JAX, and a scalar one of those or Python's."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Num
 
-if TYPE_CHECKING:
-    pass
-
-Scalar = float | Float[Array, ""]
+if TYPE_CHECKING:  # what functions return; a union with NumPy's arrays has hardly any operators
+    Numbers = Array
+    Scalar = float | Array
+else:  # what they take, checked in the tests
+    Numbers = np.ndarray | Array
+    Scalar = float | int | Num[Numbers, ""]
 
 
 def is_number(value: Any) -> bool:

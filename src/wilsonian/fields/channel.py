@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from wilsonian.core.information import degrees_of_freedom, nats
 from wilsonian.fields.lattice import check_fields, check_shape, filter_fields, white_noise
@@ -89,7 +89,7 @@ class ChannelKernel:
         factors = [self.multiplier[tuple(place)] for place in momenta]
         return np.prod(factors) * np.asarray(values)
 
-    def apply(self, fields: Float[Array, "..."], key: jax.Array) -> Array:
+    def apply(self, fields: np.ndarray | Array, key: jax.Array) -> Array:
         """Coarse fields of given fields, (count, *lattice) -> the same, noise from `key`."""
         fields = jnp.asarray(fields)
         if not jnp.issubdtype(fields.dtype, jnp.floating):
@@ -161,7 +161,7 @@ class Channel:
         return self.kernel(0, time).two_point(spectrum)
 
     def flow(
-        self, fields: Float[Array, "..."], times: Sequence[float], key: jax.Array
+        self, fields: np.ndarray | Array, times: Sequence[float], key: jax.Array
     ) -> list[Array]:
         """The fields at rising times, each coarse grained from the one before (one path)."""
         check_times(times)

@@ -73,6 +73,28 @@ class Couplings:
         )
 
 
+def coupling_errors(
+    fields: np.ndarray, weights: np.ndarray | None = None, groups: int = 20
+) -> Couplings:
+    """Standard errors of :meth:`Couplings.from_fields`, by jackknife over runs of fields.
+
+    ValueError for fewer fields than groups.
+    """
+    count = len(fields)
+    if count < groups:
+        raise ValueError(f"{count} fields are too few for {groups} groups; pass more.")
+    share = np.ones(count) if weights is None else np.asarray(weights, float)
+    group = np.arange(count) * groups // count
+    left = np.array(
+        [
+            dataclasses.astuple(Couplings.from_fields(fields[group != k], share[group != k]))
+            for k in range(groups)
+        ]
+    )
+    spread = np.sqrt((groups - 1) / groups * ((left - left.mean(0)) ** 2).sum(0))
+    return Couplings(*(float(value) for value in spread))
+
+
 def first_momentum_power(fields: np.ndarray) -> np.ndarray:
     r""":math:`|\phi(p_1)|^2` of each field, mean over the lattice's axes."""
     shape = fields.shape[1:]

@@ -200,7 +200,7 @@ def import_npz(path: StrPath, theory: AbstractFieldTheory | None = None) -> Ense
     Nothing in it is executed. ValueError for truncated files, other contents, another theory.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     except FileNotFoundError as error:
         raise ValueError(f"there is no file {str(path)!r}; check the name.") from error

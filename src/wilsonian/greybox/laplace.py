@@ -200,12 +200,14 @@ def parameter_information(
     observed: Array,
     zeta: Array,
     w: Array,
+    amplitude: Array,
 ) -> tuple[Array, Array]:
     r"""Information on the unbounded parameters with the residual known, and with it integrated out
-    (at amplitude one); the start is integrated out, and the prior's curvature added, in both."""
+    at the amplitude given; in both the start is integrated out, the prior's curvature added."""
     noise = noise_of(assembly, observed, hyper.noise)
     _, jacobian, directions = assembly.linearize(signal, zeta, w)
     scale = hyper.scale(assembly)
+    scale = scale * jnp.where(jnp.asarray(assembly.layout.amplified), amplitude, 1.0)
     of_start = jnp.arange(assembly.layout.count) < len(assembly.free)
     curvature = -jax.hessian(assembly.physics.parameters.log_prior)(zeta)
     known = marginal_information(jacobian, scale * of_start, noise, directions) + curvature
@@ -227,9 +229,8 @@ class Engine:
             functools.partial(gauss_newton, assembly), in_axes=(None, None, None, 0, 0, None)
         )
         self._evidence = jax.jit(jax.vmap(many, in_axes=(None, 0, 0, 0, 0, None)))
-        self._information = jax.jit(
-            jax.vmap(functools.partial(parameter_information, assembly), in_axes=(None, 0, 0, 0, 0))
-        )
+        one = functools.partial(parameter_information, assembly)
+        self._information = jax.jit(jax.vmap(one, in_axes=(None, 0, 0, 0, 0, 0)))
 
     def evidence(
         self,
@@ -255,12 +256,13 @@ class Engine:
         joined: list[Any] = [np.concatenate(values) for values in zip(*pieces, strict=True)]
         return Evidence(*joined)
 
-    def information(self, hyper, signals, observed, zeta, w):
+    def information(self, hyper, signals, observed, zeta, w, amplitude):
         """Two arrays (samples, parameters, parameters), see `parameter_information`."""
         samples, chunk = len(signals), 32
         pieces = []
         for first in range(0, samples, chunk):
             rows = np.minimum(np.arange(first, first + chunk), samples - 1)
-            piece = self._information(hyper, signals[rows], observed[rows], zeta[rows], w[rows])
+            arguments = (signals, observed, zeta, w, amplitude)
+            piece = self._information(hyper, *(values[rows] for values in arguments))
             pieces.append([np.asarray(value)[: min(chunk, samples - first)] for value in piece])
         return tuple(np.concatenate(values) for values in zip(*pieces, strict=True))

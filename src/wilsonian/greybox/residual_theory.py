@@ -57,7 +57,7 @@ class ResidualTheory(AbstractRidgeTheory):
         """From the linearization: derivative by the residual's coefficients and by the parameters,
         prior scales, noise, and what the simulator leaves over at the expansion point."""
         points, k = directions.shape
-        left, singular, _ = jnp.linalg.svd(jacobian * scale, full_matrices=False)
+        left, singular, _ = jnp.linalg.svd(jacobian * jnp.atleast_2d(scale), full_matrices=False)
         spectrum = Spectrum.of(singular**2 / points, left * points**0.5)
         start = UniformRidge(jnp.asarray(noise) ** 2) if ridge is None else ridge
         none = jnp.zeros((k, k)), jnp.zeros(k)

@@ -282,7 +282,7 @@ class SectorModel:
         rows = np.arange(len(signals))
         zeta, w = points.unbounded[rows, top], points.evidence.coefficients[rows, top]
         known, marginal = self.engine_.information(
-            hyper, signals.flat, signals.flat_observed, zeta, w
+            hyper, signals.flat, signals.flat_observed, zeta, w, _amplitude(points, weight, hyper)
         )
         ratio = np.diagonal(np.linalg.inv(known), axis1=1, axis2=2) / np.diagonal(
             np.linalg.inv(marginal), axis1=1, axis2=2
@@ -351,6 +351,12 @@ class SectorModel:
             name: {"mean": mean[layout.term == i], "sd": scale[layout.term == i]}
             for i, name in enumerate(layout.terms)
         }
+
+
+def _amplitude(points: Points, weight: np.ndarray, hyper: Hyperparameters) -> np.ndarray:
+    """Root mean square of each signal's amplitude under its posterior."""
+    shares = scipy.special.softmax(points.evidence.log_evidence, axis=2)
+    return np.sqrt(np.einsum("np,npa->na", weight, shares) @ np.asarray(hyper.amplitudes) ** 2)
 
 
 def _with_samples(posteriors, points: Points, weight, draws: int, random):

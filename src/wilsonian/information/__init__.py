@@ -20,6 +20,7 @@ from wilsonian.information.products import count_products
 from wilsonian.information.pruning import Pruned, prune
 from wilsonian.information.routes import Plan, plan
 from wilsonian.information.stochastic_counts import Counts, counts
+from wilsonian.information.torch_modules import from_torch
 from wilsonian.information.trained_network import TrainedNetwork, network
 from wilsonian.information.validity import doubts
 
@@ -44,6 +45,7 @@ __all__ = [
     "descent_cut",
     "doubts",
     "fourth_cumulant",
+    "from_torch",
     "information_shell",
     "kernel_information",
     "kernel_spread",

@@ -146,7 +146,7 @@ def _finished(
     return FisherSpectrum(
         network=network,
         modes=modes,
-        information=np.append(modes.information, 0.0),
+        information=np.append(modes.information, np.zeros_like(terms.information[:1])),
         kept_weights=np.ones_like(terms.information),
         whitened=np.asarray(whitened),
         slopes=np.asarray(slopes),

@@ -126,7 +126,7 @@ def _contract(matrix, vector):
 @eqx.filter_jit
 def _steps(function, u, X, vectors):
     def of_block(points):
-        return _contract(products.jacobian(function, u, points), vectors)
+        return _contract(function.jacobian(u, points), vectors)
 
     return products.map_points(of_block, X, BLOCK)
 
@@ -141,10 +141,10 @@ def _dressed_steps(function, likelihood, u, X, vectors):
 
 @eqx.filter_jit
 def _leaf_shares(function, likelihood, u, X, columns):
-    f, back = jax.vjp(lambda u: function.many(u, X), u)
+    f, back = function.pull(u, X)
 
     def shares(column):
-        vector = back(likelihood.factor(f, column))[0]
+        vector = back(likelihood.factor(f, column))
         return jnp.stack([jnp.sum(leaf**2) for leaf in jax.tree.leaves(vector)])
 
     return jax.lax.map(shares, columns)

@@ -71,35 +71,22 @@ def scores(network: TrainedNetwork) -> Float[Array, "n k"]:
 
 @eqx.filter_jit
 def _push(function, likelihood, u, X, v):
-    f, change = jax.jvp(lambda u: function.many(u, X), (u,), (v,))
+    f, change = function.push(u, X, v)
     return likelihood.transposed(f, change)
 
 
 @eqx.filter_jit
 def _pull(function, likelihood, u, X, c):
-    f, back = jax.vjp(lambda u: function.many(u, X), u)
-    return back(likelihood.factor(f, c))[0]
+    f, back = function.pull(u, X)
+    return back(likelihood.factor(f, c))
 
 
 @eqx.filter_jit
 def _push_outputs(function, u, X, v):
-    return jax.jvp(lambda u: function.many(u, X), (u,), (v,))[1]
+    return function.push(u, X, v)[1]
 
 
 # Dense: for few parameters only, in blocks of points.
-
-
-def jacobian(function: Any, u: Any, X: Array) -> Float[Array, "n k p"]:
-    """Jacobian at the points `X` with flat parameters."""
-
-    def of_point(x):
-        slopes = jax.jacrev(lambda u: function(u, x))(u)
-        width = jax.tree.leaves(slopes)[0].shape[0]
-        return jnp.concatenate(
-            [slope.reshape(width, -1) for slope in jax.tree.leaves(slopes)], axis=1
-        )
-
-    return jax.vmap(of_point)(X)
 
 
 @eqx.filter_jit
@@ -122,7 +109,7 @@ def dense_fisher(
 
 def dressed_jacobian(function: Any, likelihood: Any, u: Any, X: Array) -> Float[Array, "n k p"]:
     """:math:`A_t = S_t^T J_t` at the points `X`."""
-    return likelihood.all_transposed(function.many(u, X), jacobian(function, u, X))
+    return likelihood.all_transposed(function.many(u, X), function.jacobian(u, X))
 
 
 @eqx.filter_jit

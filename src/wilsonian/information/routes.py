@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from wilsonian.information.trained_network import TrainedNetwork
-from wilsonian.networks.empirical import empirical_ntk_costs
 from wilsonian.support.number_text import format_count
 
 Route = Literal["dense", "dual", "lanczos"]
@@ -89,7 +88,7 @@ def plan(
     with network.arithmetic():
         rate = _measured_rate(network.outputs.dtype) if rate is None else rate
         memory = _memory() if memory is None else memory
-        forward, structured = _network_costs(network)
+        forward, structured = network.function.operations(network.point, network.inputs)
     size, rows = network.size, network.examples * network.width
     word = np.dtype(network.precision).itemsize
     count = min(LANCZOS_MODES if modes is None else modes, rows)
@@ -142,17 +141,6 @@ def _cost(
     if not refusal and needed > memory:
         refusal = f"{_bytes(needed)} do not fit in {_bytes(memory)}"
     return RouteCost(route, operations, operations / rate, needed, refusal)
-
-
-def _network_costs(network: TrainedNetwork) -> tuple[float, float]:
-    """Operations of a forward pass at one point, and of the structured tangent kernel."""
-    shapes = jax.eval_shape(lambda: (network.point, network.inputs[0]))
-    analysis = jax.jit(lambda u, x: network.function(u, x)).lower(*shapes).cost_analysis()
-    forward = float((analysis or {}).get("flops", 0.0)) or 2.0 * network.size
-    costs = empirical_ntk_costs(
-        network.function, network.inputs, parameters=network.point, outputs="full"
-    )
-    return forward, costs["structured"]
 
 
 def _measured_rate(dtype: Any) -> float:

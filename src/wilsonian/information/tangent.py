@@ -10,50 +10,32 @@ from __future__ import annotations
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from wilsonian.information.trained_network import TrainedNetwork
-from wilsonian.networks.empirical import empirical_ntk
 
 
 def dressed_gram(network: TrainedNetwork) -> Float[Array, "tk tk"]:
     """:math:`G = A A^T` of the training points."""
-    theta = _theta(network, network.inputs, None)
+    theta = network.function.tangent_kernel(network.point, network.inputs, None)
     return _dressed(network.likelihood, network.outputs, theta)
 
 
 def cross_kernel(network: TrainedNetwork, X: Array) -> Float[Array, "n k tk"]:
     """:math:`J_* A^T`: outputs at the points `X` against the dressed ones of the training set."""
-    theta = _theta(network, X, network.inputs)
+    theta = network.function.tangent_kernel(network.point, X, network.inputs)
     return _half_dressed(network.likelihood, network.outputs, theta)
 
 
 def tangent_kernel(network: TrainedNetwork, X: Array, Z: Array) -> Float[Array, "n m k k"]:
     """Bare tangent kernel between two sets of points, all pairs of outputs."""
-    return _theta(network, X, Z)
+    return network.function.tangent_kernel(network.point, X, Z)
 
 
 def tangent_diagonal(network: TrainedNetwork, X: Array) -> Float[Array, "n k k"]:
     """Bare tangent kernel of every point with itself."""
-    return _diagonal(network.function, network.point, X)
-
-
-def _theta(network: TrainedNetwork, X: Array, Z: Array | None) -> Array:
-    return empirical_ntk(
-        network.function, X, Z, parameters=network.point, outputs="full", method="structured"
-    )
-
-
-@eqx.filter_jit
-def _diagonal(function, u, X):
-    def at(x):
-        return empirical_ntk(function, x[None], parameters=u, outputs="full", method="structured")[
-            0, 0
-        ]
-
-    return jax.lax.map(at, X, batch_size=64)
+    return network.function.tangent_diagonal(network.point, X)
 
 
 @eqx.filter_jit

@@ -12,51 +12,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wilsonian.information.functions import AbstractFunction, JaxFunction
 from wilsonian.information.likelihoods import AbstractLikelihood, as_likelihood
-from wilsonian.information.prior import Scope, as_prior, last_layer, named_scope, paths_of
+from wilsonian.information.prior import Prior, Scope, as_prior, last_layer, named_scope, paths_of
 from wilsonian.networks import AbstractLayer
 
 Precision = Literal["float64", "float32"]
-
-
-class WhitenedFunction(eqx.Module):
-    r"""Outputs as a function of the parameters in the scope, in units of their prior's standard
-    deviation: :math:`u \mapsto f(\Sigma_0^{1/2} u, x)`. Leaves outside the scope are fixed."""
-
-    network: Callable | None  # None: the parameters are the network
-    fixed: Any
-    scales: Any
-    batched: bool = eqx.field(static=True)
-
-    def parameters(self, u: Any) -> Any:
-        """The network's own parameters (with `network` None: the network)."""
-        return eqx.combine(jax.tree.map(jnp.multiply, u, self.scales), self.fixed)
-
-    def __call__(self, u: Any, x: Array) -> Float[Array, " k"]:
-        """Flat outputs at one point."""
-        if self.batched:
-            return self.many(u, x[None])[0]
-        return jnp.ravel(self._whole(u)(x))
-
-    def many(self, u: Any, X: Array) -> Float[Array, "n k"]:
-        """Flat outputs at points along the first axis."""
-        whole = self._whole(u)
-        outputs = whole(X) if self.batched else jax.vmap(whole)(X)
-        return outputs.reshape(len(X), -1)
-
-    def _whole(self, u: Any) -> Callable:
-        parameters = self.parameters(u)
-        if self.network is None:
-            return parameters
-        network = self.network
-        return lambda x: network(parameters, x)
 
 
 class TrainedNetwork(eqx.Module):
     r"""What :func:`network` makes. `point` is :math:`u`, the whitened parameters in the scope
     (moved by the prior's mean, which is `prior_point`); `start` is the same at initialization."""
 
-    function: WhitenedFunction
+    function: AbstractFunction
     point: Any
     prior_point: Any
     start: Any | None
@@ -113,14 +81,10 @@ class TrainedNetwork(eqx.Module):
         """The network's own parameters (an Equinox network: the network) at the whitened u, in the
         precision they were given in."""
         with self.arithmetic():
-            whole = self.function.parameters(self.point if point is None else point)
-            moved, fixed = eqx.partition(whole, eqx.is_inexact_array)
-            leaves, structure = jax.tree.flatten(moved)
-            cast = [leaf.astype(kind) for leaf, kind in zip(leaves, self.kinds, strict=True)]
-            return eqx.combine(jax.tree.unflatten(structure, cast), fixed)
+            return self.function.rebuilt(self.point if point is None else point, self.kinds)
 
     def checked_inputs(self, X: Any) -> Array:
-        X = _as_inputs(X, self.inputs.dtype)
+        X = as_inputs(X, self.inputs.dtype)
         if X.shape[1:] != self.inputs.shape[1:]:
             raise ValueError(
                 f"points have shape {X.shape[1:]}, the network was given {self.inputs.shape[1:]}; "
@@ -129,7 +93,7 @@ class TrainedNetwork(eqx.Module):
         return X
 
     def checked_labels(self, y: Any, points: int) -> Array:
-        return _as_labels(self.likelihood, y, points, self.width, self.outputs.dtype)
+        return as_labels(self.likelihood, y, points, self.width, self.outputs.dtype)
 
 
 def network(
@@ -191,32 +155,61 @@ def network(
         kinds = tuple(str(leaf.dtype) for leaf in leaves)
         moved = jax.tree.unflatten(structure, [jnp.asarray(leaf, dtype) for leaf in leaves])
         inner = None if parameters is None else model
-        X = _as_inputs(X, dtype)
-        whole = WhitenedFunction(inner, fixed, jax.tree.map(lambda _: 1.0, moved), bool(batched))
-        outputs = _checked_outputs(whole, moved, X)
-        labels = _as_labels(likelihood, y, len(X), outputs.shape[1], dtype)
-
+        X = as_inputs(X, dtype)
+        whole = JaxFunction(inner, fixed, jax.tree.map(lambda _: 1.0, moved), bool(batched))
+        outputs = checked_outputs(whole, moved, X)
+        labels = as_labels(likelihood, y, len(X), outputs.shape[1], dtype)
         chosen = jax.tree.unflatten(structure, _chosen(whole, moved, X, scope))
         inside, outside = eqx.partition(moved, chosen)
-        prior = as_prior(prior, weight_decay, len(X))
-        scales = jax.tree.map(lambda s: jnp.asarray(s, dtype), prior.scales(inside))
-        means = prior.means(inside)
-        function = WhitenedFunction(inner, eqx.combine(outside, fixed), scales, bool(batched))
-        point = jax.tree.map(jnp.divide, inside, scales)
-        # A mean that is one number stays one: a network may be large.
-        prior_point = jax.tree.map(lambda mean, s: jnp.asarray(mean, dtype) / s, means, scales)
-        begun = None if start is None else _start(start, structure, chosen, scales, dtype)
-    described = scope if isinstance(scope, str) else "chosen parameters"
+        begun = None if start is None else _start(start, structure, chosen, dtype)
+        return whitened(
+            lambda scales: JaxFunction(inner, eqx.combine(outside, fixed), scales, bool(batched)),
+            *(inside, begun, X, labels, likelihood, outputs),
+            prior=as_prior(prior, weight_decay, len(X)),
+            precision=precision,
+            scope=scope,
+            kinds=kinds,
+        )
+
+
+def whitened(
+    function_of: Callable[[Any], AbstractFunction],
+    inside: Any,
+    begun: Any,
+    X: Array,
+    labels: Array,
+    likelihood: AbstractLikelihood,
+    outputs: Array,
+    *,
+    prior: Prior,
+    precision: Precision,
+    scope: Scope,
+    kinds: tuple[str, ...],
+) -> TrainedNetwork:
+    """The network of the parameters `inside` the scope, in units of their prior; `function_of`
+    the scales makes its function."""
+    dtype = np.dtype(precision)
+    scales = jax.tree.map(lambda s: jnp.asarray(s, dtype), prior.scales(inside))
     return TrainedNetwork(
-        *(function, point, prior_point, begun, X, labels, likelihood, outputs),
+        function=function_of(scales),
+        point=jax.tree.map(jnp.divide, inside, scales),
+        # A mean that is one number stays one: a network may be large.
+        prior_point=jax.tree.map(
+            lambda mean, s: jnp.asarray(mean, dtype) / s, prior.means(inside), scales
+        ),
+        start=None if begun is None else jax.tree.map(jnp.divide, begun, scales),
+        inputs=X,
+        labels=labels,
+        likelihood=likelihood,
+        outputs=outputs,
         precision=precision,
-        scope=described,
+        scope=scope if isinstance(scope, str) else "chosen parameters",
         kinds=kinds,
     )
 
 
 @eqx.filter_jit
-def evaluate(function: WhitenedFunction, u: Any, X: Array) -> Float[Array, "n k"]:
+def evaluate(function: AbstractFunction, u: Any, X: Array) -> Float[Array, "n k"]:
     return function.many(u, X)
 
 
@@ -225,7 +218,7 @@ def _nll(likelihood, outputs, y):
     return likelihood.nll(outputs, y)
 
 
-def _chosen(whole: WhitenedFunction, moved: Any, X: Array, scope: Scope) -> list[bool]:
+def _chosen(whole: JaxFunction, moved: Any, X: Array, scope: Scope) -> list[bool]:
     if isinstance(scope, str) and scope == "all":
         return [True] * len(jax.tree.leaves(moved))
     if isinstance(scope, str) and scope in ("last-layer", "last"):
@@ -234,7 +227,7 @@ def _chosen(whole: WhitenedFunction, moved: Any, X: Array, scope: Scope) -> list
     return named_scope(moved, scope)
 
 
-def _start(start: Any, structure: Any, chosen: Any, scales: Any, dtype: Any) -> Any:
+def _start(start: Any, structure: Any, chosen: Any, dtype: Any) -> Any:
     leaves, _ = jax.tree.flatten(eqx.filter(start, eqx.is_inexact_array))
     if len(leaves) != structure.num_leaves:
         raise ValueError(
@@ -242,10 +235,10 @@ def _start(start: Any, structure: Any, chosen: Any, scales: Any, dtype: Any) -> 
             "same network as it was before training."
         )
     whole = jax.tree.unflatten(structure, [jnp.asarray(leaf, dtype) for leaf in leaves])
-    return jax.tree.map(jnp.divide, eqx.filter(whole, chosen), scales)
+    return eqx.filter(whole, chosen)
 
 
-def _as_inputs(X: Any, dtype: Any) -> Array:
+def as_inputs(X: Any, dtype: Any) -> Array:
     X = np.asarray(X)
     if X.ndim == 0 or len(X) == 0:
         raise ValueError(f"`X` must hold points along its first axis, got shape {X.shape}.")
@@ -259,18 +252,19 @@ def _as_inputs(X: Any, dtype: Any) -> Array:
     return jnp.asarray(X)
 
 
-def _as_labels(likelihood: Any, y: Any, points: int, width: int, dtype: Any) -> Array:
+def as_labels(likelihood: Any, y: Any, points: int, width: int, dtype: Any) -> Array:
     labels = likelihood.labels(y, points, width)
     return jnp.asarray(labels, dtype if np.issubdtype(labels.dtype, np.floating) else None)
 
 
-def _checked_outputs(whole: WhitenedFunction, moved: Any, X: Array) -> Array:
+def checked_outputs(whole: AbstractFunction, moved: Any, X: Array) -> Array:
     try:
         outputs, again = evaluate(whole, moved, X), evaluate(whole, moved, X)
     except (TypeError, ValueError) as error:
+        batched = getattr(whole, "batched", True)
         raise ValueError(
-            f"the network cannot be called with {'all points' if whole.batched else 'one point'} "
-            f"of shape {X.shape if whole.batched else X.shape[1:]} ({str(error).splitlines()[0]}); "
+            f"the network cannot be called with {'all points' if batched else 'one point'} "
+            f"of shape {X.shape if batched else X.shape[1:]} ({str(error).splitlines()[0]}); "
             "see `batched`, and close over keys and states: f(parameters, x)."
         ) from error
     if not bool(jnp.all(jnp.isfinite(outputs))):

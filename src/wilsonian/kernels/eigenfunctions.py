@@ -81,7 +81,7 @@ def dense_spectrum(kernel: Any, X: Any, rank: int | None = None) -> Eigenfunctio
     values, vectors, resolved = values[:count], vectors[:, :count], resolved[:count]
     values = jnp.where(resolved, values, 0.0)
     inverse = jnp.where(resolved, 1 / jnp.where(resolved, values, 1.0), 0.0)
-    projection = vectors * inverse / jnp.sqrt(len(X))
+    projection = vectors * inverse[None, :] / jnp.sqrt(len(X))
     return Eigenfunctions(kernel, X, projection, values, "sample")
 
 

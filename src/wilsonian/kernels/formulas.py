@@ -25,6 +25,21 @@ def squared_distance(x: Float[Array, " d"], z: Float[Array, " d"]) -> Float[Arra
     return jnp.where(distance > rounding, distance, 0.0)
 
 
+def _shrink(X: Array, Z: Array) -> Array:
+    """What to divide points by so that their squares do not overflow: one, unless coordinates lie
+    beyond 1e150 (in float32 1e16)."""
+    largest = jnp.maximum(*(jnp.max(jnp.abs(points), initial=0) for points in (X, Z)))
+    largest = jax.lax.stop_gradient(largest)
+    return jnp.where(largest > jnp.finfo(X.dtype).max ** 0.45, largest, 1.0).astype(X.dtype)
+
+
+def _grown(squared: Array, shrink: Array) -> Array:
+    """Squared distances of the points before they were divided, at most a value that profiles can
+    multiply without overflow."""
+    most = jnp.finfo(squared.dtype).max / 64
+    return jnp.minimum(squared, most / shrink / shrink) * shrink * shrink
+
+
 class AbstractStationary(Kernel):
     """Kernels of the distance between points divided by `length_scale` (a scalar, or one per
     column for ARD)."""
@@ -37,15 +52,17 @@ class AbstractStationary(Kernel):
 
     def evaluate(self, x, z):
         x, z = divided(x, self.length_scale), divided(z, self.length_scale)
-        return self.profile(squared_distance(x, z))
+        shrink = _shrink(x, z)
+        return self.profile(_grown(squared_distance(x / shrink, z / shrink), shrink))
 
     def gram(self, X, Z):
         # Only differences matter: a common shift keeps the subtraction inside
         # `squared_distance` accurate when the data lie far from the origin.
-        centre = jax.lax.stop_gradient(jnp.mean(Z, axis=0))
+        centre = jax.lax.stop_gradient(jnp.mean(Z, axis=0, keepdims=True))
         X, Z = divided(X - centre, self.length_scale), divided(Z - centre, self.length_scale)
         pair = jax.vmap(jax.vmap(squared_distance, (None, 0)), (0, None))
-        return self.profile(pair(X, Z))
+        shrink = _shrink(X, Z)
+        return self.profile(_grown(pair(X / shrink, Z / shrink), shrink))
 
     def diagonal(self, X):
         return jnp.ones(X.shape[0], X.dtype)

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.scipy.linalg
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from wilsonian.core.types import Scalar
 from wilsonian.kernels import Kernel, as_kernel, check_points, check_widths
@@ -113,6 +113,7 @@ class GradientFlow(eqx.Module):
     prior: Float[Array, "n n"]  # K(X, X) + nu, in the modes
     ridge: Scalar
     learning_rate: Scalar
+    set_aside: Int[Array, ""]  # modes with eigenvalues below the kernel's rounding: never learned
 
     def learned(self, time: Scalar) -> Float[Array, " n"]:
         """Fraction of each mode of the targets that the mean has learned by `time`."""
@@ -155,9 +156,10 @@ class GradientFlow(eqx.Module):
         return jnp.where(still, 1.0, jnp.exp(-jnp.where(still, 1.0, rate) * time))
 
     def _response(self, decay: Float[Array, " n"]) -> Float[Array, " n"]:
-        """(1 - decay) / (lambda + ridge); modes without any tangent kernel never move."""
+        """(1 - decay) / (lambda + ridge); modes without any tangent kernel never move: their
+        products with it are rounding, which a small ridge would divide."""
+        moving = self.eigenvalues > 0
         stiffness = self.eigenvalues + self.ridge
-        moving = stiffness > 0
         return jnp.where(moving, (1 - decay) / jnp.where(moving, stiffness, 1.0), 0.0)
 
     def _at(self, Z: Any) -> Array:
@@ -190,8 +192,10 @@ def gradient_flow(
     the read-out alone is trained), descending the squared loss on rows `X` and targets `y`, (n,)
     or (n, outputs). One eigendecomposition serves every time.
 
-    Runs in the precision of JAX's arrays: under `jax.enable_x64(True)` modes down to 1e-16 of the
-    largest are resolved, in float32 down to 1e-7; below that a mode counts as never learned.
+    Runs in the precision of JAX's arrays. A mode with an eigenvalue below the rounding of the
+    decomposition or of the kernel itself (measured: the change of the kernel when the points move
+    by their own rounding) is never learned, whatever the ridge; `set_aside` counts them, and
+    `jax.enable_x64(True)` resolves more of them.
     Raises ValueError for shapes that do not fit together, and for a negative ridge, noise or
     learning rate.
     """
@@ -210,10 +214,15 @@ def _gradient_flow(nngp, ntk, X, y, ridge, noise_variance, learning_rate):
     tangent = ntk.gram(X, X)
     eigenvalues, modes = jnp.linalg.eigh((tangent + tangent.T) / 2)
     # What rounding leaves of a zero eigenvalue would be learned, wrongly, at infinite time.
-    floor = jnp.finfo(tangent.dtype).eps * len(X) * eigenvalues[-1]
-    eigenvalues = jnp.where(eigenvalues > floor, eigenvalues, 0.0)
+    epsilon = jnp.finfo(tangent.dtype).eps
+    signs = jnp.where(jnp.arange(X.size).reshape(X.shape) % 2 == 0, 1.0, -1.0).astype(X.dtype)
+    moved = ntk.gram(X, X * (1 + epsilon * signs)) - tangent
+    floor = jnp.maximum(epsilon * len(X) * eigenvalues[-1], 2 * jnp.linalg.norm(moved))
+    resolved = eigenvalues > floor
+    eigenvalues = jnp.where(resolved, eigenvalues, 0.0)
+    set_aside = jnp.sum(~resolved)
     prior = modes.T @ nngp.gram(X, X) @ modes + noise_variance * jnp.eye(len(X))
-    return GradientFlow(nngp, ntk, X, y, eigenvalues, modes, prior, ridge, learning_rate)
+    return GradientFlow(nngp, ntk, X, y, eigenvalues, modes, prior, ridge, learning_rate, set_aside)
 
 
 def _training_set(X: Any, y: Any) -> tuple[Array, Array]:

@@ -23,7 +23,7 @@ from wilsonian.support.sampling import merge_repeated_rows
 
 CALIBRATION_ROWS = 4096  # the one parameter of the calibration needs no more
 ROWS_PER_LENGTH_SCALE = 100
-LIKELIHOODS = ("logistic", "regression")
+LIKELIHOODS = ("auto", "logistic", "regression")
 
 
 class ReducedGPClassifier(ClassifierMixin, BaseEstimator):
@@ -46,16 +46,19 @@ class ReducedGPClassifier(ClassifierMixin, BaseEstimator):
     (the moderation of MacKay 1992), :math:`\beta` chosen by the log loss of rows left out. Quick,
     and as good where classes are balanced and noise is the same everywhere; it cannot reproduce
     strongly varying probabilities.
+    - "auto": both are fitted, and the one of smaller log loss of rows left out is kept.
 
     A row left out loses one repetition: repeated rows and sample weights are the same data.
 
     Parameters
     ----------
-    likelihood : "logistic" or "regression"
+    likelihood : "auto", "logistic" or "regression"
+    noise_variance : float, default 0.3
+        Where learning starts, in units of the variance of the labels' targets.
     ard : "auto" or bool
-        As in :class:`ReducedGPRegressor`; with "auto" and the logistic likelihood also no more
-        length scales than one per 100 rows.
-    kernel, amplitude, noise_variance, rank, max_rank, cutoff, threshold, optimizer, learn,
+        As in :class:`ReducedGPRegressor`; with "auto", and a likelihood other than "regression",
+        also no more length scales than one per 100 rows.
+    kernel, amplitude, rank, max_rank, cutoff, threshold, optimizer, learn,
     move_inducing_points, \
 n_restarts, max_iterations, inducing points, block_size, dtype, random_state
         As in :class:`ReducedGPRegressor`.
@@ -64,8 +67,8 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
     ----------
     classes_ : array (classes,)
     regressor_ : ReducedGPRegressor, fitted to the labels
-    labels_ : LabelProcess, latents and their scale; None for likelihood "regression"
-    inverse_temperature_ : float, the calibrated :math:`\beta`; None for likelihood "logistic"
+    labels_ : LabelProcess, latents and their scale; None if the regression's was kept
+    inverse_temperature_ : float, the calibrated :math:`\beta`; None if the logistic was kept
     leave_one_out_log_loss_ : float, nats, of training rows; NaN in models of version 0.1.0
     flow_, spectrum_, n_modes_ : of `regressor_`
     """
@@ -74,9 +77,9 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
         self,
         kernel: Any = None,
         *,
-        likelihood: str = "logistic",
+        likelihood: str = "auto",
         amplitude: float = 1.0,
-        noise_variance: float = 0.01,
+        noise_variance: float = 0.3,
         rank: int | str = "auto",
         max_rank: int = 1024,
         cutoff: Any = "auto",
@@ -144,7 +147,7 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
         parameters = self.get_params(deep=False)
         likelihood = parameters.pop("likelihood")
         few = rows is not None and rows < ROWS_PER_LENGTH_SCALE * columns
-        if likelihood == "logistic" and few and self.ard == "auto":
+        if likelihood != "regression" and few and self.ard == "auto":
             parameters["ard"] = False
         return ReducedGPRegressor(**parameters, per_output=None)
 
@@ -166,9 +169,14 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
         these are a uniform sample only, every call of `blocks` runs through all rows, with their
         :func:`class_targets` (rows, outputs)."""
         weights = np.ones(len(X)) if weights is None else weights
+        beta, regression_loss = None, np.inf
+        if self.likelihood != "logistic":
+            process = _process(regressor)
+            beta, regression_loss = calibrate(process, len(classes), X, codes, weights)
         if self.likelihood == "regression":
-            beta, loss = calibrate(_process(regressor), len(classes), X, codes, weights)
-            return self.restore(regressor, classes, inverse_temperature=beta, log_loss=loss)
+            return self.restore(
+                regressor, classes, inverse_temperature=beta, log_loss=regression_loss
+            )
         two = len(classes) == 2
         targets = codes[:, None].astype(float) if two else class_targets(codes, len(classes))
 
@@ -180,6 +188,10 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
             _process(regressor), X, targets, weights, None if blocks is None else labelled
         )
         loss = labels.leave_one_out_log_loss
+        if regression_loss < loss:
+            return self.restore(
+                regressor, classes, inverse_temperature=beta, log_loss=regression_loss
+            )
         return self.restore(regressor, classes, labels=labels, log_loss=loss)
 
     def restore(
@@ -202,6 +214,7 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
 
     def predict(self, X: Any) -> np.ndarray:
         """The likeliest class, (rows,): that of greatest :meth:`predict_proba`."""
+        check_is_fitted(self)
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -211,6 +224,7 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
         if self.labels_ is not None:
             parts = [self.labels_.probabilities(block) for block in chunks(X, self.block_size)]
             return np.concatenate(parts)
+        assert self.inverse_temperature_ is not None
         mean, std = self.regressor_.predict(X, return_std=True)
         mean, std = mean.reshape(len(X), -1), std.reshape(len(X), -1)
         scores = temperature_scores(mean, std, self.inverse_temperature_)

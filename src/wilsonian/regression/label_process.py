@@ -21,8 +21,8 @@ from wilsonian.regression.reduced import ReducedProcess
 
 Blocks = Callable[[], Iterable[tuple[np.ndarray, np.ndarray, np.ndarray | None]]]
 
-# Up to here all rows are held as features; beyond, the scale is chosen from so many of them, evenly
-# spaced, and the mode found in passes over blocks of all.
+# Up to here all rows are held as features; beyond, the scale is chosen from so many of them, drawn
+# at random, and the mode found in passes over blocks of all.
 ROWS_IN_MEMORY = 8192
 BIAS_DEVIATION = 5.0  # prior standard deviation of a latent's constant: odds of e^5 are no surprise
 START, FARTHEST = 3.0, 1000.0  # prior standard deviation of a latent tried first; the largest
@@ -35,10 +35,11 @@ class LabelProcess:
     :math:`g` (of the kernel, its amplitude set to one), given class labels; one latent for two
     classes, of the second against the first.
 
-    The modes that the process' cutoff eliminates, of variance :math:`v(x) = s^2 K_>(x, x)` (or
-    their mean where the ridge is uniform), are independent noise in each label's latent: they
-    renormalize the slope of the link, :math:`f \to f / \sqrt{1 + \pi v / 8}`, in learning, in
-    leaving out and in prediction alike.
+    The modes that the process' cutoff eliminates are independent noise in each label's latent. Of
+    variance :math:`v`, it renormalizes the slope of the link, :math:`f \to f / \sqrt{1 + \pi v /
+    8}`, in learning, in leaving out and in prediction alike. Where the ridge is uniform that is one
+    factor for all, which the scale, chosen last, contains; where it is not, the link is steeper or
+    flatter by what :math:`s^2 K_>(x, x)` differs from its mean.
     """
 
     process: ReducedProcess
@@ -64,12 +65,14 @@ class LabelProcess:
         spread is there because the mode of a skewed posterior lies nearer to zero than its mean:
         with all of the variance, probabilities far from one half are too timid (Rasmussen and
         Williams 2006, sec. 3.7.2)."""
-        stride = -(-len(X) // ROWS_IN_MEMORY)
-        few = slice(None, None, stride)
+        few: Any = slice(None)
+        if len(X) > ROWS_IN_MEMORY:
+            chosen = np.random.default_rng(0).choice(len(X), ROWS_IN_MEMORY, replace=False)
+            few = np.sort(chosen)
         sample = Sampled.of(process, X[few], targets[few], weights[few])
         best = sample.best_scale()
         latents = best.latents
-        if stride > 1 and blocks is None:
+        if len(X) > ROWS_IN_MEMORY and blocks is None:
             blocks = lambda: _row_blocks(X, targets, weights)  # noqa: E731
         if blocks is not None:
 
@@ -85,7 +88,7 @@ class LabelProcess:
         """Probabilities (rows, classes) of all classes, latents integrated out."""
         features, noise, excess = _unit_features(self.process, X)
         design = _assembled(features, noise, self.scale)
-        far = self.scale**2 * excess * slope(self.scale**2 * noise) ** 2
+        far = self.scale**2 * excess * _steepness(noise, self.scale) ** 2
         variance = self.latents.variances(design) + far[:, None]
         return expected_probabilities(self.latents.means(design), self.spread * variance)
 
@@ -95,7 +98,7 @@ class Sampled:
     """Rows whose features are held, to try scales on."""
 
     features: np.ndarray  # (rows, kept), of a kernel of unit amplitude
-    lost: np.ndarray  # (rows,), likewise
+    lost: np.ndarray  # (rows,), likewise, counted from its mean
     targets: np.ndarray
     weights: np.ndarray
 
@@ -108,7 +111,7 @@ class Sampled:
     def best_scale(self) -> Scaled:
         """The scale and spread of least log loss left out: up or down by factors of 3 while that
         helps, then to the bottom of the parabola through the best three."""
-        spread = np.mean(np.sum(self.features**2, axis=1) + self.lost)
+        spread = np.mean(np.sum(self.features**2, axis=1))
         unit = 1 / np.sqrt(spread) if spread > 0 else 1.0
         tried: dict[float, Scaled] = {}
 
@@ -171,17 +174,24 @@ def _design(process: ReducedProcess, X: np.ndarray, scale: float) -> np.ndarray:
 def _unit_features(
     process: ReducedProcess, X: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Kept features (rows, kept), and what was cut: noise and excess (rows,), of a kernel of unit
-    amplitude."""
+    """Kept features (rows, kept), and what was cut: noise, counted from its mean over the data,
+    and excess (rows,), of a kernel of unit amplitude."""
     with jax.enable_x64(True):
         noise, excess = process.lost_variances(X)
         features = process.kept_features(X) / np.sqrt(process.amplitude)
-        return features, noise / process.amplitude, excess / process.amplitude
+        mean = process.mean_lost()
+        return features, (noise - mean) / process.amplitude, excess / process.amplitude
 
 
 def _assembled(features: np.ndarray, lost: np.ndarray, scale: float) -> np.ndarray:
     constant = np.full((len(features), 1), BIAS_DEVIATION)
-    return slope(scale**2 * lost)[:, None] * np.hstack([constant, scale * features])
+    return _steepness(lost, scale)[:, None] * np.hstack([constant, scale * features])
+
+
+def _steepness(lost: np.ndarray, scale: float) -> np.ndarray:
+    """Of the link (rows,), against that at the mean lost variance (from which `lost` is counted);
+    at most twice."""
+    return slope(np.maximum(scale**2 * lost, -0.75 * 8 / np.pi))
 
 
 def _row_blocks(X: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Iterator[Any]:

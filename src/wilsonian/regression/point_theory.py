@@ -61,7 +61,7 @@ class PointTheory(AbstractRidgeTheory):
         \Phi \Lambda`."""
         kept = self.spectrum.kept_eigenvalues
         factor = jax.scipy.linalg.cho_factor(self.covariance(), lower=True)
-        scaled = self.spectrum.modes * kept
+        scaled = self.spectrum.modes * kept[None, :]
         return jnp.diag(kept) - scaled.T @ jax.scipy.linalg.cho_solve(factor, scaled)
 
     def log_evidence(self) -> Float[Array, ""]:

@@ -102,6 +102,7 @@ def prepare(
     wanted = plan.move_inducing_points
     if wanted is None:
         wanted = measure == "population" and (not met or rows > LEARNING_ROWS)
+        wanted &= not chosen.exhausted  # nowhere better to go: they span the kernel already
     if wanted and plan.learn == "all":
         hyperparameters, points = move_inducing_points(
             hyperparameters,

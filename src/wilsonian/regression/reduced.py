@@ -179,6 +179,11 @@ class ReducedProcess(abc.ABC):
         lost = sum(self._lost_variances(X, features))
         return mean, np.einsum("ij,ij->i", spread, spread) + lost
 
+    def mean_lost(self) -> float:
+        """Mean over the data of the prior variance that was cut, targets scaled."""
+        lost = (1 - np.asarray(self.theory.weights)) @ self.modes.eigenvalues
+        return float(self.amplitude * (lost + self.modes.tail))
+
     def lost_variances(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Variances (rows,) that what was cut adds to a prediction, targets scaled: as noise, as it
         did in training, and the excess of inputs farther from the inducing points than any row

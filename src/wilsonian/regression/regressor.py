@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from wilsonian.core.cutoffs import AbstractCutoff
 from wilsonian.kernels import Kernel, Matern52, as_kernel
+from wilsonian.language.kernel_text import parse_kernel
 from wilsonian.regression.estimator_inputs import (
     check_row_noise,
     check_varying,
@@ -44,8 +45,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     Parameters
     ----------
-    kernel : Kernel, scikit-learn kernel or callable f(X, Z), default Matern52()
-        Prior covariance; multiplied by a learned amplitude.
+    kernel : Kernel, its text, scikit-learn kernel or callable f(X, Z), default Matern52()
+        Prior covariance (text such as "0.5*rbf + linear"); multiplied by a learned amplitude.
     amplitude, noise : float
         Prior variance multiplying the kernel, and noise variance: starting values, or the values
         used if `optimizer` is None. In units of the target's variance if `normalize_y`.
@@ -229,6 +230,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def prior(self) -> Kernel:
         """The kernel to start from."""
+        if isinstance(self.kernel, str):
+            return parse_kernel(self.kernel)
         return Matern52() if self.kernel is None else as_kernel(self.kernel)
 
     def plan(self, columns: int) -> Plan:

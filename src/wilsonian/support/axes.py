@@ -72,10 +72,18 @@ def add_legend(ax: Axes) -> Axes:
 
 
 def format_ticks(axis: Axis, plain: range = range(-4, 7)) -> None:
-    """Tick labels as plain text, with the digits that tell neighbouring ticks apart."""
+    """Tick labels as plain text, with the digits that tell neighbouring ticks apart; where one of
+    those in view has its power of ten written out, all have."""
 
     def text(value: float, _: float) -> str:
         ticks = np.unique(axis.get_majorticklocs())
+        low, high = sorted(axis.get_view_interval())
+        seen = ticks[(ticks >= low) & (ticks <= high) & (ticks != 0)]
+        powers = np.floor(np.log10(np.abs(seen)) + 1e-9)
+        mixed = any(power not in plain for power in powers)
+        return labelled(value, ticks, range(0) if mixed else plain)
+
+    def labelled(value: float, ticks: np.ndarray, plain: range) -> str:
         for digits in range(3, 12):
             if len({format_number(tick, digits, plain) for tick in ticks}) == len(ticks):
                 break

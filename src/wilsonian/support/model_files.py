@@ -2,7 +2,9 @@
 
 Both formats hold data only, so loading runs nothing. `model.json` carries a document for people
 and programs to read, the SHA-256 of the arrays and the SHA-256 of itself; a folder in which
-anything was changed is refused. What the document and the arrays mean is said elsewhere.
+anything was changed by accident is refused. A checksum is no signature: whoever means to change a
+model can write a right one, so take models only from whom you trust. What the document and the
+arrays mean is said elsewhere.
 """
 
 from __future__ import annotations

@@ -34,8 +34,12 @@ def format_number(value: float, digits: int = 3, plain: range = range(-4, 7)) ->
 
 
 def format_percent(fraction: float, digits: int = 3) -> str:
-    """A fraction as a percentage."""
-    text = format_number(100 * float(fraction), digits)
+    """A fraction as a percentage; with as many digits more as tell it from 100% (0.9995 is not)."""
+    value = 100 * float(fraction)
+    text = format_number(value, digits)
+    while text == "100" and value != 100 and digits < 12:
+        digits += 1
+        text = format_number(value, digits)
     return text if text == "not available" else f"{text}%"
 
 

@@ -1,13 +1,24 @@
 """The command `wilsonian`: arguments in, model, tables and report out; no numerics."""
 
-# Importing a command registers it; the order is that of `wilsonian --help`.
-from wilsonian.app.cli import (  # isort: skip  # noqa: F401
-    fit_command,
-    model_commands,
-    forecast_command,
-    information_command,
-    greybox_command,
-)
-from wilsonian.app.cli.app import app, main
+from __future__ import annotations
 
-__all__ = ["app", "main"]
+import sys
+
+from wilsonian.app.cli.codes import INTERRUPTED
+
+
+def main() -> None:
+    """Entry point. What needs time to import is imported inside, so that Ctrl-C always ends in one
+    sentence."""
+    try:
+        if sys.argv[1:] == ["--version"]:
+            from wilsonian.support.version import __version__
+
+            sys.stdout.write(f"wilsonian {__version__}\n")
+            sys.exit(0)
+        from wilsonian.app.cli.commands import run
+
+        run()
+    except KeyboardInterrupt:
+        sys.stderr.write("\nInterrupted.\n")
+        sys.exit(INTERRUPTED)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import sys
 from typing import Annotated, Any
 
 import typer
 
-import wilsonian
+from wilsonian.app.cli.codes import INTERRUPTED, Interruption
 from wilsonian.support.files import FileError
-from wilsonian.support.model_files import ModelFileError
-from wilsonian.support.strict_json import to_json
-
-INTERRUPTED = 130
+from wilsonian.support.version import __version__
 
 app = typer.Typer(
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Find which directions of a learning problem the data can resolve, integrate out the "
@@ -33,29 +32,38 @@ def version(
     show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     if show:
-        typer.echo(f"wilsonian {wilsonian.__version__}")
+        typer.echo(f"wilsonian {__version__}")
         raise typer.Exit()
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit(2)
 
 
-def main() -> None:
-    """Entry point: one sentence and an exit code for everything that can go wrong."""
+def run() -> None:
+    """One sentence and an exit code for everything that can go wrong."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        code = app(standalone_mode=False)
+        try:
+            code = app(standalone_mode=False)
+        except SystemExit as stop:  # typer's answer to a closed pipe
+            if isinstance(stop.__context__, OSError) and stop.__context__.errno == errno.EPIPE:
+                raise BrokenPipeError from stop
+            raise
+        sys.stdout.flush()
         if code == INTERRUPTED:  # typer's answer to KeyboardInterrupt
-            _fail("Interrupted; a fit with --out goes on with --resume.", INTERRUPTED)
+            _fail("Interrupted.", INTERRUPTED)
         sys.exit(code if isinstance(code, int) else 0)
     except BrokenPipeError:
-        sys.stderr.close()
+        # Who read the output has seen enough; what is left of it goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except Interruption as stop:
+        _fail(str(stop), INTERRUPTED)
     except FileError as error:
         _fail(str(error), 1)
     except MemoryError:
         _fail("out of memory; lower --max-rank or --block-size, or give Parquet instead of CSV.", 1)
-    except (ModelFileError, ValueError) as error:  # the library's sentences are ValueErrors
+    except ValueError as error:  # the library's sentences are ValueErrors
         _fail(str(error), 2)
     except OSError as error:
         _fail(f"{error.filename or 'a file'}: {error.strerror or error}", 1)
@@ -75,4 +83,6 @@ def _fail(sentence: str, code: int) -> None:
 
 
 def echo_json(value: Any) -> None:
+    from wilsonian.support.strict_json import to_json
+
     typer.echo(json.dumps(to_json(value), indent=1, allow_nan=False))

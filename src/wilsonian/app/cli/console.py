@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import rich.console
 import rich.progress
 import rich.table
@@ -20,11 +19,10 @@ from wilsonian.app.reports.text import (
     cutoff_sentence,
     headlines,
     learned_sentence,
-    quality_sentence,
 )
+from wilsonian.app.reports.verdicts import error_sentence, evidence_sentence, verdicts
 from wilsonian.app.runs.records import RunRecord
 from wilsonian.regression.records import FlowRecord
-from wilsonian.support.number_text import format_number, format_percent
 from wilsonian.support.strict_json import to_json
 
 if TYPE_CHECKING:
@@ -118,11 +116,14 @@ def run_summary(record: RunRecord, details: bool = False) -> str:
     """A run in a few lines of plain language."""
     lines = [f"{record.name}: {record.task} of {record.target}"]
     lines += [record.reading, ""] if record.reading else [""]
-    lines += [learned_sentence(record), cutoff_sentence(record), quality_sentence(record), ""]
+    lines += [error_sentence(record), *verdicts(record), ""]
     found = headlines(record)
     width = max(len(headline.label) for headline in found)
     lines += [f"  {h.label:<{width}}  {h.value}  ({h.meaning})" for h in found]
-    lines += ["", f"Kernel: {record.kernel}", record.rank_status, record.convergence]
+    theory = [learned_sentence(record), cutoff_sentence(record), evidence_sentence(record)]
+    lines += ["", *filter(None, theory)]
+    lines += [f"Kernel: {record.kernel}", record.rank_status, record.convergence]
+    lines += [note for note in record.notes if note.startswith("Hint: ") and not details]
     if details:
         lines += [
             "",
@@ -155,34 +156,6 @@ def forecast_summary(run: ForecastRun) -> str:
         RIDGE_NOTE,
     ]
     return "\n".join(lines)
-
-
-def flow_rows(record: RunRecord, most: int = 24) -> tuple[list[str], list[list[str]]]:
-    """Column names and text cells of the flow: cutoffs evenly spaced in the logarithm of the modes
-    kept, and the model's own, marked by a star."""
-    flow, kept = record.flow, record.spectrum.kept
-    count = len(flow.kept)
-    if not count:
-        return [*flow.columns()], []
-    places = np.geomspace(1, count, min(most, count)).round().astype(int) - 1
-    places = np.unique([*places, np.argmin(np.abs(flow.kept - kept)), count - 1])
-    names = {"test_error": "error rate" if record.task == "classification" else "test rmse"}
-    columns = flow.columns()
-    header = [names.get(name, name.replace("_", " ")) for name in columns]
-    rows = []
-    for place in places:
-        cells = [_cell(name, values[place]) for name, values in columns.items()]
-        cells[0] = f"{'* ' if flow.kept[place] == kept else ''}{cells[0]}"
-        rows.append(cells)
-    return header, rows
-
-
-def _cell(name: str, value: float) -> str:
-    if name == "kept":
-        return f"{int(value)}"
-    if name == "evidence":
-        return f"{value:,.2f}"
-    return format_percent(value) if name == "learnability" else format_number(value, 4)
 
 
 def flow_csv(flow: FlowRecord) -> str:

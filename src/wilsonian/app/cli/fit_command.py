@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wilsonian.app.cli.app import app, echo_json
+from wilsonian.app.cli.codes import Interruption
 from wilsonian.app.cli.console import Console, run_json, run_summary
 from wilsonian.app.cli.options import (
     CategoricalOption,
@@ -118,6 +119,7 @@ def fit(
 ) -> None:
     """Fit a reduced Gaussian process to a table and test it on held-out rows."""
     from wilsonian.app.reports import write_report
+    from wilsonian.app.runs.checkpoints import interruption
     from wilsonian.app.runs.fit import Choices, fit_table
 
     if resume and out is None:
@@ -154,8 +156,19 @@ def fit(
         block_size=block_size,
     )
     console = Console(quiet=quiet or as_json)
-    with console.progress() as progress:
-        run = fit_table(choices, out, resume=resume, progress=progress)
+    at = ("", 0)
+
+    with console.progress() as show:
+
+        def progress(stage: str, done: int, of: int) -> None:
+            nonlocal at
+            at = stage, done
+            show(stage, done, of)
+
+        try:
+            run = fit_table(choices, out, resume=resume, progress=progress)
+        except KeyboardInterrupt:
+            raise Interruption(interruption(*at, out)) from None
         forecasts = [_forecast(choices, learn, progress)] if with_forecast else []
     if report is not None:
         write_report(run.record, report, [section for section, _ in forecasts])

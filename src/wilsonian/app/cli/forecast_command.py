@@ -9,6 +9,7 @@ import typer
 
 from wilsonian.app.cli.app import app, echo_json
 from wilsonian.app.cli.console import Console, forecast_summary
+from wilsonian.app.cli.curve_command import CURVE_OPTIONS, CurveFiles, forecast_of_curve
 from wilsonian.app.cli.options import (
     CategoricalOption,
     Dates,
@@ -35,9 +36,18 @@ from wilsonian.support.files import atomic_write, check_writable
 
 @app.command()
 def forecast(
+    context: typer.Context,
     table: Annotated[
-        str, typer.Argument(help="Table of the pilot; rows without a target lend their inputs.")
-    ],
+        str | None,
+        typer.Argument(help="Table of the pilot; rows without a target lend their inputs."),
+    ] = None,
+    curve: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of a table: a learning curve measured with any model, columns n, error "
+            "and perhaps standard_error."
+        ),
+    ] = None,
     target: TargetOption = None,
     kernel: Annotated[str, typer.Option(help="As in `wilsonian fit`.")] = "matern52",
     labels: Annotated[
@@ -73,6 +83,21 @@ def forecast(
     as_json: JsonOption = False,
 ) -> None:
     """Error at more labelled rows than there are, which ridge, and what one more doubling buys."""
+    dialect = dialect_choice(separator, decimal, encoding, missing)
+    sizes = tuple(float(number_or(text, "--to", ())) for text in names(to))
+    for path in (plot, csv, report):
+        if path is not None:
+            check_writable(path)
+    if curve is not None:
+        _only_of_a_curve(context)
+        files = CurveFiles(plot, csv, report)
+        forecast_of_curve(curve, sizes, seed, dialect, files, quiet=quiet, as_json=as_json)
+        return
+    if table is None:
+        raise ValueError(
+            "give the table of a pilot, or --curve with a file of measured errors (columns n, "
+            "error and perhaps standard_error)."
+        )
     from wilsonian.app.reports.forecast import write_forecast_report
     from wilsonian.app.reports.forecast_text import forecast_csv, forecast_rows
     from wilsonian.app.runs.forecast import ForecastChoices, forecast_table
@@ -81,9 +106,6 @@ def forecast(
 
     if plot is not None:
         check_picture(plot)
-    for path in (plot, csv, report):
-        if path is not None:
-            check_writable(path)
     choices = ForecastChoices(
         table=table,
         target=target,
@@ -91,12 +113,12 @@ def forecast(
         exclude=names(drop),
         categorical=names(categorical),
         dates=dates.value,
-        dialect=dialect_choice(separator, decimal, encoding, missing),
+        dialect=dialect,
         task=task.value,
         kernel=kernel,
         learn=learn,
         labels=labels,
-        to=tuple(float(number_or(text, "--to", ())) for text in names(to)),
+        to=sizes,
         ridge=ridge,
         seed=seed,
     )
@@ -117,3 +139,23 @@ def forecast(
     for path in (plot, csv, report):
         if path is not None:
             console.print(f"Written to {path}")
+
+
+def _only_of_a_curve(context: typer.Context) -> None:
+    """Raises ValueError when something was given that says nothing about a measured curve."""
+    given = [
+        name
+        for name in context.params
+        if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+    ]
+    if "table" in given:
+        raise ValueError(
+            f"give a table or --curve, not both: got {context.params['table']!r} and --curve "
+            f"{context.params['curve']!r}."
+        )
+    other = [f"--{name.replace('_', '-')}" for name in given if name not in CURVE_OPTIONS]
+    if other:
+        raise ValueError(
+            f"{', '.join(other)} {'is' if len(other) == 1 else 'are'} about the table of a pilot; "
+            "leave out what does not belong to --curve."
+        )

@@ -42,6 +42,7 @@ def greybox(
     noise: Annotated[
         float | None, typer.Option(help="Standard deviation of the noise [default: learned].")
     ] = None,
+    max_steps: Annotated[int, typer.Option(help="Most steps of each fit.")] = 30,
     out: Annotated[Path | None, typer.Option(help="Folder to store the model in.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from where a fit with --out was stopped.")
@@ -68,7 +69,14 @@ def greybox(
         if not resume:
             shutil.rmtree(checkpoint, ignore_errors=True)
     choices = GreyboxChoices(
-        physics, signals, residual, train=train, test=test, noise=noise, seed=seed
+        physics,
+        signals,
+        residual,
+        train=train,
+        test=test,
+        noise=noise,
+        max_steps=max_steps,
+        seed=seed,
     )
     console = Console(quiet=quiet or as_json)
     with console.progress() as progress:

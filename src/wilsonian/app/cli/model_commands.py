@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 from wilsonian.app.cli.app import app, echo_json
-from wilsonian.app.cli.console import Console, flow_csv, flow_rows, run_json, run_summary
+from wilsonian.app.cli.console import Console, flow_csv, run_json, run_summary
 from wilsonian.app.cli.options import (
     DecimalOption,
     EncodingOption,
@@ -23,7 +22,11 @@ from wilsonian.app.cli.options import (
     dialect_choice,
     names,
 )
+from wilsonian.app.reports.flow_text import flow_rows
 from wilsonian.support.files import atomic_path, atomic_write, check_writable
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @app.command()
@@ -49,7 +52,9 @@ def predict(
 ) -> None:
     """Predict each row of a table: mean and standard deviation of a new label, or the class and
     its probabilities. A CSV file is read as the training table was, unless options say so."""
-    from wilsonian.app.runs.fit import load_run
+    import numpy as np
+
+    from wilsonian.app.runs.model import load_run
     from wilsonian.app.tables.encoding import unseen_sentences
     from wilsonian.app.tables.prediction_files import check_suffix, prediction_writer
 
@@ -105,7 +110,7 @@ def flow(
 ) -> None:
     """Ridge, learnability, evidence and test error at every cutoff of a model."""
     from wilsonian.app.figures.flow_figure import write_flow_figure
-    from wilsonian.app.runs.fit import load_run
+    from wilsonian.app.runs.model import load_run
     from wilsonian.support.pictures import check_picture
 
     if plot is not None:
@@ -127,7 +132,7 @@ def flow(
 @app.command()
 def info(model: ModelArgument, as_json: JsonOption = False) -> None:
     """What a model is, where it came from and how well it did."""
-    from wilsonian.app.runs.fit import load_run
+    from wilsonian.app.runs.model import load_run
 
     record = load_run(model).record
     if as_json:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 DRAWN_POINTS = 600  # of one series: beyond it the page grows and the picture does not change
 DRAWN_ROWS = 1000
+SHADE = "73"  # opacity of a whole class in the confusion matrix, of 255 in hexadecimal
 
 
 def plot_spectrum(
@@ -327,7 +328,8 @@ def _plot_confusion(ax: Axes, predictions: PredictionRecord) -> Axes:
     counts, names = confusion_matrix(predictions)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     # Transparent at zero, so that the page behind shows through in light and dark alike.
-    shades = LinearSegmentedColormap.from_list("share", [KEPT + "00", KEPT + "ff"])
+    # Never opaque, so that the ink of the counts stands out on every shade, in both.
+    shades = LinearSegmentedColormap.from_list("share", [KEPT + "00", KEPT + SHADE])
     # A square-root scale: one row in a hundred is still seen.
     ax.imshow(share, cmap=shades, norm=PowerNorm(0.5, vmin=0, vmax=1), interpolation="none")
     ax.grid(visible=False)
@@ -342,10 +344,7 @@ def _plot_confusion(ax: Axes, predictions: PredictionRecord) -> Axes:
     if few:
         for (row, column), count in np.ndenumerate(counts):
             if count:
-                strong: dict[str, Any] = {"color": "white"} if share[row, column] > 0.25 else {}
-                ax.text(
-                    column, row, f"{count:,}", ha="center", va="center", fontsize="small", **strong
-                )
+                ax.text(column, row, f"{count:,}", ha="center", va="center", fontsize="small")
     ax.set_xlabel("predicted class")
     ax.set_ylabel("true class")
     return ax

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from wilsonian.app import figures as plots
+from wilsonian.app.reports import alternatives
 from wilsonian.app.reports.svg import Describe, Draw, Drawing
 from wilsonian.app.runs.calibration import (
     confusion_matrix,
@@ -14,10 +15,22 @@ from wilsonian.app.runs.calibration import (
 )
 from wilsonian.app.runs.records import PredictionRecord, RunRecord
 from wilsonian.regression.records import FlowRecord
-from wilsonian.support.axes import Scale, spread
+from wilsonian.support.axes import Scale, shorten, spread
 from wilsonian.support.number_text import format_count, format_number, format_percent
 
 SHOWN_MODES = 24
+RIDGE_CAPTIONS = {
+    "population": (
+        "The line is predicted and the circles are found from the data alone: where they agree, "
+        "the eliminated modes do act like noise."
+    ),
+    "sample": (
+        "Flat, as it should be: modes of the training rows decouple, and cutting some leaves the "
+        "noise of the others as it was. The circles are the noise that the targets would seem to "
+        "have if only the modes to the left could explain them: above the line while signal is cut "
+        "away, and near it once all of it is kept."
+    ),
+}
 BOTH: tuple[Scale, ...] = ("log", "linear")
 
 
@@ -28,6 +41,7 @@ def quality_figures(record: RunRecord) -> list[Drawing]:
         return []
     if is_classification(predictions):
         return _class_figures(predictions)
+    target = shorten(record.target, 40)
     drawn = min(len(predictions.true), plots.DRAWN_ROWS)
     sampled = "" if drawn == len(predictions.true) else f" ({drawn:,} rows drawn at random)"
     return [
@@ -36,8 +50,9 @@ def quality_figures(record: RunRecord) -> list[Drawing]:
             "Predicted against true",
             "Each bar is a 95% interval, and 19 in 20 should cross the dashed line; a stretch of "
             f"points that lies off the line as a whole is a systematic error{sampled}.",
-            lambda ax, _: plots.plot_predictions(ax, predictions, target=record.target),
+            lambda ax, _: plots.plot_predictions(ax, predictions, target=target),
             _describe_predictions(predictions),
+            alt=alternatives.predictions(predictions),
         ),
         Drawing(
             "calibration",
@@ -46,6 +61,7 @@ def quality_figures(record: RunRecord) -> list[Drawing]:
             "sure of itself, above it too cautious.",
             lambda ax, _: plots.plot_calibration(ax, predictions),
             _describe_coverage(predictions),
+            alt=alternatives.coverage(predictions),
         ),
     ]
 
@@ -79,6 +95,7 @@ def spectrum_figures(record: RunRecord) -> list[Drawing]:
             ),
             describe,
             BOTH,
+            alt=alternatives.spectrum(spectrum),
         )
     ]
 
@@ -91,27 +108,28 @@ def flow_figures(record: RunRecord) -> list[Drawing]:
         Drawing(
             "ridge-flow",
             "Ridge at every cutoff",
-            "The line is predicted and the circles are found from the data alone: where they "
-            "agree, the eliminated modes do act like noise.",
+            RIDGE_CAPTIONS[record.measure],
             lambda ax, scale: plots.plot_ridge_flow(
                 ax, flow, noise_variance=record.noise_variance, kept=kept, scale=scale
             ),
             describe,
             BOTH,
+            alt=alternatives.flow(flow, "ridge", kept),
         ),
         Drawing(
             "evidence-flow",
             "Evidence at every cutoff",
-            "Where the curve is flat, further modes explain the training targets no better; "
-            "a fall at the right would mean that they explain them worse.",
+            "Where the curve is flat, further modes explain the training targets no better; a fall "
+            "at the right says that the kernel expects more of the target in them than is there.",
             lambda ax, scale: plots.plot_evidence_flow(ax, flow, kept=kept, scale=scale),
             describe,
             BOTH,
+            alt=alternatives.flow(flow, "evidence", kept),
         ),
     ]
     if flow.test_error is not None:
         classes = record.task == "classification"
-        quantity = "error rate" if classes else f"RMSE of {record.target}"
+        quantity = "error rate" if classes else f"RMSE of {shorten(record.target, 40)}"
         found.append(
             Drawing(
                 "test-error-flow",
@@ -123,6 +141,7 @@ def flow_figures(record: RunRecord) -> list[Drawing]:
                 ),
                 describe,
                 BOTH,
+                alt=alternatives.flow(flow, "test_error", kept),
             )
         )
     return found
@@ -148,6 +167,7 @@ def mode_figures(record: RunRecord) -> list[Drawing]:
                 caption,
                 _draw_mode(image),
                 size=(2.0, float(np.clip(2.0 * aspect, 0.5, 4.0))),
+                alt=f"A picture of {height} by {width} pixels; {caption}",
             )
         )
     return found
@@ -172,6 +192,7 @@ def _class_figures(predictions: PredictionRecord) -> list[Drawing]:
                 if counts[int(row), int(column)]
                 else ""
             ),
+            alt=alternatives.confusion(counts, names),
         )
     ]
     if predictions.probabilities is not None:
@@ -193,6 +214,7 @@ def _class_figures(predictions: PredictionRecord) -> list[Drawing]:
                 "grey bars count the rows.",
                 lambda ax, _: plots.plot_calibration(ax, predictions),
                 describe,
+                alt=alternatives.reliability(table),
             )
         )
     return found

@@ -74,19 +74,24 @@ def forecast_rows(run: ForecastRun) -> tuple[list[str], list[list[str]]]:
 
 
 def forecast_csv(run: ForecastRun) -> str:
-    """The forecast's table as CSV with a header."""
-    table = run.forecast.table
-    columns = {"n": table.n, "ridge": table.ridge}
-    for name in ("error", "gain", "error_rate"):
-        band = getattr(table, name)
-        if band is not None:
-            columns |= {
-                name: band.median,
-                f"{name}_lower": band.lower,
-                f"{name}_upper": band.upper,
-            }
-    lines = [",".join(columns)]
-    lines += [",".join(map(repr, row)) for row in np.array(list(columns.values())).T.tolist()]
+    """The forecast as CSV with a header: the whole curve that is drawn, and the sizes asked for
+    (`asked` is 1 there), in order of size."""
+    names, parts = ["n", "ridge"], []
+    table, curve = run.forecast.table, run.forecast.curve
+    bands = [n for n in ("error", "gain", "error_rate") if getattr(table, n) is not None]
+    for sizes, asked in ((table, 1.0), (curve, 0.0)):
+        columns = [sizes.n, sizes.ridge]
+        for name in bands:
+            band = getattr(sizes, name)
+            columns += [band.median, band.lower, band.upper]
+        rows = np.array([*columns, np.full(len(sizes.n), asked)]).T
+        parts.append(rows if asked else rows[~np.isin(sizes.n, table.n)])
+    rows = np.concatenate(parts)
+    rows = rows[np.argsort(rows[:, 0], kind="stable")]
+    for name in bands:
+        names += [name, f"{name}_lower", f"{name}_upper"]
+    lines = [",".join([*names, "asked"])]
+    lines += [",".join([*map(repr, row[:-1]), str(int(row[-1]))]) for row in rows.tolist()]
     return "\n".join(lines) + "\n"
 
 

@@ -17,6 +17,7 @@ from wilsonian.app.reports.figures import (
     quality_figures,
     spectrum_figures,
 )
+from wilsonian.app.reports.flow_text import flow_rows
 from wilsonian.app.reports.svg import Drawing, Rendering, render
 from wilsonian.app.reports.text import (
     GLOSSARY,
@@ -24,9 +25,15 @@ from wilsonian.app.reports.text import (
     cutoff_sentence,
     headlines,
     learned_sentence,
-    quality_sentence,
+)
+from wilsonian.app.reports.verdicts import (
+    LONGEST_NAME,
+    error_sentence,
+    evidence_sentence,
+    verdicts,
 )
 from wilsonian.app.runs.records import RunRecord
+from wilsonian.support.axes import shorten
 from wilsonian.support.number_text import format_count, format_number
 
 LISTED_VALUES = 8
@@ -37,7 +44,8 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inli
 
 def page(record: RunRecord, further: Iterable[str] = ()) -> str:
     """The whole page; `further` sections stand behind those of the run."""
-    return document(f"{record.name}: {record.target}", _parts(record, further))
+    names = (shorten(name, LONGEST_NAME) for name in (record.name, record.target))
+    return document(": ".join(names), _parts(record, further))
 
 
 def document(title: str, parts: Iterable[str]) -> str:
@@ -62,11 +70,25 @@ def _parts(record: RunRecord, further: Iterable[str]) -> Iterable[str]:
     yield _numbers(headlines(record))
     yield section("How good are the predictions?", quality_figures(record))
     theory = [*spectrum_figures(record), *flow_figures(record)]
-    yield section("What was learned, and where is the cutoff?", theory)
+    found = (learned_sentence(record), cutoff_sentence(record), evidence_sentence(record))
+    said = "".join(f"<p>{html.escape(sentence)}</p>\n" for sentence in found if sentence)
+    title = "What was learned, and where is the cutoff?"
+    yield section(title, theory, said + _glossary(), _flow_table(record))
     yield _modes(record)
     yield from further
     yield _details(record)
-    yield _glossary()
+
+
+def _flow_table(record: RunRecord) -> str:
+    names, rows = flow_rows(record)
+    if not rows:
+        return ""
+    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
+    body = "\n".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return (
+        "<details>\n<summary>The flow as a table (* is the cutoff)</summary>\n"
+        f'<table class="flow">\n<tr>{head}</tr>\n{body}\n</table>\n</details>\n'
+    )
 
 
 def _header(record: RunRecord) -> str:
@@ -76,14 +98,15 @@ def _header(record: RunRecord) -> str:
         f"{format_count(record.test_rows, 'held-out row')}",
         f"{format_count(record.columns, 'input column')}",
     ]
+    said = "".join(f"<p>{escape(sentence)}</p>\n" for sentence in verdicts(record))
+    target, name = shorten(record.target, LONGEST_NAME), shorten(record.name, LONGEST_NAME)
     return (
         "<header>\n"
-        f'<p class="kind">Gaussian-process {record.task} of <b>{escape(record.target)}</b></p>\n'
-        f"<h1>{escape(record.name)}</h1>\n"
+        f'<p class="kind">Gaussian-process {record.task} of <b>{escape(target)}</b></p>\n'
+        f"<h1>{escape(name)}</h1>\n"
         f'<p class="facts">{" · ".join(facts)}</p>\n'
-        f'<p class="learned">{escape(learned_sentence(record))}</p>\n'
-        f"<p>{escape(cutoff_sentence(record))} {escape(quality_sentence(record))}</p>\n"
-        "</header>"
+        f'<p class="learned">{escape(error_sentence(record))}</p>\n'
+        f"{said}</header>"
     )
 
 

@@ -63,6 +63,7 @@ class Drawing:
     describe: Describe | None = None  # text of the data point at (x, y); empty for none
     scales: tuple[Scale, ...] = ("log",)
     size: tuple[float, float] = (4.8, 3.5)  # inches
+    alt: str = ""  # what the figure shows, for those who cannot see it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +91,8 @@ def render(drawing: Drawing, scale: Scale) -> Rendering:
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(buffer, format="svg", metadata=nothing)
         points = list(_points(ax, drawing.describe)) if drawing.describe else []
-    return Rendering(scale, _inline(buffer.getvalue(), prefix, drawing.title), points)
+    label = ". ".join(filter(None, (drawing.title, drawing.alt)))
+    return Rendering(scale, _inline(buffer.getvalue(), prefix, label), points)
 
 
 def _points(ax: Axes, describe: Describe) -> Iterator[list[Any]]:

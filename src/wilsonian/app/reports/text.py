@@ -6,8 +6,10 @@ import dataclasses
 
 import numpy as np
 
+from wilsonian.app.reports.verdicts import LONGEST_NAME, interval_judged, nothing_learned
 from wilsonian.app.runs.calibration import class_indices
 from wilsonian.app.runs.records import RunRecord
+from wilsonian.support.axes import shorten
 from wilsonian.support.number_text import format_count, format_number, format_percent
 
 GLOSSARY = {
@@ -27,6 +29,15 @@ GLOSSARY = {
         "The noise variance the kept modes are fitted with: the noise of the target, plus the "
         "eigenvalues of everything eliminated. That sum is the renormalized ridge."
     ),
+    "Measure": (
+        "What the modes are modes of. Of the population: the distribution the rows come from; "
+        "eliminated modes then raise the ridge. Of the sample: the training rows themselves; these "
+        "modes decouple, and eliminating some changes nothing for the others."
+    ),
+    "Whole modes": (
+        "The learnabilities of the kept modes added up, also called degrees of freedom: half a "
+        "mode learned twice counts as one."
+    ),
     "Evidence": (
         "The probability of the training targets under the model, as a logarithm in nats. A "
         "difference of a few nats is a clear preference."
@@ -44,13 +55,18 @@ class Headline:
 
 
 def learned_sentence(record: RunRecord) -> str:
-    """How many modes the rows teach."""
-    total = len(record.spectrum.eigenvalues)
-    verb = "is" if record.spectrum.kept == 1 else "are"
-    return (
-        f"{record.spectrum.kept:,} of {format_count(total, 'mode')} {verb} learned "
-        f"from {format_count(record.rows, 'row')}."
-    )
+    """How many modes are kept, and how much of them the rows teach."""
+    spectrum = record.spectrum
+    total, kept = len(spectrum.eigenvalues), spectrum.kept
+    sentence = f"{kept:,} of {format_count(total, 'mode')} {'is' if kept == 1 else 'are'} kept"
+    learned = float(np.sum(spectrum.learnability[:kept]))
+    rows = format_count(record.rows, "row")
+    if kept == 0 or not np.isfinite(learned):
+        return f"{sentence}; {rows} teach none." if kept == 0 else f"{sentence}."
+    if nothing_learned(record):
+        return f"{sentence}, but what {rows} taught in them is not borne out by the held-out rows."
+    # Learnabilities add up to what the rows determine: the degrees of freedom.
+    return f"{sentence}; {rows} teach them as far as {format_number(learned)} whole modes."
 
 
 def cutoff_sentence(record: RunRecord) -> str:
@@ -67,20 +83,19 @@ def cutoff_sentence(record: RunRecord) -> str:
         which = "Every mode" if spectrum.kept == 0 else format_count(eliminated, "further mode")
         verb = "are" if spectrum.kept and eliminated > 1 else "is"
         lost = (
-            f"{which} {verb} too weak to be learned from these rows "
+            f"{which} {verb} too weak for these rows to teach "
             f"(learnability below {format_number(spectrum.threshold)})"
         )
-    return (
-        f"{lost}; what is left out acts like noise and raises the ridge "
-        f"from {format_number(record.noise_variance)} to {format_number(record.ridge)}."
-    )
-
-
-def quality_sentence(record: RunRecord) -> str:
-    """What the quality of the predictions was measured on."""
-    if record.test_rows == 0 or not record.metrics:
-        return "No rows were held out, so the predictions are not tested here."
-    return f"Quality is measured on {format_count(record.test_rows, 'row')} held out of the fit."
+    noise, ridge = format_number(record.noise_variance), format_number(record.ridge)
+    if record.measure == "sample":
+        stays = f"the ridge stays the noise, {noise}"
+        if ridge != noise:
+            stays = f"only what no mode resolves raises the ridge, from {noise} to {ridge}"
+        return (
+            f"{lost}. These are modes of the training rows themselves, which decouple: eliminating "
+            f"some leaves the others as they were, and {stays}."
+        )
+    return f"{lost}; what is left out acts like noise and raises the ridge from {noise} to {ridge}."
 
 
 def headlines(record: RunRecord) -> list[Headline]:
@@ -92,7 +107,7 @@ def headlines(record: RunRecord) -> list[Headline]:
 def _regression_quality(record: RunRecord) -> list[Headline]:
     metrics, found = record.metrics, []
     if "rmse" in metrics:
-        meaning = f"root-mean-square error, in units of {record.target}"
+        meaning = f"root-mean-square error, in units of {shorten(record.target, LONGEST_NAME)}"
         if "relative_rmse" in metrics:
             meaning += (
                 f"; {format_percent(metrics['relative_rmse'])} of the training target's "
@@ -106,7 +121,9 @@ def _regression_quality(record: RunRecord) -> list[Headline]:
     if levels:
         hold = [format_percent(metrics[f"coverage_{level}"]) for level in levels]
         others = [f"{h} in the {level}%" for h, level in zip(hold[1:], levels[1:], strict=True)]
+        judged = interval_judged(record, levels[0])
         meaning = f"of the true values lie in their {levels[0]}% interval"
+        meaning += f" ({judged})" if judged else ""
         meaning += f", {', '.join(others)} interval" if others else ""
         found.append(Headline("Interval coverage", hold[0], meaning))
     if "nlpd" in metrics:
@@ -150,18 +167,23 @@ def _class_quality(record: RunRecord) -> list[Headline]:
 
 
 def _theory(record: RunRecord) -> list[Headline]:
-    meaning = "expected rise in mean squared error from leaving the eliminated modes out"
-    rmse = record.metrics.get("rmse", 0.0)
+    bound, rmse = record.expected_loss, record.metrics.get("rmse", 0.0)
+    meaning = "expected rise in mean squared error from leaving the eliminated modes out, at most"
+    value = format_number(bound)
     if rmse > 0:
-        share = format_percent(record.expected_loss / rmse**2, 2)
-        meaning += f": {share} of the held-out error"
-    loss = Headline("Price of the cutoff", format_number(record.expected_loss), meaning)
+        meaning += f": {format_percent(bound / rmse**2, 2)} of the held-out error"
+    if rmse > 0 and not bound <= rmse**2:
+        # A bound above all of the error bounds nothing.
+        value, meaning = "unknown", "the bound on it exceeds the whole held-out error"
+    loss = Headline("Price of the cutoff", value, meaning)
     meaning = "variance of the noise that the fit finds in the target"
     if record.task == "regression" and record.noise_variance > 0:
         meaning += f"; its standard deviation is {format_number(np.sqrt(record.noise_variance))}"
     noise_variance = Headline("Noise", format_number(record.noise_variance), meaning)
     added = record.ridge - record.noise_variance
     meaning = f"the noise, plus {format_number(added)} from all that is eliminated"
+    if record.measure == "sample":
+        meaning = f"the noise, plus {format_number(added)} from what no mode of the rows resolves"
     ridge = Headline("Renormalized ridge", format_number(record.ridge), meaning)
     return [loss, noise_variance, ridge]
 

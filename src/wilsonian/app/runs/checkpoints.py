@@ -36,32 +36,39 @@ class Checkpoint:
     def save(
         self,
         encoding: Encoding,
-        standing: Standing,
+        standing: Standing | None = None,
         *,
         now: bool = False,
     ) -> None:
-        """Store where the fit stands, unless it was stored moments ago."""
+        """Store where the fit stands, unless it was stored moments ago: with the columns read, or
+        (`standing`) with hyperparameters and inducing points and so many blocks of rows."""
         if not now and time.monotonic() - self._written < SECONDS_BETWEEN:
             return
-        prepared_document, arrays = prepared_state(standing.prepared)
-        sums_document, sums = statistics_state(standing.statistics)
-        document = {
-            "identity": self.identity,
-            "encoding": encoding.to_dict(),
-            "prepared": prepared_document,
-            "statistics": sums_document,
-            "blocks": standing.blocks,
-        }
-        write_folder(self.folder, "checkpoint", document, {**arrays, **sums})
+        document: dict[str, Any] = {"identity": self.identity, "encoding": encoding.to_dict()}
+        arrays: dict[str, Any] = {}
+        if standing is not None:
+            prepared_document, prepared = prepared_state(standing.prepared)
+            sums_document, sums = statistics_state(standing.statistics)
+            arrays = {**prepared, **sums}
+            document |= {
+                "prepared": prepared_document,
+                "statistics": sums_document,
+                "blocks": standing.blocks,
+            }
+        write_folder(self.folder, "checkpoint", document, arrays)
         self._written = time.monotonic()
 
-    def load(self) -> tuple[Encoding, Standing] | None:
-        """The stored state; None if there is none.
+    def load(self) -> tuple[Encoding, Standing | None]:
+        """The stored state, which stands before the learning if it is no Standing.
 
-        Raises ModelFileError if it is damaged, or belongs to another table or other choices.
+        Raises ModelFileError if there is none, if it is damaged, or belongs to another table or
+        other choices.
         """
         if not self.folder.exists():
-            return None
+            raise ModelFileError(
+                f"There is nothing to resume: no interrupted fit left {str(self.folder)!r}; leave "
+                "--resume out to start one."
+            )
         document, arrays = read_folder(self.folder, "checkpoint")
         with understood(self.folder):
             stored = document["identity"]
@@ -76,11 +83,32 @@ class Checkpoint:
                     f"{', '.join(differing)}; repeat its command with --resume, or start anew "
                     "without --resume."
                 )
+            encoding = Encoding.from_dict(document["encoding"])
+            if "prepared" not in document:
+                return encoding, None
             prepared = restore_prepared(document["prepared"], arrays)
             statistics = restore_statistics(document["statistics"], arrays)
-            encoding = Encoding.from_dict(document["encoding"])
             return encoding, Standing(prepared, statistics, int(document["blocks"]))
 
     def remove(self) -> None:
         """Forget it: the model is stored."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def interruption(stage: str, done: int, model: Path | None) -> str:
+    """What an interruption in a `stage` (of `Progress`) leaves, and where --resume goes on."""
+    if model is None:
+        return "Interrupted; nothing is kept (with --out, a fit can go on with --resume)."
+    if not checkpoint_folder(model).exists():
+        return "Interrupted before anything was kept; start the fit again, without --resume."
+    where = {
+        "sampling": "with the columns read; the sampling of rows starts again",
+        "learning hyperparameters": "with the columns read; the learning starts again, with the "
+        "same random numbers",
+        "moving inducing points": "with the columns read; learning and moving the inducing points "
+        "start again, with the same random numbers",
+        "integrating": f"after the {done:,} rows that are integrated",
+        "testing": "with all rows integrated; the testing starts again",
+    }
+    went_on = where.get(stage, "from what is kept")
+    return f"Interrupted; the fit goes on with --resume, {went_on}."

@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from wilsonian.app.runs.baselines import Baselines
 from wilsonian.app.runs.checkpoints import Checkpoint
-from wilsonian.app.runs.choices import DETECTED, Progress, TableChoices
+from wilsonian.app.runs.choices import Progress, TableChoices
 from wilsonian.app.runs.evaluation import Evaluation, mode_images
+from wilsonian.app.runs.locks import one_at_a_time
+from wilsonian.app.runs.model import Run, load_run
 from wilsonian.app.runs.records import PredictionRecord, RunRecord
-from wilsonian.app.tables import Columns, open_table
+from wilsonian.app.tables import Columns
 from wilsonian.app.tables.blocks import Block, Table, TableError
-from wilsonian.app.tables.dialect import DialectChoice
-from wilsonian.app.tables.encoding import Encoding
+from wilsonian.app.tables.encoding import Encoding, unseen_sentences
 from wilsonian.app.tables.encoding_builder import EncodingBuilder
 from wilsonian.kernels import Scaled
 from wilsonian.language.kernel_text import describe_kernel, format_kernel
@@ -29,11 +31,13 @@ from wilsonian.regression.outputs import parts_of
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.sample import Sample
-from wilsonian.regression.saving import Estimator, estimator_state, restore_estimator, understood
+from wilsonian.regression.saving import Estimator
 from wilsonian.regression.statistics import Block as Rows
-from wilsonian.support.model_files import ModelFileError, check_folder, read_folder, write_folder
+from wilsonian.support.model_files import check_folder
 from wilsonian.support.sampling import Reservoir, held_out
 from wilsonian.support.strict_json import to_json
+
+__all__ = ["Choices", "Run", "fit_table", "load_run"]
 
 TEST_FRACTION, LARGEST_TEST = 0.2, 50_000
 SAMPLE_ROWS, SAMPLE_VALUES = 100_000, 2**25  # rows and numbers of the sample learned from
@@ -48,113 +52,6 @@ class Choices(TableChoices):
     test_fraction: float | None = None  # None: a fifth, but at most LARGEST_TEST rows
 
 
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """A fitted model: how it reads a table, what it learned, and how well it did."""
-
-    estimator: Estimator
-    encoding: Encoding
-    record: RunRecord
-
-    @property
-    def regressor(self) -> ReducedGPRegressor:
-        """The reduced Gaussian process inside."""
-        e = self.estimator
-        return e.regressor_ if isinstance(e, ReducedGPClassifier) else e
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the model folder, whole or not at all; held-out predictions are not part of it."""
-        document, arrays = estimator_state(self.estimator)
-        unsaved = {"spectrum", "flow", "predictions", "mode_images"}
-        run = {
-            field.name: to_json(getattr(self.record, field.name))
-            for field in dataclasses.fields(self.record)
-            if field.name not in unsaved
-        }
-        if self.record.flow.test_error is not None:
-            arrays["test_error"] = self.record.flow.test_error
-        content = {"estimator": document, "encoding": self.encoding.to_dict(), "run": run}
-        return write_folder(path, "model", content, arrays)
-
-    def open(
-        self,
-        path: str,
-        dialect: DialectChoice = DETECTED,
-        identifiers: Sequence[str] | None = None,
-    ) -> Table:
-        """A table to predict, its columns read as where the model was fitted; what `dialect` says
-        of a text file goes before the training table's dialect. Raises TableError."""
-        carried = self.encoding.identifiers if identifiers is None else identifiers
-        kinds = {**self.encoding.kinds, **dict.fromkeys(carried, "text")}
-        return open_table(path, dataclasses.replace(dialect, like=self.encoding.dialect), kinds)
-
-    def predict(
-        self,
-        table: Table,
-        block_size: int = 4096,
-        *,
-        identifiers: Sequence[str] | None = None,
-        unseen: dict[tuple[str, str], int] | None = None,
-    ) -> Iterator[dict[str, np.ndarray]]:
-        """Predictions for a table, block by block, as named columns: the `identifiers` (those named
-        at the fit that the table has, if None), then `mean` and `std` (of a new label, noise
-        included), or `class` and one probability per class.
-
-        Columns of a text file are read as where the model was fitted. `unseen` is filled with the
-        counts of :meth:`Encoding.unseen`. Raises TableError if the table lacks a column or has one
-        of another kind.
-        """
-        encoding = self.encoding
-        carried = [n for n in encoding.identifiers if n in table.kinds]
-        carried = list(carried if identifiers is None else identifiers)
-        table = table.read_as(
-            {**encoding.kinds, **dict.fromkeys(carried, "text")}, encoding.dialect
-        )
-        encoding.check(table)
-        for block in table.blocks([*encoding.input_columns, *carried], block_size):
-            X = encoding.transform(block)
-            if unseen is not None:
-                for key, count in encoding.unseen(block).items():
-                    unseen[key] = unseen.get(key, 0) + count
-            first = {name: block.column(name) for name in carried}
-            yield first | self._predicted(X)
-
-    def _predicted(self, X: np.ndarray) -> dict[str, np.ndarray]:
-        if isinstance(self.estimator, ReducedGPClassifier):
-            named = zip(self.encoding.classes, self.estimator.predict_proba(X).T, strict=True)
-            return {
-                "class": self.estimator.predict(X),
-                **{f"probability_{name}": values for name, values in named},
-            }
-        mean, std = self.estimator.predict(X, return_std=True, include_noise=True)
-        return {"mean": mean, "std": std}
-
-
-def load_run(path: str | os.PathLike[str]) -> Run:
-    """The model in a folder written by `wilsonian fit --out`; nothing is executed.
-
-    Raises ModelFileError for a folder that is missing, damaged, or was saved from Python (it then
-    has no table's encoding: use `wilsonian.load_model`).
-    """
-    document, arrays = read_folder(path, "model")
-    if "encoding" not in document:
-        raise ModelFileError(
-            f"Cannot use {os.fspath(path)!r} with tables: it was saved from Python and does not "
-            "say how to read a table's columns; load it with wilsonian.load_model."
-        )
-    with understood(path):
-        estimator = restore_estimator(document["estimator"], arrays)
-        run = dict(document["run"], notes=tuple(document["run"]["notes"]))
-        if "noise" in run:  # as version 0.1.0 called it
-            run["noise_variance"] = run.pop("noise")
-        flow = dataclasses.replace(estimator.flow_, test_error=arrays.get("test_error"))
-        empty = np.zeros(0)
-        std = None if run["task"] == "classification" else empty
-        predictions = PredictionRecord(empty, empty, std)
-        record = RunRecord(**run, spectrum=estimator.spectrum_, flow=flow, predictions=predictions)
-        return Run(estimator, Encoding.from_dict(document["encoding"]), record)
-
-
 def fit_table(
     choices: Choices,
     out: str | os.PathLike[str] | None = None,
@@ -165,17 +62,26 @@ def fit_table(
     """Fit a reduced Gaussian process to a table, test it on held-out rows, and store it in the
     folder `out` if that is given.
 
-    With `out`, an interrupted fit leaves `<out>.partial` beside it, from which `resume` goes on
-    after the last finished block. Raises TableError, KernelTextError, ValueError and FileError
-    with what was seen and what to try, the last before any work is done.
+    With `out`, an interrupted fit leaves `<out>.partial` beside it, from which `resume` goes on:
+    with the columns read, or after the last finished block of rows. Raises TableError,
+    KernelTextError, ValueError and FileError with what was seen and what to try, the last before
+    any work is done: also if another fit is writing to `out`.
     """
+    if out is None:
+        return _fit_table(choices, None, resume, progress)
+    check_folder(out, "model")
+    with one_at_a_time(out):
+        return _fit_table(choices, Path(out), resume, progress)
+
+
+def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progress) -> Run:
     started = time.monotonic()
-    if out is not None:
-        check_folder(out, "model")
     fit = _Fit.of(choices)
-    checkpoint = None if out is None else Checkpoint(Path(out), fit.identity())
+    checkpoint = None if out is None else Checkpoint(out, fit.identity())
     stored = checkpoint.load() if checkpoint and resume else None
     encoding = stored[0] if stored else fit.encode(progress)
+    if checkpoint and not stored:
+        checkpoint.save(encoding, now=True)
     X, y, rows = fit.sample(encoding, progress)
     estimator = fit.estimator(encoding.task)
     if isinstance(estimator, ReducedGPClassifier):
@@ -187,10 +93,14 @@ def fit_table(
     standing = stored[1] if stored else None
     if standing:
         notes.append(f"Resumed after {standing.blocks:,} finished blocks of rows.")
+    elif stored:
+        notes.append("Resumed with the columns read; what was learned before is learned again.")
 
-    def keep(standing: Standing, now: bool) -> None:
+    def keep(reached: Standing, now: bool) -> None:
+        nonlocal standing
+        standing = reached
         if checkpoint is not None:
-            checkpoint.save(encoding, standing, now=now)
+            checkpoint.save(encoding, reached, now=now)
 
     fitted = fit_process(
         regressor.prior(),
@@ -208,16 +118,21 @@ def fit_table(
         classes = np.array(encoding.classes, dtype=object)
         whole = None if len(X) == rows else lambda: fit.training_arrays(encoding)
         estimator.adopt(regressor, classes, X, y, blocks=whole)
-    evaluation = Evaluation(estimator, encoding.classes)
-    for block in fit.blocks(encoding.input_columns, test=True):
-        evaluation.add(*fit.test_arrays(encoding, block))
-        progress("testing", evaluation.rows, fit.test_rows)
+    baselines = Baselines(X, y, encoding.classes, choices.seed) if fit.test_rows else None
+    try:
+        evaluation, unseen = fit.test(encoding, estimator, baselines, progress)
+    except KeyboardInterrupt:
+        if standing is not None:
+            keep(standing, True)
+        raise
+    notes += [f"Held out: {sentence}" for sentence in unseen_sentences(unseen)]
     predictions, metrics, test_error = evaluation.result()
     record = _record(fit, encoding, regressor, X, rows, notes)
     record = dataclasses.replace(
         record,
         test_rows=len(predictions.true),
         metrics=metrics,
+        baselines=baselines.errors() if baselines is not None else {},
         predictions=predictions,
         flow=dataclasses.replace(regressor.flow_, test_error=test_error),
         seconds=time.monotonic() - started,
@@ -376,6 +291,27 @@ class _Fit:
             if encoding.task == "classification":
                 y = class_targets(y, len(encoding.classes))
             yield Rows(X, y.reshape(len(y), -1))
+
+    def test(
+        self,
+        encoding: Encoding,
+        estimator: Estimator,
+        baselines: Baselines | None,
+        progress: Progress,
+    ) -> tuple[Evaluation, dict[tuple[str, str], int]]:
+        """The model and the baselines against the held-out rows, and what of these training never
+        showed."""
+        evaluation = Evaluation(estimator, encoding.classes)
+        unseen: dict[tuple[str, str], int] = {}
+        for block in self.blocks(encoding.input_columns, test=True):
+            arrays = self.test_arrays(encoding, block)
+            evaluation.add(*arrays)
+            if baselines is not None:
+                baselines.add(*arrays)
+            for key, count in encoding.unseen(block).items():
+                unseen[key] = unseen.get(key, 0) + count
+            progress("testing", evaluation.rows, self.test_rows)
+        return evaluation, unseen
 
     def test_arrays(self, encoding: Encoding, block: Block) -> tuple[np.ndarray, np.ndarray]:
         """Encoded rows of a block and their targets or labels, where they have one."""

@@ -25,15 +25,24 @@ def regression_metrics(
     metrics["nlpd"] = float(density.mean())
     if spread > 0:
         metrics["r2"] = 1 - square / spread
+        gained = (true - true.mean()) ** 2 - (true - mean) ** 2
+        metrics |= _gain(gained / spread)
     coverage = interval_coverage(predictions, np.array(LEVELS) / 100)
     metrics |= {f"coverage_{level}": c for level, c in zip(LEVELS, coverage, strict=True)}
     return {name: float(value) for name, value in metrics.items()}
 
 
+def _gain(per_row: np.ndarray) -> dict[str, float]:
+    """Mean gain over a constant prediction per row, and its standard error: what tells whether
+    anything was learned."""
+    error = per_row.std() / np.sqrt(len(per_row))
+    return {"gain": float(per_row.mean()), "gain_error": float(error)}
+
+
 def classification_metrics(predictions: PredictionRecord) -> dict[str, float]:
-    """Accuracy, log loss (nats), Brier score summed over classes, and the expected calibration
-    error over ten bins of confidence. A label that training never showed counts as an error; its
-    log loss, infinite, is left out of the mean."""
+    """Accuracy, mean stated confidence, log loss (nats), Brier score summed over classes, and the
+    expected calibration error over ten bins of confidence. A label that training never showed
+    counts as an error; its log loss, infinite, is left out of the mean."""
     true, predicted, _ = class_indices(predictions)
     probabilities = np.asarray(predictions.probabilities)
     known = true < probabilities.shape[1]
@@ -44,7 +53,12 @@ def classification_metrics(predictions: PredictionRecord) -> dict[str, float]:
     rows, confidence, correct = reliability_bins(predictions).T
     gap = np.nansum(rows * np.abs(confidence - correct)) / rows.sum()
     metrics = {"accuracy": accuracy, "error_rate": 1 - accuracy, "brier": float(brier.mean())}
+    metrics["confidence"] = float(probabilities.max(axis=1).mean())
     if known.any():
         chosen = probabilities[np.flatnonzero(known), true[known]]
-        metrics["log_loss"] = float(-np.log(np.maximum(chosen, np.finfo(float).tiny)).mean())
+        logs = np.log(np.maximum(chosen, np.finfo(float).tiny))
+        metrics["log_loss"] = float(-logs.mean())
+        # In log probability, not in accuracy: a rare class may be told well and never be named.
+        frequency = np.bincount(true[known]) / known.sum()
+        metrics |= _gain(logs - np.log(frequency[true[known]]))
     return {**metrics, "calibration_error": float(gap)}

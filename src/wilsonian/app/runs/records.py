@@ -47,5 +47,6 @@ class RunRecord:
     flow: FlowRecord
     predictions: PredictionRecord
     mode_images: np.ndarray | None = None  # (modes, height, width[, channel]) for image inputs
+    baselines: dict[str, float] = dataclasses.field(default_factory=dict)  # errors of known methods
     reading: str = ""  # how a text file was read, in one sentence
     notes: tuple[str, ...] = ()  # what was done to the table: dropped rows, filled values, ...

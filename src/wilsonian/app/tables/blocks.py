@@ -15,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from wilsonian.support.axes import shorten
+
 Kind = Literal["number", "text", "category", "boolean", "datetime", "empty", "unsupported"]
 
 
@@ -24,7 +26,7 @@ class TableError(ValueError):
 
 def listed(names: Sequence[str], most: int = 12) -> str:
     """Names in quotes with commas, shortened to the first `most`."""
-    text = ", ".join(repr(name) for name in names[:most])
+    text = ", ".join(repr(shorten(name, 60)) for name in names[:most])
     return text if len(names) <= most else f"{text} and {len(names) - most} more"
 
 

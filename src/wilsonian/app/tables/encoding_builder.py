@@ -72,6 +72,7 @@ class EncodingBuilder:
         )
         self._labels = LevelCounts(columns.target)
         self._target = Moments(1)
+        self._target_values: set[float] = set()  # three are enough to know that there are more
         self._is_label = not numeric_target or self._task == "classification"
         self._without_target = 0
 
@@ -83,6 +84,8 @@ class EncodingBuilder:
             values, missing = finite_matrix(block, [self._columns.target])
             present = np.ones(block.rows, bool) if missing is None else ~missing[:, 0]
             self._target.update(values[present], None)
+            if len(self._target_values) <= 2:
+                self._target_values |= set(np.unique(values[present])[:3].tolist())
         if not present.all():
             self._without_target += int((~present).sum())
             block = block.select(present)
@@ -100,6 +103,12 @@ class EncodingBuilder:
         if self._without_target:
             sentences.append(
                 f"{self._without_target:,} rows without a value of {outcome.name!r} are left out."
+            )
+        if self._wanted == "auto" and len(self._target_values) == 2:
+            low, high = sorted(self._target_values)
+            sentences.append(
+                f"Hint: {outcome.name!r} is {low:g} or {high:g} in every row and is regressed as a "
+                "number; --task classification gives the probability of each."
             )
         numbers = self._number_columns(sentences)
         dates = [column for d in self._dates if (column := self._date_column(d, sentences))]

@@ -243,9 +243,31 @@ class Serial(AbstractLayer):
 
     def apply(self, params, X, *, key=None):
         keys = [None] * len(self.layers) if key is None else jax.random.split(key, len(self.layers))
-        for layer, own, one in zip(self.layers, params, keys, strict=True):
-            X = layer.apply(own, X, key=one)
+        self._check_shape(jnp.shape(X)[1:])
+        for index, (layer, own, one) in enumerate(zip(self.layers, params, keys, strict=True)):
+            try:
+                X = layer.apply(own, X, key=one)
+            except ArchitectureError as error:
+                raise error.within(f"layer {index + 1}") from None
+            except (TypeError, IndexError, ValueError) as error:
+                raise ArchitectureError(
+                    f"its parameters are not for inputs of shape {X.shape[1:]}; pass inputs of the "
+                    "shape that `init` was given.",
+                    layer.name,
+                    (f"layer {index + 1}",),
+                ) from error
         return X
+
+    def _check_shape(self, shape: Shape) -> None:
+        """Raise ArchitectureError naming the layer that cannot read such inputs, be they raw or, as
+        within a branch, the features of other layers."""
+        try:
+            self.signal(as_signal(shape))
+        except ArchitectureError as refusal:
+            try:
+                self.signal(Signal(as_signal(shape).shape, GAUSSIAN))
+            except ArchitectureError:
+                raise refusal from None
 
     def scopes(self, scope: Scope, own: bool) -> list[Scope]:
         """What is read by each layer, and at the end what is asked for."""

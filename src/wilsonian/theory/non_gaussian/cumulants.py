@@ -219,7 +219,7 @@ def hermite_basis(features: Any, degree: int) -> Any:
         left, right = np.array(
             list(itertools.combinations_with_replacement(range(features.shape[1]), 2))
         ).T
-        same = left == right
+        same = (left == right)[None, :]
         products = features[:, left] * features[:, right] - same
         columns.append(products / np.where(same, 2.0**0.5, 1.0).astype(features.dtype))
     return xp.concatenate(columns, axis=1)

@@ -233,11 +233,11 @@ class RidgeField(AbstractSpectralTheory):
         """Projection on polynomials of the features that are still kept."""
         kept = jnp.where(weights[: self.features] > 0, 1.0, 0.0).astype(values.dtype)
         features = self.spectrum.modes[:, : self.features]
-        center = jnp.mean(features, axis=0)
-        scale = jnp.sqrt(jnp.mean((features - center) ** 2, axis=0))
+        center = jnp.mean(features, axis=0, keepdims=True)
+        scale = jnp.sqrt(jnp.mean((features - center) ** 2, axis=0, keepdims=True))
         standard = (features - center) / jnp.where(scale > 1e-6, scale, jnp.inf)
         # A lost feature is a zero column, and its square a constant one: the span is unchanged.
-        basis = hermite_basis(standard * kept, self.degree)
+        basis = hermite_basis(standard * kept[None, :], self.degree)
         return basis @ jnp.linalg.lstsq(basis, values)[0]
 
     def summary(self):

@@ -1,0 +1,80 @@
+"""What starting costs: nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+import time
+
+import pytest
+
+import wilsonian
+
+HEAVY = ("jax", "scipy", "sklearn", "equinox", "pyarrow", "matplotlib", "optax")
+
+
+def imported_by(code: str, *arguments: str) -> set[str]:
+    """Which of the heavy packages a fresh interpreter has imported after running `code`."""
+    program = (
+        f"import sys; sys.argv = ['wilsonian', *{list(arguments)!r}]\n"
+        f"try:\n    {code}\nexcept SystemExit: pass\n"
+        f"sys.stderr.write(' '.join(m for m in {HEAVY!r} if m in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments"),
+    [
+        ("import wilsonian", ()),
+        ("import wilsonian.app.cli as c; c.main()", ("--version",)),
+        ("import wilsonian.app.cli as c; c.main()", ("--help",)),
+        ("import wilsonian.app.cli as c; c.main()", ("fit", "--help")),
+        ("import wilsonian.app.cli as c; c.main()", ("forecast", "--help")),
+        ("import wilsonian.app.cli as c; c.main()", ("predict", "--help")),
+    ],
+)
+def test_nothing_heavy_is_imported_to_start(code, arguments):
+    assert imported_by(code, *arguments) == set()
+
+
+def test_the_check_can_fail():
+    assert "jax" in imported_by("import wilsonian; wilsonian.Matern52")
+
+
+def test_the_version_takes_no_time():
+    # Processor seconds of the child, in a fresh interpreter: the wall clock counts other people's
+    # work. Budget .3 s; an empty interpreter takes .02.
+    import resource
+
+    def spent():
+        return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+
+    before, started = spent(), time.monotonic()
+    done = subprocess.run([sys.executable, "-m", "wilsonian", "--version"], capture_output=True)
+    assert done.stdout.decode() == f"wilsonian {wilsonian.__version__}\n"
+    assert spent() - before < 0.3, f"{time.monotonic() - started:.2f} s by the clock"
+
+
+def test_every_public_name_is_found_and_typed():
+    """Names promised, names found when asked for, and names a type checker sees are the same."""
+    tree = ast.parse(inspect.getsource(wilsonian))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    typed = {
+        alias.name: node.module
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert {*typed, "__version__"} == set(wilsonian.__all__)
+    for name, module in typed.items():
+        assert getattr(wilsonian, name) is getattr(importlib.import_module(module), name)
+        assert name in dir(wilsonian)
+    assert wilsonian.kernels.Matern52 is wilsonian.Matern52
+    with pytest.raises(AttributeError, match="has no attribute 'Matern53'"):
+        _ = wilsonian.Matern53
