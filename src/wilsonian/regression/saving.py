@@ -165,13 +165,14 @@ def restore_estimator(document: Document, arrays: Arrays) -> Estimator:
 def _check_values(document: Document, arrays: Arrays) -> None:
     for name, values in arrays.items():
         # The ladder of an input-dependent ridge and a flow may have gaps; nothing predicts by them.
-        gaps = name.startswith("ladder_") or name == "test_error"
+        gaps = "ladder_" in name or name == "test_error"
         if values.dtype.kind == "f" and not gaps and not np.isfinite(values).all():
             raise ValueError(f"{name!r} holds values that are no finite numbers")
-    for name in ("amplitude", "noise"):
-        values = np.asarray(document[name], float)
-        if not (np.isfinite(values).all() and np.all(values > 0)):
-            raise ValueError(f"{name!r} must be positive")
+    for part in document.get("outputs", [document]):
+        for name in ("amplitude", "noise"):
+            values = np.asarray(part[name], float)
+            if not (np.isfinite(values).all() and np.all(values > 0)):
+                raise ValueError(f"{name!r} must be positive")
 
 
 def _parameters(estimator: Estimator) -> tuple[Document, Arrays]:
