@@ -14,6 +14,7 @@ from sklearn.svm import SVR
 
 from wilsonian import RBF, ReducedGPRegressor
 from wilsonian import networks as nn
+from wilsonian.kernels import SklearnKernel
 
 random = np.random.default_rng(0)
 X, Z = random.normal(size=(30, 3)), random.normal(size=(7, 3))

@@ -298,7 +298,8 @@ def _sizes(to: Any, labels: int) -> np.ndarray:
 def _learned(
     kernel: Kernel, X: np.ndarray, targets: np.ndarray, random: np.random.Generator, *, ard: bool
 ) -> Hyperparameters:
-    """The hyperparameters of greatest evidence, of targets scaled to variance one."""
+    """The hyperparameters of greatest evidence, of targets scaled to variance one. Learning draws
+    from a generator of its own: how much it draws hangs on rounding, and must not move the rest."""
     scaled = (targets - targets.mean(axis=0)) / targets.std()
     return learn(
         kernel,
@@ -311,7 +312,7 @@ def _learned(
         restarts=0,
         input_dependent=False,
         max_iterations=100,
-        random=random,
+        random=random.spawn(1)[0],
     )
 
 
