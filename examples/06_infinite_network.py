@@ -7,6 +7,7 @@ from sklearn.svm import SVC
 
 from wilsonian import ArcCosine, ReducedGPClassifier
 from wilsonian import networks as nn
+from wilsonian.kernels import SklearnKernel
 
 
 def network(width):
