@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from wilsonian import fields
-from wilsonian.app.cli import app
+from wilsonian.app.cli.commands import app
 from wilsonian.app.reports.fields import FieldsReport, fields_html
 
 

@@ -11,7 +11,12 @@ RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(60, 2))
 Y = np.stack([np.sin(X[:, 0]) + 0.3 * RANDOM.normal(size=60), X[:, 1] ** 2], axis=1)
 POINTS = X[:12]
-OPTIONS = {"inducing_points": POINTS, "normalize_y": False, "random_state": 0}
+OPTIONS = {
+    "inducing_points": POINTS,
+    "normalize_y": False,
+    "random_state": 0,
+    "per_output": None,
+}
 NOISE, AMPLITUDE, KEPT = 0.2, 1.5, 5
 
 
