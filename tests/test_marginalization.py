@@ -27,6 +27,11 @@ SIGMA = 0.05
 X = 1.3 * G + PHI @ [0.4, -0.2] + SIGMA * np.sin(7 * np.arange(30))
 
 
+def on_device(function, *arrays):
+    """The core's functions take JAX's arrays."""
+    return function(*map(jnp.asarray, arrays))
+
+
 @pytest.fixture(autouse=True)
 def double_precision():
     with jax.enable_x64(True):
@@ -37,13 +42,14 @@ def random_sector(points, modes, seed=0):
     random = np.random.default_rng(seed)
     scale = np.abs(random.normal(size=modes))
     scale[0] = 0.0  # a mode that was pruned
-    return random.normal(size=(points, modes)), scale, random.normal(size=points)
+    parts = random.normal(size=(points, modes)), scale, random.normal(size=points)
+    return tuple(map(jnp.asarray, parts))
 
 
 @pytest.mark.parametrize(("points", "modes"), [(12, 5), (7, 20)])
 def test_both_spaces_agree_with_the_dense_matrix(points, modes):
     J, scale, error = random_sector(points, modes)
-    noise = np.linspace(0.3, 0.8, points)
+    noise = jnp.linspace(0.3, 0.8, points)
     found = marginalize(J, scale, noise, error)
     C = np.diag(noise**2) + (J * scale**2) @ J.T
     inverse = np.linalg.inv(C)
@@ -65,9 +71,8 @@ def test_both_spaces_agree_with_the_dense_matrix(points, modes):
 @pytest.mark.parametrize(("points", "modes"), [(12, 5), (7, 20)])
 def test_infinite_noise_is_a_missing_value(points, modes):
     J, scale, error = random_sector(points, modes)
-    noise = np.full(points, 0.4)
-    noise[[1, 4]] = np.inf
-    seen = np.isfinite(noise)
+    noise = jnp.full(points, 0.4).at[jnp.array([1, 4])].set(jnp.inf)
+    seen = np.isfinite(np.asarray(noise))
     found, twin = (
         marginalize(J, scale, noise, error),
         marginalize(J[seen], scale, noise[seen], error[seen]),
@@ -109,8 +114,8 @@ def linear_theory(ridge=None):
 
 
 def test_the_linear_example():
-    known = marginal_information(PHI, np.zeros(2), SIGMA, G[:, None])[0, 0]
-    marginal = marginal_information(PHI, np.ones(2), SIGMA, G[:, None])[0, 0]
+    known = on_device(marginal_information, PHI, np.zeros(2), SIGMA, G[:, None])[0, 0]
+    marginal = on_device(marginal_information, PHI, np.ones(2), SIGMA, G[:, None])[0, 0]
     assert 1 - marginal / known == pytest.approx(0.3447475, abs=1e-6)
     whole = linear_theory().summary()
     assert whole.estimate[0] == pytest.approx(1.3095676, abs=1e-6)
@@ -134,7 +139,7 @@ def test_coverage_of_each_treatment_by_monte_carlo():
         return np.mean(np.abs(error) < 1.6449 * sd), np.std(error), sd
 
     bare = SIGMA**2 * np.eye(30)
-    felt = directed_ridge(PHI, np.ones(2), SIGMA, G)
+    felt = on_device(directed_ridge, PHI, np.ones(2), SIGMA, G)
     expected = {
         "ignored": (treated(bare)[0], 0.072),
         "uniform ridge": (treated(linear_after(0))[0], 0.522),
@@ -146,7 +151,7 @@ def test_coverage_of_each_treatment_by_monte_carlo():
         assert found == pytest.approx(notes, abs=0.02), name
     # The directed ridge is exact: the spread of the least-squares estimate.
     assert treated(bare)[1] == pytest.approx(np.sqrt(felt / (G @ G)), rel=0.03)
-    assert uniform_ridge(PHI, np.ones(2), SIGMA) == pytest.approx(
+    assert on_device(uniform_ridge, PHI, np.ones(2), SIGMA) == pytest.approx(
         float(coarse_grain(linear_theory(), RankCutoff(0)).ridge.mean()), rel=1e-12
     )
 
@@ -181,5 +186,7 @@ def test_the_sweep_ends_at_the_two_known_limits():
     found, learned = cutoff_sweep(linear_theory())
     np.testing.assert_allclose(found.kept, [0, 1, 2])
     np.testing.assert_allclose(found.estimate[[0, 2], 0], [1.2698468, 1.3095676], atol=1e-6)
-    np.testing.assert_allclose(found.ridge[0], uniform_ridge(PHI, np.ones(2), SIGMA), rtol=1e-12)
+    np.testing.assert_allclose(
+        found.ridge[0], on_device(uniform_ridge, PHI, np.ones(2), SIGMA), rtol=1e-12
+    )
     assert np.all(np.diff(learned) < 0)
