@@ -75,7 +75,7 @@ def test_three_routes_give_one_spectrum(net, spectrum, dual):
         )
     assert lanczos.kept == 10
     np.testing.assert_allclose(lanczos.unresolved, np.sum(spectrum.information[10:]), rtol=1e-8)
-    assert "below" in " ".join(information.doubts(lanczos))
+    assert "below" in " ".join(information.diagnostics(lanczos))
     assert spectrum.stationarity < 1e-4
 
 
@@ -388,7 +388,7 @@ def test_a_saturated_classifier_says_so(blobs):
     spectrum = information.spectrum(net)
     assert net.loss().mean() < 0.01
     assert spectrum.count_above(1.0) < 5
-    assert any("saturated" in doubt for doubt in information.doubts(spectrum))
+    assert any("saturated" in sentence for sentence in information.diagnostics(spectrum))
     prices = spectrum.prices(scales=(1.0, 3.0))
     assert not np.any(prices.valid)
 
