@@ -126,7 +126,9 @@ def beside_laplace(hidden, likelihood):
             return spectrum.predict(new, return_std=True)[1] ** 2, spectrum.route
 
         (variances, route), seconds, space = measured(ours)
-        start = f"{size:9,} {inside:9,} {likelihood:10} {route:10} {seconds:6.2f} {space / 1e6:7.0f}"
+        start = (
+            f"{size:9,} {inside:9,} {likelihood:10} {route:10} {seconds:6.2f} {space / 1e6:7.0f}"
+        )
         structures = ["full"] if inside <= LARGEST_FULL else []
         # In function space theirs drops what classes have in common, so it is exact for numbers.
         structures += [] if classes or scope == "last-layer" else ["gp"]
@@ -179,7 +181,9 @@ def beside_curvlinops(hidden):
 def main(sizes):
     warnings.simplefilter("ignore")
     print("                             ours                     laplace-torch")
-    print("   parameters  in scope likelihood route   CPU s   MB        CPU s   MB  ratio  rel. error")
+    print(
+        "   parameters  in scope likelihood route   CPU s   MB        CPU s   MB  ratio  rel. error"
+    )
     for hidden in sizes:
         for likelihood in ("softmax", "regression"):
             beside_laplace(hidden, likelihood)

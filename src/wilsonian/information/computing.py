@@ -59,7 +59,7 @@ def _dense(network: TrainedNetwork, modes: int | None, seed: int) -> tuple[Abstr
         *(network.function, network.likelihood, network.point, network.inputs),
         *(jnp.ones(network.examples, network.outputs.dtype), BLOCK),
     )
-    values, vectors = _eigenpairs(fisher)
+    values, vectors = eigenpairs(fisher)
     return ParameterModes(values, vectors), 0.0
 
 
@@ -72,11 +72,11 @@ def _last_layer(
             "route='last-layer' needs the last layer of several outputs as the scope; pass "
             "scope='last-layer' to network(...), or another route."
         )
-    return ParameterModes(*_eigenpairs(jnp.asarray(last_layer_fisher(network, places)))), 0.0
+    return ParameterModes(*eigenpairs(jnp.asarray(last_layer_fisher(network, places)))), 0.0
 
 
 def _dual(network: TrainedNetwork, modes: int | None, seed: int) -> tuple[AbstractModes, float]:
-    values, vectors = _eigenpairs(tangent.dressed_gram(network))
+    values, vectors = eigenpairs(tangent.dressed_gram(network))
     return DataModes(values, vectors), 0.0
 
 
@@ -116,7 +116,7 @@ def information_trace(network: TrainedNetwork) -> Array:
     return jnp.sum(jnp.trace(whole, axis1=1, axis2=2))
 
 
-def _eigenpairs(matrix: Array) -> tuple[Array, Array]:
+def eigenpairs(matrix: Array) -> tuple[Array, Array]:
     """Eigenpairs above rounding, descending."""
     check_finite(matrix)
     values, vectors = jnp.linalg.eigh(matrix)

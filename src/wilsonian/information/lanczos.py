@@ -101,7 +101,9 @@ def tridiagonal(
     tiny = float(jnp.finfo(vector.dtype).eps)
     for step in range(steps):
         basis = basis.at[step].set(vector)
-        image, alpha, beta = _orthogonal(basis, _without(apart, operator(vector[:, None])[:, 0]), vector)
+        image, alpha, beta = _orthogonal(
+            basis, _without(apart, operator(vector[:, None])[:, 0]), vector
+        )
         diagonal.append(float(alpha))
         if float(beta) <= 1e3 * tiny * max(max(diagonal), 1e-300) or step + 1 == steps:
             break

@@ -100,7 +100,10 @@ def plan(
     shared = last_layer_places(network) if size <= MOST_PARAMETERS else None
     found = [
         _cost(
-            *("last-layer", (1 + 1 / network.width) * rows * size**2 / network.width + 9.0 * size**3),
+            *(
+                "last-layer",
+                (1 + 1 / network.width) * rows * size**2 / network.width + 9.0 * size**3,
+            ),
             *(5.0 * size**2 * word, rate, memory),
             shared is not None,
             "the scope is not the last layer of several outputs, or a large one",
