@@ -101,8 +101,8 @@ def main():
         )
         print(prices)
         print(
-            f"c = 1: quadratic {prices.quadratic[0]:.4f}, predicted {prices.predicted[0]:.4f}, true "
-            f"{prices.measured[0]:.4f}, test {held_out.measured[0]:.4f}, accuracy "
+            f"c = 1: quadratic {prices.quadratic[0]:.4f}, predicted {prices.predicted[0]:.4f}, "
+            f"true {prices.measured[0]:.4f}, test {held_out.measured[0]:.4f}, accuracy "
             f"{held_out.accuracy[0]:.4f}"
         )
         drawn = spectrum.resetting("prior").prices(scales=(1.0,), calibration=False)

@@ -80,7 +80,7 @@ def plan(
 ) -> Plan:
     r"""Bytes, operations and seconds of every route to the spectrum of `network`.
 
-    Last layer: :math:`F` from products of its features, :math:`T K (K + 1) q^2 + 9 P^3` with P = Kq.
+    Last layer: :math:`F` from products of its q features, :math:`T K (K + 1) q^2 + 9 P^3`.
     Dense: :math:`F` from blocks of the Jacobian, :math:`2 T K P^2 + 9 P^3`. Dual: the dressed
     tangent kernel by structure, and :math:`9 (T K)^3`. Lanczos for `modes` directions: a JVP and a
     VJP over the data per step, six forward passes, and :math:`4 q T K` to reorthogonalize. `rate`
@@ -102,7 +102,7 @@ def plan(
         _cost(
             *(
                 "last-layer",
-                (1 + 1 / network.width) * rows * size**2 / network.width + 9.0 * size**3,
+                rows * size**2 * (1 + 1 / network.width) / network.width + 9.0 * size**3,
             ),
             *(5.0 * size**2 * word, rate, memory),
             shared is not None,

@@ -118,7 +118,7 @@ def network(
     point with its `parameters`; with `batched` either is called with points along the first axis.
     The pair `(f, parameters)` may stand for both. A network of :mod:`wilsonian.networks` is batched
     by itself. A Flax module is called with one point: Linen with its variables as `parameters`,
-    NNX as it is, `model.eval()`; their cut parameters come back as the collection `"params"`, or the
+    NNX as `model.eval()` leaves it; cut parameters come back as the collection `"params"`, or the
     state of `nnx.Param`. Outputs of any shape are flattened. `X`, `y` are the T training examples.
 
     `likelihood` is `"softmax"` (y: class indices), `"regression"` (with `noise_variance`, that of a
