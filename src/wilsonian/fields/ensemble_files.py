@@ -19,6 +19,7 @@ import numpy as np
 
 from wilsonian.fields.actions import AbstractFieldTheory
 from wilsonian.fields.ensembles import Ensemble
+from wilsonian.fields.lattice import check_fields
 from wilsonian.fields.theories import theory_from_parameters
 from wilsonian.support.files import StrPath, atomic_path, atomic_write
 from wilsonian.support.strict_json import parse_json, render_json
@@ -199,8 +200,43 @@ def import_npz(path: StrPath, theory: AbstractFieldTheory | None = None) -> Ense
 
     Nothing in it is executed. ValueError for truncated files, other contents, another theory.
     """
+    arrays = _read_npz(path)
+    about = parse_json(str(arrays["about"]).encode()) if "about" in arrays else {}
+    return _assemble(str(path), arrays["fields"], arrays.get("log_weights"), about, theory)
+
+
+def import_coarse(path: StrPath) -> np.ndarray:
+    """Coarse fields (count, side, side) of an NPZ file, or of an ensemble's folder, to refine.
+
+    ValueError for other shapes, numbers that are not finite, weights, and truncated files.
+    """
+    if Path(path).is_dir():
+        ensemble = load_ensemble(path)
+        arrays = {"fields": ensemble.fields}
+        if ensemble.log_weights is not None:
+            arrays["log_weights"] = ensemble.log_weights
+    else:
+        arrays = _read_npz(path)
+    if "log_weights" in arrays:
+        raise ValueError(
+            f"{str(path)!r} carries weights, which refined fields would lose; give fields of equal "
+            "weight, such as those of `--method hmc`."
+        )
+    fields = arrays["fields"]
+    if fields.ndim != 3 or fields.dtype.kind not in "fiu" or 0 in fields.shape:
+        raise ValueError(
+            f"`fields` of {str(path)!r} has shape {fields.shape} and type {fields.dtype}; coarse "
+            "fields are numbers of shape (count, side, side)."
+        )
+    check_fields(fields, fields.shape[1:])
+    return fields
+
+
+def _read_npz(path: StrPath) -> dict[str, np.ndarray]:
     try:
         with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            if not isinstance(stored, np.lib.npyio.NpzFile):
+                raise ValueError("one array alone")
             arrays = {name: stored[name] for name in stored.files}
     except FileNotFoundError as error:
         raise ValueError(f"there is no file {str(path)!r}; check the name.") from error
@@ -210,8 +246,7 @@ def import_npz(path: StrPath, theory: AbstractFieldTheory | None = None) -> Ense
         raise ValueError(
             f"{str(path)!r} holds {sorted(arrays)}; store the fields as `fields`, (count, *sides)."
         )
-    about = parse_json(str(arrays["about"]).encode()) if "about" in arrays else {}
-    return _assemble(str(path), arrays["fields"], arrays.get("log_weights"), about, theory)
+    return arrays
 
 
 def export_hdf5(ensemble: Ensemble, path: StrPath) -> None:
@@ -227,6 +262,8 @@ def export_hdf5(ensemble: Ensemble, path: StrPath) -> None:
 def import_hdf5(path: StrPath, theory: AbstractFieldTheory | None = None) -> Ensemble:
     """An ensemble of an HDF5 file with a dataset `fields` (needs h5py)."""
     h5py = _optional("h5py")
+    if not Path(path).is_file():
+        raise ValueError(f"there is no file {str(path)!r}; check the name.")
     try:
         with h5py.File(path, "r") as file:
             fields = np.asarray(file["fields"])
@@ -245,6 +282,18 @@ def to_xarray(ensemble: Ensemble) -> Any:
     if ensemble.log_weights is not None:
         data["log_weights"] = (["draw"], ensemble.log_weights)
     return xarray.Dataset(data, attrs={"about": _about(ensemble)})
+
+
+def from_xarray(dataset: Any, theory: AbstractFieldTheory | None = None) -> Ensemble:
+    """The ensemble of a Dataset of :func:`to_xarray`, or of anyone's with a variable `fields`, its
+    first dimension the draws; as `xarray.open_zarr` and `open_dataset` give it."""
+    if "fields" not in dataset:
+        raise ValueError(
+            f"the dataset holds {sorted(map(str, dataset.data_vars))}; name the fields `fields`."
+        )
+    weights = np.asarray(dataset["log_weights"]) if "log_weights" in dataset else None
+    about = parse_json(str(dataset.attrs.get("about", "{}")).encode())
+    return _assemble("the dataset", np.asarray(dataset["fields"]), weights, about, theory)
 
 
 def _about(ensemble: Ensemble) -> str:

@@ -9,6 +9,7 @@ of the theory (docs/science/exact-rg.md, "Refinement").
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +36,11 @@ def decimate(fields: np.ndarray, spacing: int) -> np.ndarray:
 
 
 def refine(
-    flow: DecimationFlow, coarse: np.ndarray, key: jax.Array, proposals: int = 8
+    flow: DecimationFlow,
+    coarse: np.ndarray,
+    key: jax.Array,
+    proposals: int = 8,
+    progress: Callable[[str, float], None] | None = None,
 ) -> Refinement:
     """Fine fields with the given coarse sites, `proposals` tries each.
 
@@ -66,6 +71,8 @@ def refine(
         logs = np.where(take, proposed, logs)
         accepted += int(take.sum()) if attempt else 0
         all_logs.append(proposed)
+        if progress is not None:
+            progress("refining", (attempt + 1) / proposals)
     how = {"method": "refinement", "spacing": spacing, "proposals": proposals}
     return Refinement(
         Ensemble(flow.theory, fields, None, 0, how),
