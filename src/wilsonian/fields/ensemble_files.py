@@ -234,14 +234,17 @@ def import_coarse(path: StrPath) -> np.ndarray:
 
 def _read_npz(path: StrPath) -> dict[str, np.ndarray]:
     try:
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        with Path(path).open("rb") as file:
+            stored = np.load(file, allow_pickle=False)
             if not isinstance(stored, np.lib.npyio.NpzFile):
                 raise ValueError("one array alone")
             arrays = {name: stored[name] for name in stored.files}
     except FileNotFoundError as error:
         raise ValueError(f"there is no file {str(path)!r}; check the name.") from error
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{str(path)!r} is truncated or no NPZ file; copy it again.") from error
+        raise ValueError(
+            f"{str(path)!r} is truncated or no NPZ file; copy it again, or write it with np.savez."
+        ) from error
     if "fields" not in arrays:
         raise ValueError(
             f"{str(path)!r} holds {sorted(arrays)}; store the fields as `fields`, (count, *sides)."

@@ -44,15 +44,16 @@ def sampler_from_state(
     theory: AbstractFieldTheory, document: Document, arrays: Arrays
 ) -> DecimationFlow | DiffusionFlow:
     """The sampler of :func:`sampler_state`; ModelFileError when it does not fit this program."""
-    makers = {"decimation": _decimation_of, "diffusion": _diffusion_of}
     method = document.get("method")
-    if method not in makers:
+    if method not in ("decimation", "diffusion"):
         raise ModelFileError(
             f"the stored flow is of the method {method!r}, which this wilsonian does not know; use "
             "a newer one."
         )
     try:
-        return makers[method](theory, document, arrays)
+        if method == "decimation":
+            return _decimation_of(theory, document, arrays)
+        return _diffusion_of(theory, document, arrays)
     except (KeyError, TypeError) as error:
         raise ModelFileError(
             f"the stored flow lacks {error}, so it is of another version; fit it again."
