@@ -123,13 +123,17 @@ def test_coarse_fields_that_cannot_be_refined_are_refused_before_the_work(tmp_pa
         "none": (np.zeros((0, 4, 4)), "count, side, side"),
         "holes": (hole, "NaN"),
         "three": (np.zeros((2, 3, 3)), "power of two"),
-        "long": (np.zeros((2, 4, 8)), "square"),
+        "long": (np.zeros((2, 4, 8)), "do not fit"),
     }
     for name, (values, words) in cases.items():
         np.savez(tmp_path / f"{name}.npz", fields=values)
         result = run("refine", tmp_path / f"{name}.npz")
         assert isinstance(result.exception, ValueError), name
         assert words in str(result.exception), name
+    few = ("refine", tmp_path / "good.npz", "--proposals", "1")
+    np.savez(tmp_path / "good.npz", fields=np.zeros((2, 4, 4)))
+    assert "2 or more" in str(run(*few).exception)
+    assert "give 2, 4" in str(run(*few[:2], "--spacing", "1").exception)
     np.save(tmp_path / "bare.npy", np.zeros((2, 4, 4)))
     assert "no NPZ file" in str(run("refine", tmp_path / "bare.npy").exception)
 
@@ -138,6 +142,8 @@ def test_times_out_of_order_are_refused(folder):
     result = run("flow", folder, "--times", "1,0.3")
     assert "out of order" in str(result.exception)
     assert "with commas" in str(run("flow", folder, "--times", "a,b").exception)
+    assert "zero mode" in str(run("flow", folder, "--scheme", "polchinski", "--z", 0).exception)
+    assert "positive" in str(run("flow", folder, "--omega", 0).exception)
 
 
 def test_equal_reports_give_equal_pages(folder):

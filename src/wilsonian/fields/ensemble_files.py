@@ -123,8 +123,14 @@ class EnsembleWriter:
         path = self.folder / f"{number:05d}-{STATE}"
         if number < 0 or not path.exists():
             return None
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(
+                f"{str(path)!r}, from which the chains go on, is truncated or damaged; copy the "
+                "folder again, or sample into a new one."
+            ) from error
 
     def _write_index(self) -> None:
         atomic_write(self.folder / INDEX, render_json(self.index))
@@ -147,6 +153,11 @@ def read_index(folder: StrPath) -> dict[str, Any]:
         raise ValueError(
             f"{str(path)!r} has version {index.get('version')}, and this program reads {VERSION}; "
             "use a newer wilsonian."
+        )
+    if missing := {"theory", "settings", "how", "chains", "blocks"} - set(index):
+        raise ValueError(
+            f"{str(path)!r} was changed: it lacks {', '.join(sorted(missing))}; copy the folder "
+            "again."
         )
     return index
 
@@ -201,7 +212,7 @@ def import_npz(path: StrPath, theory: AbstractFieldTheory | None = None) -> Ense
     Nothing in it is executed. ValueError for truncated files, other contents, another theory.
     """
     arrays = _read_npz(path)
-    about = parse_json(str(arrays["about"]).encode()) if "about" in arrays else {}
+    about = str(arrays["about"]) if "about" in arrays else "{}"
     return _assemble(str(path), arrays["fields"], arrays.get("log_weights"), about, theory)
 
 
@@ -271,7 +282,7 @@ def import_hdf5(path: StrPath, theory: AbstractFieldTheory | None = None) -> Ens
         with h5py.File(path, "r") as file:
             fields = np.asarray(file["fields"])
             weights = np.asarray(file["log_weights"]) if "log_weights" in file else None
-            about = parse_json(str(file.attrs.get("about", "{}")).encode())
+            about = str(file.attrs.get("about", "{}"))
     except (OSError, KeyError) as error:
         raise ValueError(f"{str(path)!r} is truncated, or has no dataset `fields`.") from error
     return _assemble(str(path), fields, weights, about, theory)
@@ -295,7 +306,7 @@ def from_xarray(dataset: Any, theory: AbstractFieldTheory | None = None) -> Ense
             f"the dataset holds {sorted(map(str, dataset.data_vars))}; name the fields `fields`."
         )
     weights = np.asarray(dataset["log_weights"]) if "log_weights" in dataset else None
-    about = parse_json(str(dataset.attrs.get("about", "{}")).encode())
+    about = str(dataset.attrs.get("about", "{}"))
     return _assemble("the dataset", np.asarray(dataset["fields"]), weights, about, theory)
 
 
@@ -312,17 +323,25 @@ def _assemble(
     path: str,
     fields: np.ndarray,
     log_weights: np.ndarray | None,
-    about: dict[str, Any],
+    described: str,
     theory: AbstractFieldTheory | None,
 ) -> Ensemble:
-    stored = about.get("theory")
+    try:
+        about = parse_json(described.encode())
+        stored, how = about.get("theory"), dict(about.get("how", {}))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"`about` of {path!r} is no JSON of ours; leave it out and pass `theory`."
+        ) from error
+    if fields.dtype.kind not in "fiu":
+        raise ValueError(f"`fields` of {path!r} is of type {fields.dtype}; store real numbers.")
     if theory is None:
         if stored is None:
             raise ValueError(f"{path!r} does not say of which theory it is; pass `theory`.")
         theory = theory_from_parameters(stored)
     elif stored is not None and stored != theory.parameters():
         raise ValueError(f"{path!r} is of {stored}, not of {theory.parameters()}.")
-    return Ensemble(theory, fields, log_weights, about.get("chains", 0), about.get("how", {}))
+    return Ensemble(theory, fields, log_weights, about.get("chains", 0), how)
 
 
 def _optional(name: str) -> Any:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wilsonian.fields.decimation.flow import DecimationFlow, actions
+from wilsonian.fields.decimation.flow import DecimationFlow, actions, check_spacing
 from wilsonian.fields.ensembles import Ensemble
 from wilsonian.fields.lattice import check_fields
 
@@ -35,6 +35,23 @@ def decimate(fields: np.ndarray, spacing: int) -> np.ndarray:
     return fields[(slice(None), *(slice(None, None, spacing),) * (fields.ndim - 1))]
 
 
+def check_coarse(coarse: np.ndarray, side: int, proposals: int) -> int:
+    """The spacing of coarse fields on a lattice of `side`; ValueError when they do not fit, hold
+    NaN, or fewer than two proposals are asked."""
+    sides = coarse.shape[1:]
+    if len(sides) != 2 or sides[0] != sides[1] or sides[0] == 0 or side % sides[0]:
+        raise ValueError(
+            f"coarse fields of shape {coarse.shape} do not fit a lattice of side {side}; pass "
+            "(count, side / spacing, side / spacing) with a spacing of 2, 4, ..."
+        )
+    if proposals < 2:
+        raise ValueError(f"{proposals} proposals cannot correct anything; make it 2 or more.")
+    check_fields(coarse, sides)
+    spacing = side // sides[0]
+    check_spacing(spacing, side)
+    return spacing
+
+
 def refine(
     flow: DecimationFlow,
     coarse: np.ndarray,
@@ -47,16 +64,7 @@ def refine(
     ValueError when the coarse lattice does not fit, holds NaN, or fewer than two tries are asked.
     """
     side = flow.theory.shape[0]
-    sides = coarse.shape[1:]
-    if len(sides) != 2 or sides[0] != sides[1] or sides[0] == 0 or side % sides[0]:
-        raise ValueError(
-            f"coarse fields of shape {coarse.shape} do not fit a lattice of side {side}; pass "
-            "(count, side / spacing, side / spacing) with a spacing of 2, 4, ..."
-        )
-    if proposals < 2:
-        raise ValueError(f"{proposals} proposals cannot correct anything; make it 2 or more.")
-    check_fields(coarse, sides)
-    spacing = side // sides[0]
+    spacing = check_coarse(coarse, side, proposals)
     fine = flow.below(spacing)
     known = np.zeros((len(coarse), side, side), np.float32)
     known[:, ::spacing, ::spacing] = coarse

@@ -180,7 +180,7 @@ def flow_fields(
         moments = [float(text) for text in times.split(",")]
     except ValueError as error:
         raise ValueError(f"--times is {times!r}; give numbers with commas.") from error
-    strength = omega or 2 / source.theory.kinetic_stiffness()
+    strength = 2 / source.theory.kinetic_stiffness() if omega is None else omega
     channel = fields.Channel(scheme, source.theory.shape, z=z, omega=strength)
     weights = source.weights()
     start = fields.Couplings.from_fields(source.fields, weights)
@@ -250,6 +250,7 @@ def refine(
 
     from wilsonian import fields
     from wilsonian.app.reports.fields import FieldsReport, write_fields_report
+    from wilsonian.fields.refinement import check_coarse
     from wilsonian.fields.sampling_runs import fitted_flow
 
     _check_places((out, True), (flow, True), (report, False))
@@ -257,6 +258,7 @@ def refine(
     if out is not None and out.exists() and any(out.iterdir()):
         raise ValueError(f"{str(out)!r} is not empty; choose another folder.")
     theory = fields.Phi4(tuple(side * spacing for side in given.shape[1:]), kappa, lam)
+    check_coarse(given, theory.shape[0], proposals)
     console = Console(quiet=quiet)
     with console.progress() as show:
         progress = _shares(show)

@@ -70,11 +70,7 @@ class DecimationFlow:
     def below(self, spacing: int) -> DecimationFlow:
         """The flow that draws the rest when the sites of a spacing are given. ValueError for one
         that is no power of two within the lattice."""
-        side = self.theory.shape[0]
-        if spacing not in [1 << k for k in range(1, side.bit_length() - 1)]:
-            raise ValueError(
-                f"the spacing is {spacing}; give 2, 4, ... up to half the side of {side}."
-            )
+        check_spacing(spacing, self.theory.shape[0])
         colours = [colour for colour in self.colours if colour.spacing < spacing]
         return dataclasses.replace(self, colours=colours, first=None, coarsest=spacing // 2)
 
@@ -182,6 +178,12 @@ class DecimationFlow:
             for block, parts in enumerate(law(fields))
         ]
         return jnp.concatenate(logs)[: given.size].reshape(given.shape).sum(0)
+
+
+def check_spacing(spacing: int, side: int) -> None:
+    """ValueError unless the spacing is a power of two from 2 to half the side."""
+    if spacing not in [1 << k for k in range(1, side.bit_length() - 1)]:
+        raise ValueError(f"the spacing is {spacing}; give 2, 4, ... up to half the side of {side}.")
 
 
 def actions(theory: AbstractSiteTheory, fields: Array) -> np.ndarray:
