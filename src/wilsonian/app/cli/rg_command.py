@@ -286,12 +286,15 @@ def check(
     from wilsonian import fields
     from wilsonian.app.reports.fields import FieldsReport, write_fields_report
 
-    source = _load(ensemble)
+    source, beside = _load(ensemble), None
     console = Console(quiet=quiet)
     if source.log_weights is not None:
         if (ensemble / FLOW).is_dir():
             inverse = fields.InverseFlow.load(ensemble / FLOW, source.theory)
-            certificate = inverse.certify(source)
+            beside = inverse.held_out
+            if (ensemble / CHAINS).is_dir():
+                beside = fields.load_ensemble(ensemble / CHAINS, source.theory)
+            certificate = inverse.certify(source, beside)
         else:
             certificate = fields.certify(source)
         console.print(str(certificate))
@@ -313,7 +316,7 @@ def check(
             )
         console.print("Identities hold." if trusted else "REFUSED: an identity does not hold.")
     if report is not None:
-        write_fields_report(FieldsReport(source, certificate), report)
+        write_fields_report(FieldsReport(source, certificate, beside), report)
         console.print(f"Written to {report}")
     if not trusted:
         raise typer.Exit(3)
