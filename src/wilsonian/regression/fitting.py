@@ -13,7 +13,7 @@ from wilsonian.kernels import Kernel
 from wilsonian.regression.estimator_inputs import location_and_scale
 from wilsonian.regression.input_dependent import InputDependentProcess
 from wilsonian.regression.learning import Hyperparameters, learn_scale
-from wilsonian.regression.outputs import OutputProcesses, of_outputs
+from wilsonian.regression.outputs import OutputProcesses, of_outputs, parts_of
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.preparation import Prepared, Progress, prepare, rank_of, silent
 from wilsonian.regression.reduced import Modes, ReducedProcess
@@ -227,3 +227,42 @@ def resolve_cutoff(
             )
         return RankCutoff(np.asarray(cutoff))
     return SharpCutoff(float(cutoff))
+
+
+def cut_anew(
+    process: ReducedProcess | OutputProcesses, plan: Plan
+) -> ReducedProcess | OutputProcesses:
+    """The process of uniform ridges with the cutoff of another plan, without the data."""
+    parts = []
+    with jax.enable_x64(True):
+        for part in parts_of(process):
+            scale = part.amplitude, part.noise_variance
+            cut = UniformProcess.of(part.modes, *scale, resolve_cutoff(part.modes, *scale, plan))
+            parts.append(dataclasses.replace(cut, largest_lost=part.largest_lost))
+    return parts[0] if len(parts) == 1 else OutputProcesses(tuple(parts))
+
+
+def evidence_at(
+    process: ReducedProcess | OutputProcesses,
+    amplitude: float | None,
+    noise_variance: float | None,
+) -> float:
+    """Log evidence of the kept modes at another amplitude or noise, in nats, summed over outputs.
+
+    Raises ValueError for an input-dependent ridge, which needs the data.
+    """
+    total = 0.0
+    with jax.enable_x64(True):
+        for part in parts_of(process):
+            if not isinstance(part, UniformProcess):
+                raise ValueError(
+                    "the evidence of an input-dependent ridge at another amplitude or noise needs "
+                    "the data again: fit with them and optimizer=None."
+                )
+            whole = part.modes.theory(
+                part.amplitude if amplitude is None else amplitude,
+                part.noise_variance if noise_variance is None else noise_variance,
+            )
+            kept = part.theory.weights
+            total += float(whole.absorb(kept=kept, lost=1 - kept).log_evidence())
+    return total

@@ -20,15 +20,21 @@ from wilsonian.regression.estimator_inputs import (
     check_weights,
     random_generator,
 )
-from wilsonian.regression.fitting import FittedProcess, finish, fit_process, resolve_cutoff
+from wilsonian.regression.fitting import (
+    FittedProcess,
+    cut_anew,
+    evidence_at,
+    finish,
+    fit_process,
+)
 from wilsonian.regression.input_dependent import InputDependentProcess
 from wilsonian.regression.outputs import OutputProcesses, parts_of
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.preparation import measure_of
 from wilsonian.regression.reduced import ReducedProcess
+from wilsonian.regression.residual_correction import solve_parts
 from wilsonian.regression.sample import Sample
 from wilsonian.regression.statistics import accumulate, chunks, row_blocks
-from wilsonian.regression.uniform import UniformProcess
 from wilsonian.support.sampling import merge_repeated_rows
 
 MERGED_ROWS = 20_000  # up to here repeated rows are merged, and the order of rows does not matter
@@ -40,8 +46,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     The kernel's modes on the data are found in the span of inducing points; those that n samples
     can teach, :math:`n \lambda / (\sigma^2 + n \lambda) \ge T`, are kept, and the others
     renormalize the ridge, :math:`\sigma_c^2 = \sigma^2 + \sum_{q > \kappa} \lambda_q` (Howard,
-    Jefferson, Maiti and Ringel 2024, eqs. 33-37). With every mode kept it is exact Gaussian-process
-    regression, :class:`sklearn.gaussian_process.GaussianProcessRegressor`.
+    Jefferson, Maiti and Ringel, arXiv:2405.06008, eqs. 33-37). With every mode kept it is
+    :class:`sklearn.gaussian_process.GaussianProcessRegressor`.
 
     Parameters
     ----------
@@ -84,6 +90,10 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Inducing points to use as they are.
     dtype : "float64" or "float32"
         Precision of the pass over the data.
+    exact : bool
+        Whether predictions are those of all modes: the eliminated ones are read out of the training
+        rows, which the model then keeps (:class:`ResidualCorrection`; time grows with the square of
+        their number).
 
     Attributes
     ----------
@@ -98,11 +108,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     measure_ : "population" or "sample", whose modes they are (see `wilsonian.Eigenfunctions`)
     rank_status_, convergence_ : str, one sentence each
     process_ : ReducedProcess
-
-    References
-    ----------
-    .. [1] J. N. Howard, R. Jefferson, A. Maiti, Z. Ringel, "Wilsonian Renormalization of Neural
-       Network Gaussian Processes", arXiv:2405.06008.
+    correction_ : ResidualCorrection if `exact`, else None
     """
 
     def __init__(
@@ -127,6 +133,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         inducing_points: Any = None,
         block_size: int = 4096,
         dtype: str = "float64",
+        exact: bool = False,
         random_state: Any = None,
     ):
         self.kernel = kernel
@@ -148,6 +155,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.inducing_points = inducing_points
         self.block_size = block_size
         self.dtype = dtype
+        self.exact = exact
         self.random_state = random_state
 
     # Fitting ------------------------------------------------------------------------------------
@@ -183,11 +191,11 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 "`partial_fit` needs ridge='uniform': an input-dependent ridge has no sufficient "
                 "statistics; use `fit`."
             )
+        if self.exact:
+            raise ValueError("`partial_fit` needs exact=False: all modes need all rows; use `fit`.")
         first = not hasattr(self, "process_")
         if not first and _by_row(self.process_):
-            raise ValueError(
-                "known noise of every row has no sufficient statistics: use `fit` with all rows."
-            )
+            raise ValueError("known noise of every row has no statistics: use `fit` with all rows.")
         X, y, weights, _ = self._check(X, y, sample_weight, first)
         if first:
             return self._fit_arrays(X, y, weights)
@@ -226,7 +234,23 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             random_generator(self.random_state),
             rows=len(X),
         )
-        return self.adopt(fitted, self.target_dimensions_)
+        self.adopt(fitted, self.target_dimensions_)
+        return self.read_out(X, y, weights, known) if self.exact else self
+
+    def read_out(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        weights: np.ndarray,
+        known: np.ndarray | None = None,
+        **options: Any,
+    ) -> ReducedGPRegressor:
+        """Predict with all modes from now on, from the training rows as :meth:`fit` keeps them;
+        `options` are those of `wilsonian.regression.residual_correction.solve_parts`."""
+        options |= {"one_output": self.target_dimensions_ == 1, "block_size": self.block_size}
+        y = y.reshape(len(y), -1)
+        self.correction_ = solve_parts(self.process_, X, y, weights, known, **options)
+        return self
 
     def prior(self) -> Kernel:
         """The kernel to start from."""
@@ -240,7 +264,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def adopt(self, fitted: FittedProcess, target_dimensions: int) -> ReducedGPRegressor:
         """Be the fitted estimator of a process; targets had one axis or two."""
-        prepared = fitted.prepared
+        prepared, self.correction_ = fitted.prepared, None
         self.prepared_, self.statistics_ = prepared, fitted.statistics
         self.target_dimensions_ = target_dimensions
         self.n_features_in_ = prepared.features.inducing_points.shape[1]
@@ -274,16 +298,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         if self.ridge != "uniform" or _by_row(self.process_):
             raise ValueError("only a uniform ridge flows without the data; fit again.")
-        copy = type(self)(**{**self.get_params(deep=False), "cutoff": cutoff})
-        plan, old = copy.plan(self.n_features_in_), self.process_
-        with jax.enable_x64(True):
-            parts = []
-            for part in parts_of(old):
-                scale = part.amplitude, part.noise_variance
-                chosen = resolve_cutoff(part.modes, *scale, plan)
-                cut = UniformProcess.of(part.modes, *scale, chosen)
-                parts.append(dataclasses.replace(cut, largest_lost=part.largest_lost))
-            process = parts[0] if len(parts) == 1 else OutputProcesses(tuple(parts))
+        copy = type(self)(**{**self.get_params(deep=False), "cutoff": cutoff, "exact": False})
+        process = cut_anew(self.process_, copy.plan(self.n_features_in_))
         fitted = FittedProcess(self.prepared_, self.statistics_, process, self.convergence_)
         copy.adopt(fitted, self.target_dimensions_)
         if hasattr(self, "feature_names_in_"):
@@ -306,6 +322,10 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             raise RuntimeError("ask for either `return_std` or `return_cov`, not both.")
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=float)
+        if self.correction_ is not None:
+            if return_cov:
+                raise ValueError("exact=True has no covariances; fit with exact=False.")
+            return self.correction_.predict(X, return_std, include_noise)
         process, scale = self.process_, self.process_.modes.target_scale
         noise_variance = process.noise_variance if include_noise else 0.0
         with jax.enable_x64(True):
@@ -330,10 +350,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         random = check_random_state(random_state)
         if mean.ndim == 1:
             return random.multivariate_normal(mean, covariance, n_samples, "ignore").T
-        draws = [
-            random.multivariate_normal(mean[:, k], covariance[..., k], n_samples, "ignore").T
-            for k in range(mean.shape[1])
-        ]
+        each = zip(mean.T, np.moveaxis(covariance, -1, 0), strict=True)
+        draws = [random.multivariate_normal(m, c, n_samples, "ignore").T for m, c in each]
         return np.stack(draws, axis=1)
 
     def log_marginal_likelihood(
@@ -345,21 +363,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         process = self.process_
         if amplitude is None and noise_variance is None:
             return float(self.log_marginal_likelihood_value_)
-        if not all(isinstance(part, UniformProcess) for part in parts_of(process)):
-            raise ValueError(
-                "the evidence of an input-dependent ridge at another amplitude or noise needs the "
-                "data again: fit with them and optimizer=None."
-            )
-        total = 0.0
-        with jax.enable_x64(True):
-            for part in parts_of(process):
-                whole = part.modes.theory(
-                    part.amplitude if amplitude is None else amplitude,
-                    part.noise_variance if noise_variance is None else noise_variance,
-                )
-                kept = part.theory.weights
-                total += float(whole.absorb(kept=kept, lost=1 - kept).log_evidence())
-        return total
+        return evidence_at(process, amplitude, noise_variance)
 
     # Checks -------------------------------------------------------------------------------------
 

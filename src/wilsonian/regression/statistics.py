@@ -71,7 +71,7 @@ class Statistics:
         dtype = features.inducing_points.dtype
         weights = np.ones(len(X)) if weights is None else weights
         y = y - self.offset
-        filler = _padded_rows(len(X)) - len(X)
+        filler = padded_rows(len(X)) - len(X)
         sums = _block(
             features,
             np.pad(X.astype(dtype), ((0, filler), (0, 0)), mode="edge"),
@@ -93,7 +93,7 @@ class Statistics:
         return self + block
 
 
-def _padded_rows(rows: int) -> int:
+def padded_rows(rows: int) -> int:
     """Rows to fill a block up to, with rows of no weight: every new length is a new compilation,
     and blocks of a table lose some rows each to the held-out set."""
     return 1 << (rows - 1).bit_length() if rows < 256 else -(-rows // 256) * 256
