@@ -102,11 +102,10 @@ def _cycle(
 ) -> tuple[np.ndarray, int]:
     """The first `wanted` columns of the solution for these right-hand sides, and steps taken."""
     vectors = np.zeros((len(residual), wanted))
-    directions = images = None
+    directions = images = np.zeros((len(residual), 0))
     for step in range(1, max_steps + 1):
         new = precondition(residual)
-        if directions is not None:
-            new = new - directions @ (images.T @ new)
+        new = new - directions @ (images.T @ new)
         image = operator(new)
         transform = _orthonormal(new.T @ image)
         directions, images = new @ transform, image @ transform

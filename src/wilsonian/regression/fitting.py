@@ -28,11 +28,13 @@ Blocks = Callable[[int], Iterable[Block]]  # all training rows, from a block of 
 
 @dataclasses.dataclass(frozen=True)
 class Standing:
-    """Where a fit stands: what was prepared, and the statistics of the blocks read so far."""
+    """Where a fit stands: what was prepared, the statistics of the blocks read so far, and, once
+    all are read, how far the residual correction came."""
 
     prepared: Prepared
     statistics: Statistics
     blocks: int
+    duals: tuple[np.ndarray, ...] = ()  # (rows, outputs) each, of `residual_correction`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +78,9 @@ def fit_process(
         arrays = _counted(blocks(start.blocks), sample)
         try:
             for sums in accumulate(start.prepared.features, start.statistics, arrays):
-                standing = Standing(start.prepared, sums, standing.blocks + 1)
+                standing = dataclasses.replace(
+                    standing, statistics=sums, blocks=standing.blocks + 1
+                )
                 progress("integrating", sums.rows, rows)
                 keep(standing, False)
         except KeyboardInterrupt:

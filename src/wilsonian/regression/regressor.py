@@ -32,7 +32,7 @@ from wilsonian.regression.outputs import OutputProcesses, parts_of
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.preparation import measure_of
 from wilsonian.regression.reduced import ReducedProcess
-from wilsonian.regression.residual_correction import solve_parts
+from wilsonian.regression.residual_correction import ResidualCorrection, solve_parts
 from wilsonian.regression.sample import Sample
 from wilsonian.regression.statistics import accumulate, chunks, row_blocks
 from wilsonian.support.sampling import merge_repeated_rows
@@ -110,6 +110,9 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     process_ : ReducedProcess
     correction_ : ResidualCorrection if `exact`, else None
     """
+
+    correction_: ResidualCorrection | None
+    target_dimensions_: int
 
     def __init__(
         self,
@@ -200,10 +203,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if first:
             return self._fit_arrays(X, y, weights)
         if y.shape[1] != len(self.statistics_.offset):
-            raise ValueError(
-                f"y has {y.shape[1]} outputs, the model was fitted with "
-                f"{len(self.statistics_.offset)}."
-            )
+            fitted_outputs = len(self.statistics_.offset)
+            raise ValueError(f"y has {y.shape[1]} outputs, the model has {fitted_outputs}.")
         with jax.enable_x64(True):
             blocks = row_blocks(X, y, weights, self.block_size)
             *_, statistics = accumulate(self.prepared_.features, self.statistics_, blocks)

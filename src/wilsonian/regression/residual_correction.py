@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -22,7 +22,7 @@ from wilsonian.regression.statistics import chunks
 TOLERANCE, MAX_STEPS, NEIGHBOURS = 1e-3, 200, 256
 STAGE = "reading out eliminated modes"
 
-Keep = Callable[[list[np.ndarray]], None]
+Keep = Callable[[tuple[np.ndarray, ...], bool], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,16 +211,17 @@ def solve_parts(
     variance: bool = True,
     neighbours: int = NEIGHBOURS,
     progress: Progress = silent,
-    start: list[np.ndarray] | None = None,
-    keep: Keep = lambda duals: None,
+    start: Sequence[np.ndarray] = (),
+    keep: Keep = lambda duals, now: None,
 ) -> ResidualCorrection:
     """The correction of a process from its training rows (n, columns), targets (n, outputs),
     positive weights and known noise. It goes on from the dual vectors of `start`, where an earlier
-    one stood: `keep` hears of them after every step."""
+    one stood: `keep(duals, now)` hears of them after every step, and when it is interrupted; `now`
+    says that they must be stored at once."""
     tolerance = TOLERANCE if tolerance is None else tolerance
     _check_options(tolerance, max_steps, neighbours)
     parts: list[CorrectedOutputs] = []
-    duals = [] if start is None else list(start)
+    duals = list(start)
     first = 0
     with jax.enable_x64(True):
         for number, part in enumerate(parts_of(process)):
@@ -235,11 +236,11 @@ def solve_parts(
 
             def watch(steps, norm, dual, number=number):
                 duals[number] = dual
-                keep(duals)
+                keep(tuple(duals), False)
                 progress(STAGE, min(steps, max_steps), max_steps)
 
-            parts.append(
-                CorrectedOutputs.solved(
+            try:
+                solved = CorrectedOutputs.solved(
                     part,
                     X,
                     scaled,
@@ -252,8 +253,11 @@ def solve_parts(
                     neighbours=neighbours,
                     watch=watch,
                 )
-            )
-            duals[number] = parts[-1].dual
+            except KeyboardInterrupt:
+                keep(tuple(duals), True)
+                raise
+            parts.append(solved)
+            duals[number] = solved.dual
     return ResidualCorrection(process, tuple(parts), one_output, block_size)
 
 
