@@ -59,8 +59,9 @@ class ModeSums:
     def _at_all(self, ridge: float) -> np.ndarray:
         """(m + 1,): the evidence of the first k modes at one ridge."""
         total = ridge + self.signals
-        sums = [np.append(0.0, np.cumsum(terms)) for terms in (self.powers / total, np.log(total))]
-        return self._assembled(*sums, np.full(len(self.signals) + 1, ridge))
+        quadratic = np.append(0.0, np.cumsum(self.powers / total))
+        logarithms = np.append(0.0, np.cumsum(np.log(total)))
+        return self._assembled(quadratic, logarithms, np.full(len(quadratic), ridge))
 
     def _assembled(
         self, quadratic: np.ndarray, logarithms: np.ndarray, ridges: np.ndarray

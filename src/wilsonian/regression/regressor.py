@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -14,30 +15,17 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from wilsonian.core.cutoffs import AbstractCutoff
 from wilsonian.kernels import Kernel, Matern52, as_kernel
 from wilsonian.language.kernel_text import parse_kernel
-from wilsonian.regression.estimator_inputs import (
-    check_row_noise,
-    check_varying,
-    check_weights,
-    random_generator,
-)
-from wilsonian.regression.fitting import (
-    FittedProcess,
-    cut_anew,
-    evidence_at,
-    finish,
-    fit_process,
-)
+from wilsonian.regression.finishing import FittedProcess, finish, resolve_cutoff
+from wilsonian.regression.fitting import LOST_BLOCKS, fit_process
 from wilsonian.regression.input_dependent import InputDependentProcess
 from wilsonian.regression.outputs import OutputProcesses, parts_of
-from wilsonian.regression.plan import Plan
+from wilsonian.regression.plan import Plan, random_generator
 from wilsonian.regression.preparation import measure_of
 from wilsonian.regression.reduced import ReducedProcess
 from wilsonian.regression.residual_correction import ResidualCorrection, solve_parts
-from wilsonian.regression.sample import Sample
-from wilsonian.regression.statistics import accumulate, chunks, row_blocks
-from wilsonian.support.sampling import merge_repeated_rows
-
-MERGED_ROWS = 20_000  # up to here repeated rows are merged, and the order of rows does not matter
+from wilsonian.regression.sample import Sample, check_varying
+from wilsonian.regression.statistics import Trust, accumulate, chunks, row_blocks
+from wilsonian.regression.uniform import UniformProcess
 
 
 class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -46,8 +34,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     The kernel's modes on the data are found in the span of inducing points; those that n samples
     can teach, :math:`n \lambda / (\sigma^2 + n \lambda) \ge T`, are kept, and the others
     renormalize the ridge, :math:`\sigma_c^2 = \sigma^2 + \sum_{q > \kappa} \lambda_q` (Howard,
-    Jefferson, Maiti and Ringel, arXiv:2405.06008, eqs. 33-37). With every mode kept it is
-    :class:`sklearn.gaussian_process.GaussianProcessRegressor`.
+    Jefferson, Maiti and Ringel 2024, eqs. 33-37). With every mode kept it is exact Gaussian-process
+    regression, :class:`sklearn.gaussian_process.GaussianProcessRegressor`.
 
     Parameters
     ----------
@@ -109,6 +97,11 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     rank_status_, convergence_ : str, one sentence each
     process_ : ReducedProcess
     correction_ : ResidualCorrection if `exact`, else None
+
+    References
+    ----------
+    .. [1] J. N. Howard, R. Jefferson, A. Maiti, Z. Ringel, "Wilsonian Renormalization of Neural
+       Network Gaussian Processes", arXiv:2405.06008.
     """
 
     correction_: ResidualCorrection | None
@@ -182,8 +175,27 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Raises ValueError for NaN or infinity, mismatched lengths, fewer than two rows, a constant
         target, or a parameter outside its range.
         """
-        X, y, weights, known = self._check(X, y, sample_weight, True, noise_variance_per_row)
-        return self._fit_arrays(X, y, weights, known)
+        X, y = self._validated(X, y, first=True)
+        sample = Sample.checked(X, y, sample_weight, noise_variance_per_row)
+        check_varying(sample.y)
+        sample = sample.merged()
+        fitted = fit_process(
+            self.prior(),
+            sample,
+            functools.partial(row_blocks, sample, self.block_size),
+            self.plan(X.shape[1]),
+            random_generator(self.random_state),
+            rows=len(sample.X),
+        )
+        self.adopt(fitted, self.target_dimensions_)
+        return self.read_out(sample) if self.exact else self
+
+    def read_out(self, sample: Sample, **options: Any) -> ReducedGPRegressor:
+        """Predict with all modes from now on, given all training rows; `options` are those of
+        `wilsonian.regression.residual_correction.solve_parts`."""
+        options |= {"one_output": self.target_dimensions_ == 1, "block_size": self.block_size}
+        self.correction_ = solve_parts(self.process_, sample, **options)
+        return self
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReducedGPRegressor:
         """Add rows. The first call chooses inducing points and kernel; later ones add to the
@@ -198,60 +210,29 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             raise ValueError("`partial_fit` needs exact=False: all modes need all rows; use `fit`.")
         first = not hasattr(self, "process_")
         if not first and _by_row(self.process_):
-            raise ValueError("known noise of every row has no statistics: use `fit` with all rows.")
-        X, y, weights, _ = self._check(X, y, sample_weight, first)
+            raise ValueError(
+                "known noise of every row has no sufficient statistics: use `fit` with all rows."
+            )
         if first:
-            return self._fit_arrays(X, y, weights)
-        if y.shape[1] != len(self.statistics_.offset):
-            fitted_outputs = len(self.statistics_.offset)
-            raise ValueError(f"y has {y.shape[1]} outputs, the model has {fitted_outputs}.")
+            return self.fit(X, y, sample_weight)
+        sample = Sample.checked(*self._validated(X, y, first=False), sample_weight)
+        if sample.y.shape[1] != len(self.statistics_.offset):
+            raise ValueError(
+                f"y has {sample.y.shape[1]} outputs, the model was fitted with "
+                f"{len(self.statistics_.offset)}."
+            )
         with jax.enable_x64(True):
-            blocks = row_blocks(X, y, weights, self.block_size)
-            *_, statistics = accumulate(self.prepared_.features, self.statistics_, blocks)
+            blocks = row_blocks(sample, self.block_size)
+            *_, statistics = accumulate(self.prepared_.features, self.statistics_, blocks, Trust())
             prepared = dataclasses.replace(
                 self.prepared_, measure=measure_of(self.rank_, statistics.rows)
             )
-            seen = max(p.largest_lost / p.amplitude for p in parts_of(self.process_))
-            plan = self.plan(X.shape[1])
-            fitted = finish(
-                prepared, statistics, Sample(X, y, weights), plan, lambda start: (), seen
-            )
+            plan = self.plan(self.n_features_in_)
+            lost = max(p.largest_lost / p.amplitude for p in parts_of(self.process_))
+            few = sample.X[: LOST_BLOCKS * plan.block_size]
+            lost = max(lost, self.prepared_.features.largest_unresolved(few))
+            fitted = finish(prepared, statistics, sample, plan, lambda start: (), lost)
         return self.adopt(fitted, self.target_dimensions_)
-
-    def _fit_arrays(
-        self,
-        X: np.ndarray,
-        y: np.ndarray,
-        weights: np.ndarray,
-        known: np.ndarray | None = None,
-    ) -> ReducedGPRegressor:
-        if len(X) <= MERGED_ROWS and known is None:
-            X, y, weights = merge_repeated_rows(X, y, weights)
-        fitted = fit_process(
-            self.prior(),
-            Sample(X, y, weights, known),
-            lambda start: row_blocks(X, y, weights, self.block_size, start, known),
-            self.plan(X.shape[1]),
-            random_generator(self.random_state),
-            rows=len(X),
-        )
-        self.adopt(fitted, self.target_dimensions_)
-        return self.read_out(X, y, weights, known) if self.exact else self
-
-    def read_out(
-        self,
-        X: np.ndarray,
-        y: np.ndarray,
-        weights: np.ndarray,
-        known: np.ndarray | None = None,
-        **options: Any,
-    ) -> ReducedGPRegressor:
-        """Predict with all modes from now on, from the training rows as :meth:`fit` keeps them;
-        `options` are those of `wilsonian.regression.residual_correction.solve_parts`."""
-        options |= {"one_output": self.target_dimensions_ == 1, "block_size": self.block_size}
-        y = y.reshape(len(y), -1)
-        self.correction_ = solve_parts(self.process_, X, y, weights, known, **options)
-        return self
 
     def prior(self) -> Kernel:
         """The kernel to start from."""
@@ -300,7 +281,14 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if self.ridge != "uniform" or _by_row(self.process_):
             raise ValueError("only a uniform ridge flows without the data; fit again.")
         copy = type(self)(**{**self.get_params(deep=False), "cutoff": cutoff, "exact": False})
-        process = cut_anew(self.process_, copy.plan(self.n_features_in_))
+        plan, old = copy.plan(self.n_features_in_), self.process_
+        with jax.enable_x64(True):
+            parts = []
+            for part in parts_of(old):
+                scale = part.amplitude, part.noise_variance
+                chosen = resolve_cutoff(part.modes, *scale, plan)
+                parts.append(UniformProcess.of(part.modes, *scale, chosen, part.largest_lost))
+            process = parts[0] if len(parts) == 1 else OutputProcesses(tuple(parts))
         fitted = FittedProcess(self.prepared_, self.statistics_, process, self.convergence_)
         copy.adopt(fitted, self.target_dimensions_)
         if hasattr(self, "feature_names_in_"):
@@ -351,8 +339,10 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         random = check_random_state(random_state)
         if mean.ndim == 1:
             return random.multivariate_normal(mean, covariance, n_samples, "ignore").T
-        each = zip(mean.T, np.moveaxis(covariance, -1, 0), strict=True)
-        draws = [random.multivariate_normal(m, c, n_samples, "ignore").T for m, c in each]
+        draws = [
+            random.multivariate_normal(mean[:, k], covariance[..., k], n_samples, "ignore").T
+            for k in range(mean.shape[1])
+        ]
         return np.stack(draws, axis=1)
 
     def log_marginal_likelihood(
@@ -364,33 +354,39 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         process = self.process_
         if amplitude is None and noise_variance is None:
             return float(self.log_marginal_likelihood_value_)
-        return evidence_at(process, amplitude, noise_variance)
+        if not all(isinstance(part, UniformProcess) for part in parts_of(process)):
+            raise ValueError(
+                "the evidence of an input-dependent ridge at another amplitude or noise needs the "
+                "data again: fit with them and optimizer=None."
+            )
+        total = 0.0
+        with jax.enable_x64(True):
+            for part in parts_of(process):
+                whole = part.modes.theory(
+                    part.amplitude if amplitude is None else amplitude,
+                    part.noise_variance if noise_variance is None else noise_variance,
+                )
+                kept = part.theory.weights
+                total += float(whole.absorb(kept=kept, lost=1 - kept).log_evidence())
+        return total
 
     # Checks -------------------------------------------------------------------------------------
 
-    def _check(self, X, y, sample_weight, reset, row_noise=None):
+    def _validated(self, X: Any, y: Any, first: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs (rows, columns) and targets (rows, outputs) without gaps."""
         X, y = validate_data(
             self,
             X,
             y,
-            reset=reset,
+            reset=first,
             dtype=float,
             multi_output=True,
             y_numeric=True,
-            ensure_min_samples=2 if reset else 1,
+            ensure_min_samples=2 if first else 1,
         )
-        if reset:
+        if first:
             self.target_dimensions_ = y.ndim
-        y = np.asarray(y, float).reshape(len(y), -1)
-        weights = check_weights(sample_weight, X)
-        known = check_row_noise(row_noise, len(y), y.shape[1])
-        if np.any(weights == 0):
-            counted = weights > 0
-            X, y, weights = X[counted], y[counted], weights[counted]
-            known = None if known is None else known[counted]
-        if reset:
-            check_varying(y)
-        return X, y, weights, known
+        return X, np.asarray(y, float).reshape(len(y), -1)
 
     def _squeeze(self, values: np.ndarray) -> np.ndarray:
         return values[..., 0] if self.target_dimensions_ == 1 else values

@@ -12,11 +12,13 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from wilsonian.regression.corrected_outputs import CorrectedOutputs
-from wilsonian.regression.estimator_inputs import check_row_noise, check_weights
 from wilsonian.regression.input_dependent import InputDependentProcess
+from wilsonian.regression.learners import Progress
+from wilsonian.regression.modes import Modes
 from wilsonian.regression.outputs import OutputProcesses, parts_of
-from wilsonian.regression.preparation import Progress, silent
-from wilsonian.regression.reduced import Modes, ReducedProcess
+from wilsonian.regression.preparation import silent
+from wilsonian.regression.reduced import ReducedProcess
+from wilsonian.regression.sample import Sample
 from wilsonian.regression.statistics import chunks
 
 TOLERANCE, MAX_STEPS, NEIGHBOURS = 1e-3, 200, 256
@@ -92,21 +94,16 @@ class ResidualCorrection:
             raise ValueError(
                 f"`y` has {targets.shape[1]} outputs and the model {outputs}; pass its targets."
             )
-        known = check_row_noise(noise_variance_per_row, len(X), outputs)
+        sample = Sample.checked(X, targets, sample_weight, noise_variance_per_row)
         by_row = isinstance(parts_of(process)[0], InputDependentProcess)
-        if known is None and by_row and model.ridge == "uniform":
+        if sample.row_noise is None and by_row and model.ridge == "uniform":
             raise ValueError(
                 "the model was fitted with known noise of every row; pass it as "
                 "`noise_variance_per_row`."
             )
-        weights = check_weights(sample_weight, X)
-        counted = weights > 0
         return solve_parts(
             process,
-            X[counted],
-            targets[counted],
-            weights[counted],
-            None if known is None else known[counted],
+            sample,
             one_output=one_output,
             block_size=model.block_size,
             tolerance=tolerance,
@@ -199,10 +196,7 @@ class ResidualCorrection:
 
 def solve_parts(
     process: ReducedProcess | OutputProcesses,
-    X: np.ndarray,
-    targets: np.ndarray,
-    weights: np.ndarray,
-    known: np.ndarray | None,
+    sample: Sample,
     *,
     one_output: bool,
     block_size: int,
@@ -214,20 +208,20 @@ def solve_parts(
     start: Sequence[np.ndarray] = (),
     keep: Keep = lambda duals, now: None,
 ) -> ResidualCorrection:
-    """The correction of a process from its training rows (n, columns), targets (n, outputs),
-    positive weights and known noise. It goes on from the dual vectors of `start`, where an earlier
-    one stood: `keep(duals, now)` hears of them after every step, and when it is interrupted; `now`
-    says that they must be stored at once."""
+    """The correction of a process from all its training rows. It goes on from the dual vectors of
+    `start`, where an earlier one stood: `keep(duals, now)` hears of them after every step, and when
+    it is interrupted; `now` says that they must be stored at once."""
     tolerance = TOLERANCE if tolerance is None else tolerance
     _check_options(tolerance, max_steps, neighbours)
     parts: list[CorrectedOutputs] = []
+    X, weights, known = sample.X, sample.weights, sample.row_noise
     duals = list(start)
     first = 0
     with jax.enable_x64(True):
         for number, part in enumerate(parts_of(process)):
             columns = slice(first, first + len(part.modes.target_mean))
             first = columns.stop
-            scaled = (targets[:, columns] - part.modes.target_mean) / part.modes.target_scale
+            scaled = (sample.y[:, columns] - part.modes.target_mean) / part.modes.target_scale
             own = np.zeros(len(X)) if known is None else known / part.modes.target_scale[0] ** 2
             ridge = _ridge(part, X, own) / weights
             if number == len(duals):

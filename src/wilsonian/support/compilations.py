@@ -76,7 +76,7 @@ def _already_set() -> bool:
         return False
     import jax
 
-    return jax.config.jax_compilation_cache_dir is not None
+    return jax.config.values["jax_compilation_cache_dir"] is not None
 
 
 def _entries(folder: Path) -> list[Path]:

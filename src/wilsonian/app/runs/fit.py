@@ -25,10 +25,9 @@ from wilsonian.app.tables.encoding_builder import EncodingBuilder
 from wilsonian.kernels import Scaled
 from wilsonian.language.kernel_text import describe_kernel, format_kernel
 from wilsonian.regression.classifier import ReducedGPClassifier, class_targets
-from wilsonian.regression.estimator_inputs import random_generator
 from wilsonian.regression.fitting import Standing, fit_process
 from wilsonian.regression.outputs import parts_of
-from wilsonian.regression.plan import Plan
+from wilsonian.regression.plan import Plan, random_generator
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.sample import Sample
 from wilsonian.regression.saving import Estimator
@@ -119,9 +118,7 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
         at = standing
         inputs, outputs = fit.training_rows(encoding)
         regressor.read_out(
-            inputs,
-            outputs,
-            np.ones(len(inputs)),
+            Sample(inputs, outputs, np.ones(len(inputs))),
             start=at.duals,
             keep=lambda duals, now: keep(dataclasses.replace(at, duals=duals), now),
             progress=progress,
