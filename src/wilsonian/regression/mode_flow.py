@@ -52,7 +52,7 @@ class ModeSums:
             newton = np.where(curvature < 0, -slope / np.minimum(curvature, -1e-300), high - low)
             step = np.where(curvature < 0, newton, np.sign(slope) * newton / 4)
             low, high = np.where(slope > 0, point, low), np.where(slope < 0, point, high)
-            inside = (point + step > low) & (point + step < high)
+            inside = (point + step >= low) & (point + step <= high)
             point = np.where(inside, point + step, (low + high) / 2)
         return np.exp(point)
 
