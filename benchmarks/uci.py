@@ -59,9 +59,20 @@ def score(y: np.ndarray, mean: np.ndarray, std: np.ndarray) -> tuple[float, floa
     return float(np.sqrt(np.mean(error**2))), float(np.mean(nlpd))
 
 
-def run_one(name: str, method: str, folder: Path, rank: int, seed: int, quick: bool) -> Run:
-    """Fit and test in this process."""
+def run_one(
+    name: str,
+    method: str,
+    folder: Path,
+    rank: int,
+    seed: int,
+    quick: bool,
+    rows: int | None = None,
+) -> Run:
+    """Fit and test in this process, on some of the training rows if `rows` are fewer."""
     split = load(name, folder)
+    if rows is not None and rows < len(split.X):
+        few = np.sort(np.random.default_rng(seed).permutation(len(split.X))[:rows])
+        split = dataclasses.replace(split, X=split.X[few], y=split.y[few])
     rank = min(rank, len(split.X) // 2)
     fit = METHODS[method](rank, seed, quick)
     cpu, start = time.process_time(), time.perf_counter()
@@ -105,6 +116,7 @@ def run_apart(name: str, method: str, arguments: argparse.Namespace) -> Run | No
     flags = ["--sets", name, "--methods", method, "--data", arguments.data, "--threads", threads]
     flags += ["--rank", arguments.rank, "--seed", arguments.seed, "--here"]
     flags += ["--quick"] if arguments.quick else []
+    flags += [] if arguments.rows is None else ["--rows", arguments.rows]
     done = subprocess.run(
         [sys.executable, __file__, *map(str, flags)],
         env={**os.environ, **limits, **memory},
@@ -185,6 +197,7 @@ def arguments_of(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--rank", type=int, help="inducing points; at most half the rows")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rows", type=int, help="train on so many rows, drawn at random")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="small sets, rank, few steps")
     parser.add_argument("--out", type=Path, help="also write the runs as JSON")
@@ -207,7 +220,15 @@ def main(argv: list[str] | None = None) -> int:
         if hasattr(os, "sched_setaffinity"):  # JAX counts the cores it may use, not OMP_NUM_THREADS
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.threads])
         [name], [method] = arguments.sets, arguments.methods
-        run = run_one(name, method, arguments.data, arguments.rank, arguments.seed, arguments.quick)
+        run = run_one(
+            name,
+            method,
+            arguments.data,
+            arguments.rank,
+            arguments.seed,
+            arguments.quick,
+            arguments.rows,
+        )
         print(json.dumps(dataclasses.asdict(run)))
         return 0
 

@@ -88,6 +88,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "move_inducing_points": ("auto", True, False),
     "ard": ("auto", True, False),
     "dtype": ("float64", "float32"),
+    "exact": (False, True),
 }
 
 

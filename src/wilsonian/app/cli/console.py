@@ -35,6 +35,7 @@ STAGES = {
     "learning hyperparameters": "Learning hyperparameters",
     "moving inducing points": "Moving inducing points",
     "integrating": "Integrating rows",
+    "reading out eliminated modes": "Reading out eliminated modes",
     "testing": "Testing on held-out rows",
     "predicting": "Predicting",
     "learning the target's prior": "Learning the target's prior",
@@ -123,6 +124,7 @@ def run_summary(record: RunRecord, details: bool = False) -> str:
     theory = [learned_sentence(record), cutoff_sentence(record), evidence_sentence(record)]
     lines += ["", *filter(None, theory)]
     lines += [f"Kernel: {record.kernel}", record.rank_status, record.convergence]
+    lines += [record.correction] if record.correction else []
     lines += [note for note in record.notes if note.startswith("Hint: ") and not details]
     if details:
         lines += [

@@ -9,6 +9,7 @@ from typing import Any
 
 from wilsonian.app.tables.encoding import Encoding
 from wilsonian.regression.fitting import Standing
+from wilsonian.regression.residual_correction import STAGE
 from wilsonian.regression.saving import (
     prepared_state,
     restore_prepared,
@@ -50,10 +51,12 @@ class Checkpoint:
             prepared_document, prepared = prepared_state(standing.prepared)
             sums_document, sums = statistics_state(standing.statistics)
             arrays = {**prepared, **sums}
+            arrays |= {f"dual_{k}": dual for k, dual in enumerate(standing.duals)}
             document |= {
                 "prepared": prepared_document,
                 "statistics": sums_document,
                 "blocks": standing.blocks,
+                "duals": len(standing.duals),
             }
         write_folder(self.folder, "checkpoint", document, arrays)
         self._written = time.monotonic()
@@ -88,7 +91,8 @@ class Checkpoint:
                 return encoding, None
             prepared = restore_prepared(document["prepared"], arrays)
             statistics = restore_statistics(document["statistics"], arrays)
-            return encoding, Standing(prepared, statistics, int(document["blocks"]))
+            duals = tuple(arrays[f"dual_{k}"] for k in range(document.get("duals", 0)))
+            return encoding, Standing(prepared, statistics, int(document["blocks"]), duals)
 
     def remove(self) -> None:
         """Forget it: the model is stored."""
@@ -108,6 +112,7 @@ def interruption(stage: str, done: int, model: Path | None) -> str:
         "moving inducing points": "with the columns read; learning and moving the inducing points "
         "start again, with the same random numbers",
         "integrating": f"after the {done:,} rows that are integrated",
+        STAGE: f"with all rows integrated, after {done:,} steps of the residual correction",
         "testing": "with all rows integrated; the testing starts again",
     }
     went_on = where.get(stage, "from what is kept")
