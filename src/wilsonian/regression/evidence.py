@@ -170,9 +170,7 @@ def _grams_on_host(
     def pull_all(slopes):
         kernel_slope, moved = pull(slopes.gram, move_inducing_points)
         of_square, moved_square = pull_square(slopes.square, move_inducing_points)
-        of_diagonal, _ = pull_diagonal(
-            np.full((1, 1), np.sum(slopes.diagonal, dtype=float)), False
-        )
+        of_diagonal, _ = pull_diagonal(np.full((1, 1), np.sum(slopes.diagonal, dtype=float)), False)
         total = jax.tree.map(
             lambda log, *parts: None if log is None else sum(parts) * np.exp(log),
             candidate.log_kernel,

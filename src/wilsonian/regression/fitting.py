@@ -10,12 +10,13 @@ import numpy as np
 
 from wilsonian.core.cutoffs import AbstractCutoff, LearnabilityCutoff, RankCutoff, SharpCutoff
 from wilsonian.kernels import Kernel
+from wilsonian.regression.diary import Diary
 from wilsonian.regression.estimator_inputs import location_and_scale
 from wilsonian.regression.input_dependent import InputDependentProcess
-from wilsonian.regression.learning import Hyperparameters, learn_scale
+from wilsonian.regression.learning import Hyperparameters, Progress, learn_scale, silent
 from wilsonian.regression.outputs import OutputProcesses, of_outputs
 from wilsonian.regression.plan import Plan
-from wilsonian.regression.preparation import Prepared, Progress, prepare, rank_of, silent
+from wilsonian.regression.preparation import Prepared, prepare, rank_of
 from wilsonian.regression.reduced import Modes, ReducedProcess
 from wilsonian.regression.sample import Sample
 from wilsonian.regression.scale import learn_scale_of_rows
@@ -55,13 +56,15 @@ def fit_process(
     rows: int,
     start: Standing | None = None,
     keep: Callable[[Standing, bool], None] = lambda standing, now: None,
+    diary: Diary | None = None,
     progress: Progress = silent,
 ) -> FittedProcess:
     """Learn, stream and coarse grain: the reduced process of all `rows` training rows.
 
     `sample` is a uniform sample of them (or all), targets in their own units; hyperparameters and
     inducing points come from it. `blocks(i)` then runs through the rows from block i on; memory is
-    bounded by rank^2 + block * rank. A fit goes on from `start`, where an earlier one stood:
+    bounded by rank^2 + block * rank. Learning goes on from what `diary` holds, if it was
+    interrupted with the same random numbers. A fit goes on from `start`, where an earlier one stood:
     `keep(standing, now)` is called before the first block, after every block, and when the fit is
     interrupted; `now` says that this state must be stored at once.
 
@@ -70,7 +73,7 @@ def fit_process(
     """
     with jax.enable_x64(True):
         if start is None:
-            start = _prepared(kernel, sample, rows, plan, random, progress)
+            start = _prepared(kernel, sample, rows, plan, random, progress, diary)
         keep(start, True)
         standing = start
         arrays = _counted(blocks(start.blocks), sample)
@@ -92,12 +95,13 @@ def _prepared(
     plan: Plan,
     random: np.random.Generator,
     progress: Progress,
+    diary: Diary | None,
 ) -> Standing:
     trust = _trust(sample.weights, sample.row_noise, sample)
     location, scale = location_and_scale(sample.y, trust, plan.normalize_y)
     known = None if sample.row_noise is None else sample.row_noise / scale[0] ** 2
     scaled = dataclasses.replace(sample, y=(sample.y - location) / scale, row_noise=known)
-    prepared = prepare(kernel, scaled, rows, plan, random, progress)
+    prepared = prepare(kernel, scaled, rows, plan, random, progress, diary)
     # Targets are counted from the mean of the sample, so that a large one costs no digits.
     offset = trust @ sample.y / trust.sum()
     return Standing(prepared, Statistics.empty(prepared.features.rank, offset), 0)

@@ -26,6 +26,7 @@ class Plan:
     per_output: str | None  # "scale": amplitude and noise of its own; None: one for all
     move_inducing_points: bool | None  # None: where it helps (see `fitting.prepare`)
     ard: bool
+    second_scale: bool  # whether a second length scale per column is tried on few rows
     restarts: int
     max_iterations: int
     normalize_y: bool
@@ -76,6 +77,7 @@ class Plan:
             if given["move_inducing_points"] == "auto"
             else given["move_inducing_points"],
             ard=columns <= ARD_COLUMNS if given["ard"] == "auto" else given["ard"],
+            second_scale=given["second_scale"] == "auto",
             restarts=int(given["n_restarts"]),
             max_iterations=int(given["max_iterations"]),
             normalize_y=bool(given.get("normalize_y", True)),
@@ -93,6 +95,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "per_output": ("scale", None),
     "move_inducing_points": ("auto", True, False),
     "ard": ("auto", True, False),
+    "second_scale": ("auto", False),
     "dtype": ("float64", "float32"),
 }
 

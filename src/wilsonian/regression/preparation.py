@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,29 +12,28 @@ import scipy.linalg
 from wilsonian.core.cutoffs import LearnabilityCutoff
 from wilsonian.core.precision import with_precision
 from wilsonian.core.spectrum import Measure
-from wilsonian.kernels import Kernel, compiled_gram
+from wilsonian.kernels import Kernel
+from wilsonian.regression.diary import Diary
+from wilsonian.regression.host_grams import gram
 from wilsonian.regression.inducing_features import InducingFeatures
 from wilsonian.regression.inducing_points import InducingPoints, randomly_pivoted_cholesky
-from wilsonian.regression.learning import Hyperparameters, learn
+from wilsonian.regression.learning import Hyperparameters, Progress, learn, silent
 from wilsonian.regression.moving import move_inducing_points
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.sample import Sample
 
 # Hyperparameters are learned from at most this many rows and inducing points; amplitude and noise
-# are then set by the evidence of all rows. Inducing points move, and hyperparameters with them, in
-# steps that see INDUCING_POINT_ROWS fresh rows each, for INDUCING_POINT_PASSES through the rows
-# within INDUCING_POINT_STEPS.
-LEARNING_ROWS, LEARNING_RANK = 2000, 512
-INDUCING_POINT_ROWS, INDUCING_POINT_PASSES, INDUCING_POINT_STEPS = 4000, 25, (100, 300)
+# are then set by the evidence of all rows. Where there are more rows, inducing points move, and
+# hyperparameters with them, in steps that see INDUCING_POINT_ROWS rows each, for at most
+# INDUCING_POINT_PASSES through the rows within INDUCING_POINT_STEPS; the search before is coarse.
+LEARNING_ROWS, LEARNING_RANK, COARSE_RANK = 2000, 512, 256
+INDUCING_POINT_ROWS, INDUCING_POINT_PASSES, INDUCING_POINT_STEPS = 4000, 25, (60, 300)
+# With no more rows than this every row is an inducing point of the learning, above it half of them.
+ALL_ROWS = 400
+# A second length scale per column is tried up to this many rows per inducing point.
+ROWS_OF_SECOND_SCALE = 2.1
 # Inducing points are chosen from at most this many rows per inducing point of the largest rank.
 POOL_PER_INDUCING_POINT = 8
-
-
-Progress = Callable[[str, int, int], None]  # stage, done, of how many
-
-
-def silent(stage: str, done: int, of: int) -> None:
-    """Progress that nobody watches."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +53,7 @@ def prepare(
     plan: Plan,
     random: np.random.Generator,
     progress: Progress = silent,
+    diary: Diary | None = None,
 ) -> Prepared:
     """Learn hyperparameters and choose inducing points from a `sample` of the `rows` training rows;
     targets centred and scaled. Runs in float64: call it under `jax.enable_x64(True)`."""
@@ -76,19 +75,26 @@ def prepare(
     budget = min(plan.rank or plan.max_rank, rows)
     if plan.learn == "all":
         few = sample.draw(LEARNING_ROWS, random)
+        moves = plan.move_inducing_points is not False and measure_of(budget, rows) == "population"
+        coarse = few is not sample and moves and plan.inducing_points is None
+        finest = COARSE_RANK if coarse else min(LEARNING_RANK, max(ALL_ROWS, len(few.X) // 2))
+        rank = min(budget, finest, len(few.X))
         hyperparameters = learn(
             kernel,
             few,
             amplitude=plan.amplitude,
             noise_variance=plan.noise_variance,
             ard=plan.ard,
-            rank=min(budget, LEARNING_RANK, len(few.X)),
+            rank=rank,
             groups=groups,
             restarts=plan.restarts,
             input_dependent=plan.input_dependent or sample.row_noise is not None,
             max_iterations=plan.max_iterations,
             random=random,
+            second_scale=plan.second_scale and rows <= ROWS_OF_SECOND_SCALE * rank,
+            coarse=coarse,
             progress=progress,
+            diary=diary,
         )
     given = plan.inducing_points
     if given is not None:
@@ -104,18 +110,18 @@ def prepare(
         wanted = measure == "population" and (not met or rows > LEARNING_ROWS)
         wanted &= not chosen.exhausted  # nowhere better to go: they span the kernel already
     if wanted and plan.learn == "all":
+        passes = INDUCING_POINT_PASSES * rows / INDUCING_POINT_ROWS
         hyperparameters, points = move_inducing_points(
             hyperparameters,
             points,
             sample,
             rows=rows,
-            steps=int(
-                np.clip(INDUCING_POINT_PASSES * rows / INDUCING_POINT_ROWS, *INDUCING_POINT_STEPS)
-            ),
+            most_steps=int(np.clip(passes, *INDUCING_POINT_STEPS)),
             rows_per_step=INDUCING_POINT_ROWS,
             input_dependent=plan.input_dependent or sample.row_noise is not None,
             random=random,
-            progress=lambda done, of: progress("moving inducing points", done, of),
+            progress=progress,
+            diary=diary,
         )
         status += " They were then moved by gradient of the evidence."
     features = _features(hyperparameters.kernel, points, plan.dtype)
@@ -131,7 +137,7 @@ def measure_of(rank: int, rows: int) -> Measure:
 
 def _features(kernel: Kernel, points: np.ndarray, dtype: Any) -> InducingFeatures:
     kernel = with_precision(kernel, float)
-    square = np.array(compiled_gram(kernel, points, points))
+    square = np.array(gram(kernel, points, points))
     # The jitter is relative to the diagonal and to the precision of the products to come.
     jitter = np.finfo(dtype).eps * np.mean(np.diagonal(square))
     for _ in range(20):

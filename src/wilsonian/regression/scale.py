@@ -8,8 +8,9 @@ import numpy as np
 import scipy.optimize
 
 from wilsonian.core.precision import with_precision
-from wilsonian.kernels import compiled_diagonal, compiled_gram
+from wilsonian.kernels import compiled_diagonal
 from wilsonian.regression.evidence_gradient import evidence_and_slopes
+from wilsonian.regression.host_grams import gram
 from wilsonian.regression.learning import Hyperparameters
 from wilsonian.regression.sample import Sample
 from wilsonian.regression.starts import AMPLITUDE_RANGE, NOISE_RANGE
@@ -23,10 +24,10 @@ def learn_scale_of_rows(
     kernel = with_precision(hyperparameters.kernel, float)
     points = np.asarray(inducing_points, float)
     grams = [
-        np.asarray(gram, float)
-        for gram in (
-            compiled_gram(kernel, sample.X, points),
-            compiled_gram(kernel, points, points),
+        np.asarray(matrix, float)
+        for matrix in (
+            gram(kernel, sample.X, points),
+            gram(kernel, points, points),
             compiled_diagonal(kernel, sample.X),
         )
     ]
