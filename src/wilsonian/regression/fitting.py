@@ -63,8 +63,9 @@ def fit_process(
 
     `sample` is a uniform sample of them (or all), targets in their own units; hyperparameters and
     inducing points come from it. `blocks(i)` then runs through the rows from block i on; memory is
-    bounded by rank^2 + block * rank. Learning goes on from what `diary` holds, if it was
-    interrupted with the same random numbers. A fit goes on from `start`, where an earlier one stood:
+    bounded by rank^2 + block * rank. Learning takes from `diary` what it
+    had finished with the same random numbers. A fit goes on from `start`, where an earlier one
+    stood:
     `keep(standing, now)` is called before the first block, after every block, and when the fit is
     interrupted; `now` says that this state must be stored at once.
 

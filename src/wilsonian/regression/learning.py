@@ -41,8 +41,8 @@ SCOUT_MARGIN = 5.0  # nats behind the best scout, at which another is not follow
 NULL_MARGIN, CHANCE = 3.0, 1.0
 # A second length scale per column, a rough part that one product of columns would call noise,
 # starts at these shares of the first one's variance and this many spreads of the column times
-# sqrt(d), beside where one scale came to and beside where it started. The best after some
-# iterations on all rows is followed.
+# sqrt(d), beside where one scale came to and beside where it started. The best two after some
+# iterations on all rows are followed.
 SECOND_SCALES, SECOND_ITERATIONS = ((0.03, 0.5), (0.01, 0.2)), 12
 STAGE = "learning hyperparameters"
 
@@ -160,6 +160,7 @@ def search(
         starts += starts_of(with_precision(shaken, float), few, few_rank, groups, random)
     starts.sort(key=lambda start: -start.evidence)
     runs: dict[str, Run] = {}
+    single = coarse and not _offset(sample)
 
     def follow(name: str, start: Start, **more: Any) -> Run:
         def watch(done: int, evidence: float) -> None:
@@ -167,9 +168,12 @@ def search(
             progress(STAGE, min(done, max_iterations), max_iterations, told)
 
         def run() -> Run:
-            return maximize(
-                start, sample, rank, max_iterations=max_iterations, watch=watch, **options, **more
-            )
+            asked = {"max_iterations": max_iterations, "watch": watch, **options, **more}
+            if single:
+                found = maximize(start, sample, rank, dtype=np.float32, **asked)
+                if np.isfinite(found.evidence):
+                    return found  # else the noise is below the rounding
+            return maximize(start, sample, rank, **asked)
 
         runs[name] = diary.once(name, random, run)
         return runs[name]
@@ -191,9 +195,8 @@ def search(
     leaders = _unlike([run.start for run in scouts if run.evidence >= least], followed)
     if tied is not None:
         leaders = _unlike([*leaders, tied.start], followed + 1)
-    single = {"dtype": np.float32} if coarse and not _offset(sample) else {}
     for index, start in enumerate(leaders):
-        follow(f"run {index + 1} of {len(leaders)}", start, **single)
+        follow(f"run {index + 1} of {len(leaders)}", start)
     best = max(runs.values(), key=lambda run: run.evidence)
     for index in range(restarts):
         follow(f"restart {index + 1} of {restarts}", _shaken(best.start, random))
@@ -206,17 +209,20 @@ def search(
         candidates[ONE_SCALE] = tied
     if second_scale and isinstance(best.start.kernel, AbstractStationary):
         begun = [
-            maximize(
-                _with_second(start, sample, *second),
-                sample,
-                rank,
-                max_iterations=SECOND_ITERATIONS,
-                **options,
+            maximize(start, sample, rank, max_iterations=SECOND_ITERATIONS, **options)
+            for start in (
+                _with_second(best.start, sample, *SECOND_SCALES[0]),
+                *(_with_second(plain, sample, *second) for second in SECOND_SCALES),
             )
-            for start in (best.start, plain)
-            for second in SECOND_SCALES
         ]
-        second = follow(TWO_SCALES, max(begun, key=lambda run: run.evidence).start)
+        begun.sort(key=lambda run: -run.evidence)
+        second = max(
+            (
+                follow(f"{TWO_SCALES}, run {index + 1} of 2", run.start)
+                for index, run in enumerate(begun[:2])
+            ),
+            key=lambda run: run.evidence,
+        )
         candidates[TWO_SCALES] = second
         more = _freedom(second.start.kernel) - _freedom(best.start.kernel)
         if second.evidence > best.evidence + CHANCE * more:
