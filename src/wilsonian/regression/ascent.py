@@ -73,7 +73,7 @@ def maximize(
     """SciPy's L-BFGS-B over the logarithms of the kernel's numbers, amplitude and noise. Inducing
     points are chosen for the start and stay put. `tied` multiplies the entries of an array, such as
     the length scales of all columns, by one common factor."""
-    data = sample.data(dtype)
+    data = with_precision(sample, dtype)
     points = sample.X[randomly_pivoted_cholesky(start.kernel, sample.X, rank, random).indices]
     # The compiled kernel is for one shape: fill up with copies (the jitter copes with them).
     points = np.resize(points, (min(rank, len(sample.X)), sample.X.shape[1])).astype(dtype)

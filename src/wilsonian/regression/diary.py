@@ -1,10 +1,11 @@
-"""What a long learning has finished, so that an interrupted one goes on from there."""
+"""What a long learning tells while it goes on, and what of it is finished, so that an interrupted
+one goes on from there."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,6 +13,17 @@ from wilsonian.core.precision import with_precision
 from wilsonian.language.kernel_text import KernelTextError, format_kernel, parse_kernel
 from wilsonian.regression.ascent import Run
 from wilsonian.regression.starts import Start
+
+
+class Progress(Protocol):
+    """Called while work goes on: the stage, how much of how much is done (0 if unknown), and what
+    is to be told beside it."""
+
+    def __call__(self, stage: str, done: int, of: int, told: str = "") -> None: ...
+
+
+def silent(stage: str, done: int, of: int, told: str = "") -> None:
+    """Progress that nobody watches."""
 
 
 @dataclasses.dataclass

@@ -4,26 +4,22 @@ them."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
-import scipy.optimize
 
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel
 from wilsonian.kernels.formulas import AbstractStationary
 from wilsonian.kernels.learnable import learnable
 from wilsonian.regression.ascent import Run, maximize
-from wilsonian.regression.diary import Diary
-from wilsonian.regression.mode_theory import ModeTheory
+from wilsonian.regression.diary import Diary, Progress, silent
+from wilsonian.regression.evidence import Hyperparameters
 from wilsonian.regression.sample import Sample, column_spread
 from wilsonian.regression.starts import (
     AMPLITUDE_RANGE,
-    NOISE_RANGE,
     Start,
     null_evidence,
     starting_kernels,
@@ -45,28 +41,6 @@ NULL_MARGIN, CHANCE = 3.0, 1.0
 # iterations on all rows are followed.
 SECOND_SCALES, SECOND_ITERATIONS = ((0.03, 0.5), (0.01, 0.2)), 12
 STAGE = "learning hyperparameters"
-
-
-class Progress(Protocol):
-    """Called while work goes on: the stage, how much of how much is done (0 if unknown), and what
-    is to be told beside it."""
-
-    def __call__(self, stage: str, done: int, of: int, told: str = "") -> None: ...
-
-
-def silent(stage: str, done: int, of: int, told: str = "") -> None:
-    """Progress that nobody watches."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Hyperparameters:
-    """A prior (kernel times amplitude), a noise variance, and how they were come by."""
-
-    kernel: Kernel
-    amplitude: np.ndarray  # (1,) for all outputs, or (outputs,)
-    noise_variance: np.ndarray  # likewise
-    converged: bool
-    message: str  # one sentence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -325,33 +299,3 @@ def _judged(found: Found, sample: Sample, rank: int) -> Hyperparameters:
     return Hyperparameters(
         start.kernel, start.amplitude, start.noise_variance, best.settled, message
     )
-
-
-def learn_scale(
-    theory_of: Callable[[Any, Any], ModeTheory],
-    hyperparameters: Hyperparameters,
-    mean_square: float,
-) -> Hyperparameters:
-    """Amplitude and noise that maximize the evidence of `theory_of(amplitude, noise)`, which knows
-    all rows through their sufficient statistics. Bounded L-BFGS-B in two logarithms."""
-
-    @jax.jit
-    def loss_and_slope(vector):
-        def loss(vector):
-            theory = theory_of(*jnp.exp(vector))
-            return -theory.log_evidence() / (theory.n_samples * theory.target_square.shape[0])
-
-        return jax.value_and_grad(loss)(vector)
-
-    bounds = np.log(mean_square * np.array([AMPLITUDE_RANGE, NOISE_RANGE]))
-    scales = hyperparameters.amplitude, hyperparameters.noise_variance
-    start = np.clip(np.log(scales).ravel(), *bounds.T)
-    result = scipy.optimize.minimize(
-        lambda vector: tuple(np.asarray(value, float) for value in loss_and_slope(vector)),
-        start,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=bounds,
-    )
-    amplitude, noise_variance = np.exp(result.x)[:, None]
-    return dataclasses.replace(hyperparameters, amplitude=amplitude, noise_variance=noise_variance)

@@ -11,9 +11,8 @@ from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel
 from wilsonian.kernels.learnable import has_length_scale
 from wilsonian.regression.ascent import raveled, unraveled
-from wilsonian.regression.diary import Diary
-from wilsonian.regression.evidence import Candidate, loss_and_gradient
-from wilsonian.regression.learning import Hyperparameters, Progress, silent
+from wilsonian.regression.diary import Diary, Progress, silent
+from wilsonian.regression.evidence import Candidate, Hyperparameters, loss_and_gradient
 from wilsonian.regression.sample import Sample, column_spread
 
 # Adam (Kingma and Ba, arXiv:1412.6980), algorithm 1.
@@ -128,7 +127,8 @@ def move_inducing_points(
         # Each row drawn stands for several, so that the evidence is that of all rows.
         few = dataclasses.replace(few, weights=few.weights * (rows / len(few.X)))
         here = unraveled(ascent.vector, candidate)
-        loss, slope = loss_and_gradient(here, fixed, few.data(dtype), input_dependent, True)
+        few = with_precision(few, dtype)
+        loss, slope = loss_and_gradient(here, fixed, few, input_dependent, True)
         if not np.isfinite(loss):
             broken = dtype is np.float64
             dtype = np.float64  # the noise may be below the rounding of single precision

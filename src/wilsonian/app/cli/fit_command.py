@@ -39,7 +39,7 @@ from wilsonian.support.files import check_writable
 
 if TYPE_CHECKING:
     from wilsonian.app.runs.fit import Choices
-    from wilsonian.regression.learning import Progress
+    from wilsonian.regression.diary import Progress
 
 
 @app.command()
