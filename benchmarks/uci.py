@@ -126,7 +126,8 @@ def run_apart(
         return None
     run = Run(**json.loads(done.stdout.splitlines()[-1]))
     print(
-        f"{name}, {method}, split {split}, seed {seed}: RMSE {run.rmse_std:.4f}, NLPD {run.nlpd:.4f}, {run.seconds:.1f} s",
+        f"{name}, {method}, split {split}, seed {seed}: RMSE {run.rmse_std:.4f}, "
+        f"NLPD {run.nlpd:.4f}, {run.seconds:.1f} s",
         file=sys.stderr,
     )
     return run

@@ -30,6 +30,7 @@ from wilsonian.regression.starts import (
 # what leads there is followed to the end on all rows of the sample.
 SCOUT_ROWS, SCOUT_RANK, SCOUTS, SCOUT_ITERATIONS = 500, 200, 8, 15
 SHAKEN = 12  # further kernels, the most likely one times log-normal factors, that are compared
+COARSE_SHAKEN, COARSE_SCOUTS = 4, 3  # of both, for what is refined while inducing points move
 SCOUT_MARGIN = 5.0  # nats behind the best scout, at which another is not followed
 # The null model is kept unless something else is better by a nat for each number that was moved:
 # Akaike's price of a number. Half of it, what one gains from noise on average, is not enough: the
@@ -90,7 +91,7 @@ def learn(
         progress=progress,
         diary=Diary() if diary is None else diary,
     )
-    return _judged(found, sample, rank)
+    return judged(found, sample, rank)
 
 
 def search(
@@ -129,7 +130,8 @@ def search(
         starts += starts_of(each, few, few_rank, groups, random)
     starts.sort(key=lambda start: -start.evidence)
     plain, freedom = starts[0], _freedom(starts[0].kernel)
-    for _ in range(SHAKEN if freedom > 1 else 0):
+    shaken_starts, scouts_sent = (COARSE_SHAKEN, COARSE_SCOUTS) if coarse else (SHAKEN, SCOUTS)
+    for _ in range(shaken_starts if freedom > 1 else 0):
         shaken = _shaken(plain, random).kernel
         starts += starts_of(with_precision(shaken, float), few, few_rank, groups, random)
     starts.sort(key=lambda start: -start.evidence)
@@ -153,7 +155,7 @@ def search(
         return runs[name]
 
     given = Start(starting_kernels(kernel, sample.X, ard)[0], *scale, -np.inf)
-    scouted = [*_unlike(starts, SCOUTS), given]
+    scouted = [*_unlike(starts, scouts_sent), given]
     tied = None
     if not coarse and _tied_differs(plain.kernel):
         tied = follow(ONE_SCALE, plain, tied=True)
@@ -262,7 +264,7 @@ def _freedom(kernel: Kernel, tied: bool = False) -> int:
     return len(moved) if tied else sum(np.size(leaf) for leaf in moved)
 
 
-def _judged(found: Found, sample: Sample, rank: int) -> Hyperparameters:
+def judged(found: Found, sample: Sample, rank: int) -> Hyperparameters:
     """The best run, or the null model where no candidate beats it by what chance may give, and a
     sentence saying what was compared."""
     null, rows = null_evidence(sample), float(sample.weights.sum())
