@@ -70,6 +70,11 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     ard : "auto" or bool
         Whether scalar length scales become one per column when they are learned; "auto" up to 32
         columns.
+    second_scale : "auto" or False
+        Whether a sum of two stationary kernels, each with length scales of its own, is learned
+        beside the kernel and kept where its evidence is higher by a nat for each further number:
+        one length scale per column calls small rough effects noise. "auto": up to about two rows
+        per inducing point.
     n_restarts : int
         Further optimizer runs from random starting points.
     normalize_y : bool
@@ -123,6 +128,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         per_output: str | None = "scale",
         move_inducing_points: bool | str = "auto",
         ard: bool | str = "auto",
+        second_scale: bool | str = "auto",
         n_restarts: int = 0,
         max_iterations: int = 100,
         normalize_y: bool = True,
@@ -145,6 +151,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.per_output = per_output
         self.move_inducing_points = move_inducing_points
         self.ard = ard
+        self.second_scale = second_scale
         self.n_restarts = n_restarts
         self.max_iterations = max_iterations
         self.normalize_y = normalize_y
