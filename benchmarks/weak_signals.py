@@ -165,10 +165,11 @@ def main() -> None:
         print(json.dumps(line), flush=True)
     none = [line for line in lines if line["kind"] == "none"]
     missed = [line for line in lines if line["kind"] != "none" and line["called noise"]]
+    called = sum(line["called noise"] for line in none)
     print(
         f"within 1 nat of the best of {arguments.restarts} restarts: "
         f"{np.mean([line['behind'] <= 1 for line in lines]):.3f} of {len(lines)} draws; pure "
-        f"noise called noise: {sum(line['called noise'] for line in none)} of {len(none)}; signals called "
+        f"noise called noise: {called} of {len(none)}; signals called "
         f"noise: {len(missed)} of {len(lines) - len(none)}"
     )
     if arguments.plot is not None:
