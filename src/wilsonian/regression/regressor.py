@@ -194,6 +194,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """Predict with all modes from now on, given all training rows; `options` are those of
         `wilsonian.regression.residual_correction.solve_parts`."""
         options |= {"one_output": self.target_dimensions_ == 1, "block_size": self.block_size}
+        options |= {"learn_scale": self.optimizer is not None}
         self.correction_ = solve_parts(self.process_, sample, **options)
         return self
 
