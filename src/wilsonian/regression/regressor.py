@@ -70,6 +70,11 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     ard : "auto" or bool
         Whether scalar length scales become one per column when they are learned; "auto" up to 32
         columns.
+    second_scale : "auto" or False
+        Whether a sum of two stationary kernels, each with length scales of its own, is learned
+        beside the kernel and kept where its evidence is higher by a nat for each further number:
+        one length scale per column calls small rough effects noise. "auto": up to about two rows
+        per inducing point.
     n_restarts : int
         Further optimizer runs from random starting points.
     normalize_y : bool
@@ -79,9 +84,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     dtype : "float64" or "float32"
         Precision of the pass over the data.
     exact : bool
-        Whether predictions are those of all modes: the eliminated ones are read out of the training
-        rows, which the model then keeps (:class:`ResidualCorrection`; time grows with the square of
-        their number).
+        Whether eliminated modes are read out of the training rows, which the model then keeps
+        (:class:`ResidualCorrection`; in time that grows with the square of their number).
 
     Attributes
     ----------
@@ -123,6 +127,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         per_output: str | None = "scale",
         move_inducing_points: bool | str = "auto",
         ard: bool | str = "auto",
+        second_scale: bool | str = "auto",
         n_restarts: int = 0,
         max_iterations: int = 100,
         normalize_y: bool = True,
@@ -145,6 +150,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.per_output = per_output
         self.move_inducing_points = move_inducing_points
         self.ard = ard
+        self.second_scale = second_scale
         self.n_restarts = n_restarts
         self.max_iterations = max_iterations
         self.normalize_y = normalize_y
@@ -218,10 +224,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             return self.fit(X, y, sample_weight)
         sample = Sample.checked(*self._validated(X, y, first=False), sample_weight)
         if sample.y.shape[1] != len(self.statistics_.offset):
-            raise ValueError(
-                f"y has {sample.y.shape[1]} outputs, the model was fitted with "
-                f"{len(self.statistics_.offset)}."
-            )
+            fitted = len(self.statistics_.offset)
+            raise ValueError(f"y has {sample.y.shape[1]} outputs, the model {fitted}.")
         with jax.enable_x64(True):
             blocks = row_blocks(sample, self.block_size)
             *_, statistics = accumulate(self.prepared_.features, self.statistics_, blocks, Trust())
@@ -340,10 +344,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         random = check_random_state(random_state)
         if mean.ndim == 1:
             return random.multivariate_normal(mean, covariance, n_samples, "ignore").T
-        draws = [
-            random.multivariate_normal(mean[:, k], covariance[..., k], n_samples, "ignore").T
-            for k in range(mean.shape[1])
-        ]
+        each = zip(mean.T, np.moveaxis(covariance, -1, 0), strict=True)
+        draws = [random.multivariate_normal(m, c, n_samples, "ignore").T for m, c in each]
         return np.stack(draws, axis=1)
 
     def log_marginal_likelihood(

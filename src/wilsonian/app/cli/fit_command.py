@@ -38,8 +38,8 @@ from wilsonian.app.cli.options import (
 from wilsonian.support.files import check_writable
 
 if TYPE_CHECKING:
-    from wilsonian.app.runs.choices import Progress
     from wilsonian.app.runs.fit import Choices
+    from wilsonian.regression.diary import Progress
 
 
 @app.command()
@@ -169,10 +169,10 @@ def fit(
 
     with console.progress() as show:
 
-        def progress(stage: str, done: int, of: int) -> None:
+        def progress(stage: str, done: int, of: int, told: str = "") -> None:
             nonlocal at
             at = stage, done
-            show(stage, done, of)
+            show(stage, done, of, told)
 
         try:
             run = fit_table(choices, out, resume=resume, progress=progress)

@@ -13,7 +13,7 @@ import numpy as np
 
 from wilsonian.app.runs.baselines import Baselines
 from wilsonian.app.runs.checkpoints import Checkpoint
-from wilsonian.app.runs.choices import Progress, TableChoices
+from wilsonian.app.runs.choices import TableChoices
 from wilsonian.app.runs.evaluation import Evaluation, mode_images
 from wilsonian.app.runs.locks import one_at_a_time
 from wilsonian.app.runs.model import Run, load_run
@@ -25,6 +25,7 @@ from wilsonian.app.tables.encoding_builder import EncodingBuilder
 from wilsonian.kernels import Scaled
 from wilsonian.language.kernel_text import describe_kernel, format_kernel
 from wilsonian.regression.classifier import ReducedGPClassifier, class_targets
+from wilsonian.regression.diary import Diary, Progress, silent
 from wilsonian.regression.fitting import Standing, fit_process
 from wilsonian.regression.outputs import parts_of
 from wilsonian.regression.plan import Plan, random_generator
@@ -56,13 +57,14 @@ def fit_table(
     out: str | os.PathLike[str] | None = None,
     *,
     resume: bool = False,
-    progress: Progress = lambda stage, done, of: None,
+    progress: Progress = silent,
 ) -> Run:
     """Fit a reduced Gaussian process to a table, test it on held-out rows, and store it in the
     folder `out` if that is given.
 
     With `out`, an interrupted fit leaves `<out>.partial` beside it, from which `resume` goes on:
-    with the columns read, or after the last finished block of rows. Raises TableError,
+    with the columns read, after what the learning had finished, or after the last finished block of
+    rows. Raises TableError,
     KernelTextError, ValueError and FileError with what was seen and what to try, the last before
     any work is done: also if another fit is writing to `out`.
     """
@@ -93,7 +95,8 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
     if standing:
         notes.append(f"Resumed after {standing.blocks:,} finished blocks of rows.")
     elif stored:
-        notes.append("Resumed with the columns read; what was learned before is learned again.")
+        learned = len(stored[2].entries)
+        notes.append(f"Resumed with the columns read and {learned} pieces of the learning done.")
 
     def keep(reached: Standing, now: bool) -> None:
         nonlocal standing
@@ -101,6 +104,10 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
         if checkpoint is not None:
             checkpoint.save(encoding, reached, now=now)
 
+    diary = stored[2] if stored else Diary()
+    if checkpoint is not None:
+        kept = checkpoint
+        diary.keep = lambda entries, now: kept.save(encoding, diary=entries, now=now)
     fitted = fit_process(
         regressor.prior(),
         Sample(X, targets.reshape(len(X), -1), np.ones(len(X))),
@@ -110,6 +117,7 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
         rows=rows,
         start=standing,
         keep=keep,
+        diary=diary,
         progress=progress,
     )
     regressor.adopt(fitted, targets.ndim)
