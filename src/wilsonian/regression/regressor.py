@@ -224,8 +224,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             return self.fit(X, y, sample_weight)
         sample = Sample.checked(*self._validated(X, y, first=False), sample_weight)
         if sample.y.shape[1] != len(self.statistics_.offset):
-            seen, fitted = sample.y.shape[1], len(self.statistics_.offset)
-            raise ValueError(f"y has {seen} outputs, the model was fitted with {fitted}.")
+            seen, had = sample.y.shape[1], len(self.statistics_.offset)
+            raise ValueError(f"y has {seen} outputs, the model was fitted with {had}.")
         with jax.enable_x64(True):
             blocks = row_blocks(sample, self.block_size)
             *_, statistics = accumulate(self.prepared_.features, self.statistics_, blocks, Trust())
