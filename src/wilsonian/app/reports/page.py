@@ -204,6 +204,7 @@ def _details(record: RunRecord) -> str:
     run = [
         ("Optimizer", record.convergence),
         ("Inducing points", f"{record.rank:,}. {record.rank_status}"),
+        *([("Eliminated modes", record.correction)] if record.correction else []),
         ("Measure", measure),
         ("Random seed", str(record.seed)),
     ]
