@@ -63,10 +63,21 @@ def score(y: np.ndarray, mean: np.ndarray, std: np.ndarray) -> tuple[float, floa
 
 
 def run_one(
-    name: str, method: str, folder: Path, rank: int, number: int, seed: int, quick: bool
+    name: str,
+    method: str,
+    folder: Path,
+    rank: int,
+    number: int,
+    seed: int,
+    quick: bool,
+    rows: int | None = None,
 ) -> Run:
-    """Fit and test on the stored split of that number in this process."""
+    """Fit and test on the stored split of that number in this process, on some of the training
+    rows if `rows` are fewer."""
     split = load(name, folder, number)
+    if rows is not None and rows < len(split.X):
+        few = np.sort(np.random.default_rng(seed).permutation(len(split.X))[:rows])
+        split = dataclasses.replace(split, X=split.X[few], y=split.y[few])
     rank = min(rank, len(split.X))
     fit = METHODS[method](rank, seed, quick)
     cpu, start = time.process_time(), time.perf_counter()
@@ -114,6 +125,7 @@ def run_apart(
     flags = ["--sets", name, "--methods", method, "--data", arguments.data, "--threads", threads]
     flags += ["--rank", arguments.rank, "--here", split, seed]
     flags += ["--quick"] if arguments.quick else []
+    flags += [] if arguments.rows is None else ["--rows", arguments.rows]
     done = subprocess.run(
         [sys.executable, __file__, *map(str, flags)],
         env={**os.environ, **limits, **memory},
@@ -215,6 +227,7 @@ def arguments_of(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rank", type=int, help="inducing points at most; default 512")
     parser.add_argument("--splits", type=int, default=3, help="stored splits, from the first on")
     parser.add_argument("--seeds", type=int, default=3, help="seeds of each method on each split")
+    parser.add_argument("--rows", type=int, help="train on so many rows, drawn at random")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="small sets, rank, few steps")
     parser.add_argument("--out", type=Path, help="also write the runs as JSON")
@@ -240,7 +253,13 @@ def main(argv: list[str] | None = None) -> int:
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.threads])
         [name], [method] = arguments.sets, arguments.methods
         run = run_one(
-            name, method, arguments.data, arguments.rank, *arguments.here, arguments.quick
+            name,
+            method,
+            arguments.data,
+            arguments.rank,
+            *arguments.here,
+            arguments.quick,
+            arguments.rows,
         )
         print(json.dumps(dataclasses.asdict(run)))
         return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import threading
 
+import numpy as np
 import pytest
 from test_cli import FAST, run
 from test_cli import long_choices as choices_of
@@ -13,12 +14,12 @@ from wilsonian.app.runs import checkpoints
 from wilsonian.app.runs.checkpoints import checkpoint_folder, interruption
 from wilsonian.app.runs.fit import fit_table
 from wilsonian.app.runs.locks import one_at_a_time
+from wilsonian.regression.residual_correction import STAGE
 from wilsonian.support.files import FileError
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    import numpy as np
     import pyarrow as pa
     import pyarrow.parquet
 
@@ -59,6 +60,36 @@ def test_a_fit_goes_on_from_where_the_sentence_says(table, tmp_path, stage):
     if "all rows integrated" in said:
         assert "integrating" not in stages
     assert resumed.record.metrics == pytest.approx(straight.record.metrics, rel=1e-12)
+
+
+def test_the_residual_correction_is_resumed_stored_and_told(table, tmp_path, capsys):
+    """From the command line: interrupted after a step, resumed from there, and used by predict."""
+    out, taken = tmp_path / "model", []
+    exact = choices_of(table, rank=20, learn="scale", exact=True)
+    with pytest.raises(KeyboardInterrupt):
+        fit_table(exact, out, progress=interrupt_in(STAGE))
+    assert "steps of the residual correction" in interruption(STAGE, 1, out)
+    run_ = fit_table(exact, out, resume=True, progress=lambda *a: taken.append(a[0]))
+    assert "integrating" not in taken
+    correction = run_.estimator.correction_
+    assert correction is not None
+    assert correction.converged
+    assert run_.record.correction.startswith("The equations of all")
+    plain = fit_table(choices(table))
+    assert run_.record.metrics["rmse"] < plain.record.metrics["rmse"]
+    assert run("predict", out, table, "--out", tmp_path / "p.npz", "--quiet") == 0
+    predicted = np.load(tmp_path / "p.npz")["mean"][:5]
+    rows = np.column_stack([table_columns(table)[name][:5] for name in "ab"])
+    np.testing.assert_allclose(predicted, correction.predict(rows), rtol=1e-12)
+    assert run("info", out) == 0
+    assert "with the kept modes alone" in capsys.readouterr().out
+
+
+def table_columns(path):
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.read_table(path)
+    return {name: table[name].to_numpy() for name in table.column_names}
 
 
 LEARNED, MOVED = "learning hyperparameters", "moving inducing points"

@@ -21,11 +21,13 @@ LOST_BLOCKS = 4  # so many blocks of the sample are searched for the largest unr
 
 @dataclasses.dataclass(frozen=True)
 class Standing:
-    """Where a fit stands: what was prepared, and the statistics of the blocks read so far."""
+    """Where a fit stands: what was prepared, the statistics of the blocks read so far, and, once
+    all are read, how far the residual correction came."""
 
     prepared: Prepared
     statistics: Statistics
     blocks: int
+    duals: tuple[np.ndarray, ...] = ()  # (rows, outputs) each, of `residual_correction`
 
 
 def fit_process(
@@ -66,7 +68,9 @@ def fit_process(
         standing, features = start, start.prepared.features
         try:
             for sums in accumulate(features, start.statistics, blocks(start.blocks), trust):
-                standing = Standing(start.prepared, sums, standing.blocks + 1)
+                standing = dataclasses.replace(
+                    standing, statistics=sums, blocks=standing.blocks + 1
+                )
                 progress("integrating", sums.rows, rows)
                 keep(standing, False)
         except KeyboardInterrupt:

@@ -89,6 +89,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "ard": ("auto", True, False),
     "second_scale": ("auto", False),
     "dtype": ("float64", "float32"),
+    "exact": (False, True),
 }
 
 

@@ -22,6 +22,7 @@ from wilsonian.regression.outputs import OutputProcesses, parts_of
 from wilsonian.regression.plan import Plan, random_generator
 from wilsonian.regression.preparation import measure_of
 from wilsonian.regression.reduced import ReducedProcess
+from wilsonian.regression.residual_correction import ResidualCorrection, solve_parts
 from wilsonian.regression.sample import Sample, check_varying
 from wilsonian.regression.statistics import Trust, accumulate, chunks, row_blocks
 from wilsonian.regression.uniform import UniformProcess
@@ -82,6 +83,10 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Inducing points to use as they are.
     dtype : "float64" or "float32"
         Precision of the pass over the data.
+    exact : bool
+        Whether predictions are those of all modes: the eliminated ones are read out of the training
+        rows, which the model then keeps (:class:`ResidualCorrection`; time grows with the square of
+        their number).
 
     Attributes
     ----------
@@ -96,12 +101,16 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     measure_ : "population" or "sample", whose modes they are (see `wilsonian.Eigenfunctions`)
     rank_status_, convergence_ : str, one sentence each
     process_ : ReducedProcess
+    correction_ : ResidualCorrection if `exact`, else None
 
     References
     ----------
     .. [1] J. N. Howard, R. Jefferson, A. Maiti, Z. Ringel, "Wilsonian Renormalization of Neural
        Network Gaussian Processes", arXiv:2405.06008.
     """
+
+    correction_: ResidualCorrection | None
+    target_dimensions_: int
 
     def __init__(
         self,
@@ -126,6 +135,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         inducing_points: Any = None,
         block_size: int = 4096,
         dtype: str = "float64",
+        exact: bool = False,
         random_state: Any = None,
     ):
         self.kernel = kernel
@@ -148,6 +158,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.inducing_points = inducing_points
         self.block_size = block_size
         self.dtype = dtype
+        self.exact = exact
         self.random_state = random_state
 
     # Fitting ------------------------------------------------------------------------------------
@@ -183,7 +194,15 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             random_generator(self.random_state),
             rows=len(sample.X),
         )
-        return self.adopt(fitted, self.target_dimensions_)
+        self.adopt(fitted, self.target_dimensions_)
+        return self.read_out(sample) if self.exact else self
+
+    def read_out(self, sample: Sample, **options: Any) -> ReducedGPRegressor:
+        """Predict with all modes from now on, given all training rows; `options` are those of
+        `wilsonian.regression.residual_correction.solve_parts`."""
+        options |= {"one_output": self.target_dimensions_ == 1, "block_size": self.block_size}
+        self.correction_ = solve_parts(self.process_, sample, **options)
+        return self
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReducedGPRegressor:
         """Add rows. The first call chooses inducing points and kernel; later ones add to the
@@ -194,6 +213,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 "`partial_fit` needs ridge='uniform': an input-dependent ridge has no sufficient "
                 "statistics; use `fit`."
             )
+        if self.exact:
+            raise ValueError("`partial_fit` needs exact=False: all modes need all rows; use `fit`.")
         first = not hasattr(self, "process_")
         if not first and _by_row(self.process_):
             raise ValueError(
@@ -232,7 +253,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def adopt(self, fitted: FittedProcess, target_dimensions: int) -> ReducedGPRegressor:
         """Be the fitted estimator of a process; targets had one axis or two."""
-        prepared = fitted.prepared
+        prepared, self.correction_ = fitted.prepared, None
         self.prepared_, self.statistics_ = prepared, fitted.statistics
         self.target_dimensions_ = target_dimensions
         self.n_features_in_ = prepared.features.inducing_points.shape[1]
@@ -266,7 +287,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         if self.ridge != "uniform" or _by_row(self.process_):
             raise ValueError("only a uniform ridge flows without the data; fit again.")
-        copy = type(self)(**{**self.get_params(deep=False), "cutoff": cutoff})
+        copy = type(self)(**{**self.get_params(deep=False), "cutoff": cutoff, "exact": False})
         plan, old = copy.plan(self.n_features_in_), self.process_
         with jax.enable_x64(True):
             parts = []
@@ -297,6 +318,10 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             raise RuntimeError("ask for either `return_std` or `return_cov`, not both.")
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=float)
+        if self.correction_ is not None:
+            if return_cov:
+                raise ValueError("exact=True has no covariances; fit with exact=False.")
+            return self.correction_.predict(X, return_std, include_noise)
         process, scale = self.process_, self.process_.modes.target_scale
         noise_variance = process.noise_variance if include_noise else 0.0
         with jax.enable_x64(True):

@@ -22,7 +22,7 @@ from wilsonian.app.reports.text import (
 )
 from wilsonian.app.reports.verdicts import error_sentence, evidence_sentence, verdicts
 from wilsonian.app.runs.records import RunRecord
-from wilsonian.regression.reduced import FlowRecord
+from wilsonian.regression.records import FlowRecord
 from wilsonian.support.strict_json import to_json
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ STAGES = {
     "learning hyperparameters": "Learning hyperparameters",
     "moving inducing points": "Moving inducing points",
     "integrating": "Integrating rows",
+    "reading out eliminated modes": "Reading out eliminated modes",
     "testing": "Testing on held-out rows",
     "predicting": "Predicting",
     "learning the target's prior": "Learning the target's prior",
@@ -124,6 +125,7 @@ def run_summary(record: RunRecord, details: bool = False) -> str:
     theory = [learned_sentence(record), cutoff_sentence(record), evidence_sentence(record)]
     lines += ["", *filter(None, theory)]
     lines += [f"Kernel: {record.kernel}", record.rank_status, record.convergence]
+    lines += [record.correction] if record.correction else []
     lines += [note for note in record.notes if note.startswith("Hint: ") and not details]
     if details:
         lines += [

@@ -105,6 +105,14 @@ def fit(
     precision: Annotated[
         Precision, typer.Option(help="Of the pass over the rows.")
     ] = Precision.float64,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact",
+            help="Also read out what the cutoff eliminated, from all rows: nearer to the exact "
+            "process, in time that grows with the square of the rows.",
+        ),
+    ] = False,
     test_fraction: Annotated[
         float | None,
         typer.Option(help="Fraction of rows held out [default: 0.2, at most 50,000 rows]."),
@@ -150,6 +158,7 @@ def fit(
             "amplitude": amplitude,
             "noise_variance": noise_variance,
             "dtype": precision.value,
+            "exact": exact,
         },
         test_fraction=test_fraction,
         seed=seed,

@@ -12,6 +12,7 @@ import numpy as np
 from wilsonian.app.tables.encoding import Encoding
 from wilsonian.regression.diary import Diary
 from wilsonian.regression.fitting import Standing
+from wilsonian.regression.residual_correction import STAGE
 from wilsonian.regression.saving import (
     prepared_state,
     restore_prepared,
@@ -60,10 +61,12 @@ class Checkpoint:
             prepared_document, prepared = prepared_state(standing.prepared)
             sums_document, sums = statistics_state(standing.statistics)
             arrays = {**prepared, **sums}
+            arrays |= {f"dual_{k}": dual for k, dual in enumerate(standing.duals)}
             document |= {
                 "prepared": prepared_document,
                 "statistics": sums_document,
                 "blocks": standing.blocks,
+                "duals": len(standing.duals),
             }
         write_folder(self.folder, "checkpoint", document, arrays)
         self._written = time.monotonic()
@@ -100,7 +103,9 @@ class Checkpoint:
                 return encoding, None, Diary({k: _unnamed(v, arrays) for k, v in entries})
             prepared = restore_prepared(document["prepared"], arrays)
             statistics = restore_statistics(document["statistics"], arrays)
-            return encoding, Standing(prepared, statistics, int(document["blocks"])), Diary()
+            duals = tuple(arrays[f"dual_{k}"] for k in range(document.get("duals", 0)))
+            standing = Standing(prepared, statistics, int(document["blocks"]), duals)
+            return encoding, standing, Diary()
 
     def remove(self) -> None:
         """Forget it: the model is stored."""
@@ -138,6 +143,7 @@ def interruption(stage: str, done: int, model: Path | None) -> str:
         "moving inducing points": "with the columns read, the hyperparameters learned, and the "
         f"inducing points where they were at most {SECONDS_BETWEEN:g} seconds ago",
         "integrating": f"after the {done:,} rows that are integrated",
+        STAGE: f"with all rows integrated, after {done:,} steps of the residual correction",
         "testing": "with all rows integrated; the testing starts again",
     }
     went_on = where.get(stage, "from what is kept")

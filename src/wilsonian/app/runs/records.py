@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from wilsonian.regression.reduced import FlowRecord, SpectrumRecord
+from wilsonian.regression.records import FlowRecord, SpectrumRecord
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,4 +49,5 @@ class RunRecord:
     mode_images: np.ndarray | None = None  # (modes, height, width[, channel]) for image inputs
     baselines: dict[str, float] = dataclasses.field(default_factory=dict)  # errors of known methods
     reading: str = ""  # how a text file was read, in one sentence
+    correction: str = ""  # what reading out the eliminated modes bought, one sentence or two
     notes: tuple[str, ...] = ()  # what was done to the table: dropped rows, filled values, ...
