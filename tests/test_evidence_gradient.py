@@ -1,12 +1,13 @@
 """The evidence's own gradient against automatic differentiation and finite differences."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 from scipy.stats import multivariate_normal
 
-from wilsonian import RBF, Matern52
+from wilsonian import Matern52
 from wilsonian.core.precision import with_precision
 from wilsonian.regression.evidence import (
     Candidate,
@@ -15,7 +16,9 @@ from wilsonian.regression.evidence import (
     loss_and_gradient,
 )
 from wilsonian.regression.evidence_gradient import evidence_and_slopes
+from wilsonian.regression.modes import Modes
 from wilsonian.regression.sample import Sample
+from wilsonian.regression.scale import evidence_of_modes
 
 RANDOM = np.random.default_rng(0)
 ROWS, RANK, COLUMNS, OUTPUTS = 60, 12, 3, 2
@@ -39,7 +42,7 @@ CASES = {
 
 def problem(case, dtype=float):
     scale, weights, row_noise, input_dependent = CASES[case]
-    kernel = with_precision(0.7 * Matern52(np.array([1.0, 1.5, 2.5])) + RBF(0.8), dtype)
+    kernel = with_precision(0.7 * Matern52(np.array([1.0, 1.5, 2.5])), dtype)
     candidate, fixed = Candidate.of(kernel, *scale.values(), POINTS)
     data = Sample(X, Y, weights, row_noise)
     return *with_precision((candidate, fixed, data), dtype), input_dependent
@@ -131,6 +134,19 @@ def test_a_count_is_that_many_rows():
             ours, other = flat(gradient), flat(twin_gradient)
             assert loss == pytest.approx(twin, rel=1e-12)
             np.testing.assert_allclose(ours, other, rtol=0, atol=1e-11)
+
+
+def test_the_evidence_of_modes_is_that_of_their_theory_with_its_slopes():
+    eigenvalues, coefficients = np.array([2.0, 0.7, 0.01]), RANDOM.normal(size=(3, OUTPUTS))
+    units = np.zeros(OUTPUTS), np.ones(OUTPUTS)
+    square = np.array([400.0, 500.0])
+    modes = Modes(None, None, eigenvalues, 0.3, coefficients, square, *units, 50.0, "population")
+    with jax.enable_x64(True):
+        theory = lambda logs: modes.theory(*jnp.exp(logs)).log_evidence()  # noqa: E731
+        twin, slopes = jax.value_and_grad(theory)(jnp.log(jnp.array([1.3, 0.2])))
+    ours = evidence_of_modes(modes, 1.3, 0.2)
+    assert ours[0] == pytest.approx(float(twin), rel=1e-12)
+    np.testing.assert_allclose(ours[1], slopes, rtol=1e-11)
 
 
 def test_where_no_factor_exists_the_evidence_is_undefined():
