@@ -22,6 +22,7 @@ from wilsonian.regression.outputs import OutputProcesses, parts_of
 from wilsonian.regression.plan import Plan, random_generator
 from wilsonian.regression.preparation import measure_of
 from wilsonian.regression.reduced import ReducedProcess
+from wilsonian.regression.residual_correction import ResidualCorrection, solve_parts
 from wilsonian.regression.sample import Sample, check_varying
 from wilsonian.regression.statistics import Trust, accumulate, chunks, row_blocks
 from wilsonian.regression.uniform import UniformProcess
@@ -69,6 +70,11 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     ard : "auto" or bool
         Whether scalar length scales become one per column when they are learned; "auto" up to 32
         columns.
+    second_scale : "auto" or False
+        Whether a sum of two stationary kernels, each with length scales of its own, is learned
+        beside the kernel and kept where its evidence is higher by a nat for each further number:
+        one length scale per column calls small rough effects noise. "auto": up to about two rows
+        per inducing point.
     n_restarts : int
         Further optimizer runs from random starting points.
     normalize_y : bool
@@ -77,6 +83,9 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Inducing points to use as they are.
     dtype : "float64" or "float32"
         Precision of the pass over the data.
+    exact : bool
+        Whether eliminated modes are read out of the training rows, which the model then keeps
+        (:class:`ResidualCorrection`; in time that grows with the square of their number).
 
     Attributes
     ----------
@@ -91,12 +100,16 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     measure_ : "population" or "sample", whose modes they are (see `wilsonian.Eigenfunctions`)
     rank_status_, convergence_ : str, one sentence each
     process_ : ReducedProcess
+    correction_ : ResidualCorrection if `exact`, else None
 
     References
     ----------
     .. [1] J. N. Howard, R. Jefferson, A. Maiti, Z. Ringel, "Wilsonian Renormalization of Neural
        Network Gaussian Processes", arXiv:2405.06008.
     """
+
+    correction_: ResidualCorrection | None
+    target_dimensions_: int
 
     def __init__(
         self,
@@ -114,12 +127,14 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         per_output: str | None = "scale",
         move_inducing_points: bool | str = "auto",
         ard: bool | str = "auto",
+        second_scale: bool | str = "auto",
         n_restarts: int = 0,
         max_iterations: int = 100,
         normalize_y: bool = True,
         inducing_points: Any = None,
         block_size: int = 4096,
         dtype: str = "float64",
+        exact: bool = False,
         random_state: Any = None,
     ):
         self.kernel = kernel
@@ -135,12 +150,14 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.per_output = per_output
         self.move_inducing_points = move_inducing_points
         self.ard = ard
+        self.second_scale = second_scale
         self.n_restarts = n_restarts
         self.max_iterations = max_iterations
         self.normalize_y = normalize_y
         self.inducing_points = inducing_points
         self.block_size = block_size
         self.dtype = dtype
+        self.exact = exact
         self.random_state = random_state
 
     # Fitting ------------------------------------------------------------------------------------
@@ -176,7 +193,16 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             random_generator(self.random_state),
             rows=len(sample.X),
         )
-        return self.adopt(fitted, self.target_dimensions_)
+        self.adopt(fitted, self.target_dimensions_)
+        return self.read_out(sample) if self.exact else self
+
+    def read_out(self, sample: Sample, **options: Any) -> ReducedGPRegressor:
+        """Predict with all modes from now on, given all training rows; `options` are those of
+        `wilsonian.regression.residual_correction.solve_parts`."""
+        options |= {"one_output": self.target_dimensions_ == 1, "block_size": self.block_size}
+        options |= {"learn_scale": self.optimizer is not None}
+        self.correction_ = solve_parts(self.process_, sample, **options)
+        return self
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReducedGPRegressor:
         """Add rows. The first call chooses inducing points and kernel; later ones add to the
@@ -187,6 +213,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 "`partial_fit` needs ridge='uniform': an input-dependent ridge has no sufficient "
                 "statistics; use `fit`."
             )
+        if self.exact:
+            raise ValueError("`partial_fit` needs exact=False: all modes need all rows; use `fit`.")
         first = not hasattr(self, "process_")
         if not first and _by_row(self.process_):
             raise ValueError(
@@ -196,10 +224,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             return self.fit(X, y, sample_weight)
         sample = Sample.checked(*self._validated(X, y, first=False), sample_weight)
         if sample.y.shape[1] != len(self.statistics_.offset):
-            raise ValueError(
-                f"y has {sample.y.shape[1]} outputs, the model was fitted with "
-                f"{len(self.statistics_.offset)}."
-            )
+            seen, had = sample.y.shape[1], len(self.statistics_.offset)
+            raise ValueError(f"y has {seen} outputs, the model was fitted with {had}.")
         with jax.enable_x64(True):
             blocks = row_blocks(sample, self.block_size)
             *_, statistics = accumulate(self.prepared_.features, self.statistics_, blocks, Trust())
@@ -225,7 +251,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def adopt(self, fitted: FittedProcess, target_dimensions: int) -> ReducedGPRegressor:
         """Be the fitted estimator of a process; targets had one axis or two."""
-        prepared = fitted.prepared
+        prepared, self.correction_ = fitted.prepared, None
         self.prepared_, self.statistics_ = prepared, fitted.statistics
         self.target_dimensions_ = target_dimensions
         self.n_features_in_ = prepared.features.inducing_points.shape[1]
@@ -259,7 +285,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         if self.ridge != "uniform" or _by_row(self.process_):
             raise ValueError("only a uniform ridge flows without the data; fit again.")
-        copy = type(self)(**{**self.get_params(deep=False), "cutoff": cutoff})
+        copy = type(self)(**{**self.get_params(deep=False), "cutoff": cutoff, "exact": False})
         plan, old = copy.plan(self.n_features_in_), self.process_
         with jax.enable_x64(True):
             parts = []
@@ -290,6 +316,10 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             raise RuntimeError("ask for either `return_std` or `return_cov`, not both.")
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=float)
+        if self.correction_ is not None:
+            if return_cov:
+                raise ValueError("exact=True has no covariances; fit with exact=False.")
+            return self.correction_.predict(X, return_std, include_noise)
         process, scale = self.process_, self.process_.modes.target_scale
         noise_variance = process.noise_variance if include_noise else 0.0
         with jax.enable_x64(True):
@@ -314,10 +344,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         random = check_random_state(random_state)
         if mean.ndim == 1:
             return random.multivariate_normal(mean, covariance, n_samples, "ignore").T
-        draws = [
-            random.multivariate_normal(mean[:, k], covariance[..., k], n_samples, "ignore").T
-            for k in range(mean.shape[1])
-        ]
+        each = zip(mean.T, np.moveaxis(covariance, -1, 0), strict=True)
+        draws = [random.multivariate_normal(m, c, n_samples, "ignore").T for m, c in each]
         return np.stack(draws, axis=1)
 
     def log_marginal_likelihood(
