@@ -19,6 +19,18 @@ def check_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
     return weights
 
 
+def check_repetitions(weights: np.ndarray) -> None:
+    """Raise ValueError when all rows of a data set together count less than one: sample weights are
+    repetitions."""
+    if weights.sum() < 1:
+        raise ValueError(
+            f"`sample_weight` adds up to {weights.sum():.3g} rows: a weight is how often a row is "
+            "repeated. If these are precisions (inverse variances of the measurements), pass "
+            "noise_variance_per_row=1/weights to a regressor's `fit` instead; if they are shares, "
+            "multiply them by the number of rows."
+        )
+
+
 def check_row_noise(given: Any, rows: int, outputs: int) -> np.ndarray | None:
     """Known noise variances (rows,), None if there are none. Raises ValueError when they are
     negative, not finite or not one per row, and for several outputs."""

@@ -15,10 +15,11 @@ from jax.flatten_util import ravel_pytree
 
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel
-from wilsonian.kernels.learnable import learnable
+from wilsonian.kernels.learnable import kept_as_given, learnable
 from wilsonian.regression.evidence import Candidate, loss_and_gradient
 from wilsonian.regression.inducing_points import randomly_pivoted_cholesky
 from wilsonian.regression.mode_theory import ModeTheory
+from wilsonian.regression.periods import nats_of_search
 from wilsonian.regression.sample import Sample
 from wilsonian.regression.starts import (
     AMPLITUDE_RANGE,
@@ -97,14 +98,15 @@ def learn(
     few = sample.draw(SCOUT_ROWS, random)
     few_rank = min(rank, SCOUT_RANK, len(few.X))
     starts = []
-    for each in starting_kernels(kernel, sample.X, ard):
+    kernels = starting_kernels(kernel, sample, ard)
+    for each in kernels:
         starts += starts_of(each, few, few_rank, groups, random)
     starts.sort(key=lambda start: -start.evidence)
     for _ in range(SHAKEN if _freedom(starts[0].kernel) > 1 else 0):
         shaken = _shaken(starts[0], random).kernel
         starts += starts_of(with_precision(shaken, float), few, few_rank, groups, random)
     starts.sort(key=lambda start: -start.evidence)
-    given = starting_kernels(kernel, sample.X, ard)[0]
+    given = kernels[0]
     scale = np.full(groups, amplitude), np.full(groups, noise_variance)
     scouted = [*_unlike(starts, SCOUTS), Start(given, *scale, -np.inf)]
     scouts = [
@@ -165,12 +167,16 @@ def _judged(best: Run, compared: int, runs: int, sample: Sample, rank: int) -> H
     """The best run or the null model, and a sentence saying what was compared."""
     null, rows = null_evidence(sample), float(sample.weights.sum())
     gain = best.start.evidence - null
-    told = (
+    kept = kept_as_given(best.start.kernel)
+    rest = "the rest" if _freedom(best.start.kernel) else "amplitude and noise alone"
+    told = f"{kept} Of {rest}: " if kept else ""
+    told += (
         f"L-BFGS-B {'converged' if best.settled else 'stopped'} after {best.iterations} iterations "
         f"on {len(sample.X)} rows with {min(rank, len(sample.X))} inducing points, the best of "
         f"{runs} runs from {compared} starts: log evidence "
     )
     chance = CHANCE * (_freedom(best.start.kernel) + len(best.start.amplitude))
+    chance += nats_of_search(best.start.kernel, sample.X)
     if not gain >= max(NULL_MARGIN, chance):
         scale = sample.mean_squares() if len(best.start.amplitude) > 1 else sample.mean_square()
         scale = np.atleast_1d(scale)

@@ -15,6 +15,7 @@ from wilsonian.core.cutoffs import AbstractCutoff
 from wilsonian.kernels import Kernel, Matern52, as_kernel
 from wilsonian.language.kernel_text import parse_kernel
 from wilsonian.regression.estimator_inputs import (
+    check_repetitions,
     check_row_noise,
     check_varying,
     check_weights,
@@ -385,6 +386,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             known = None if known is None else known[counted]
         if reset:
             check_varying(y)
+            check_repetitions(weights)
         return X, y, weights, known
 
     def _squeeze(self, values: np.ndarray) -> np.ndarray:

@@ -24,13 +24,14 @@ class Evaluation:
         self.estimator, self.classes, self.rows = estimator, classes, 0
         self._parts: list[tuple[np.ndarray, ...]] = []
         self._losses: list[np.ndarray] = []  # sums over rows, (cutoffs,)
-        self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
+        self._waiting: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
-    def add(self, X: np.ndarray, y: np.ndarray) -> None:
-        """Rows (rows, d) and their targets, or labels as text."""
+    def add(self, X: np.ndarray, y: np.ndarray, row_noise: np.ndarray | None = None) -> None:
+        """Rows (rows, d) and their targets, or labels as text, and what is known of the noise
+        variances of these targets beside what the model calls noise."""
         self.rows += len(X)
-        self._waiting.append((X, y))
-        if sum(len(part) for part, _ in self._waiting) >= BATCH:
+        self._waiting.append((X, y, np.zeros(len(X)) if row_noise is None else row_noise))
+        if sum(len(part[0]) for part in self._waiting) >= BATCH:
             self._evaluate(final=False)
 
     def result(self) -> tuple[PredictionRecord, dict[str, float], np.ndarray | None]:
@@ -53,14 +54,15 @@ class Evaluation:
     def _evaluate(self, final: bool) -> None:
         if not self._waiting:
             return
-        X, y = (np.concatenate(part) for part in zip(*self._waiting, strict=True))
+        X, y, known = (np.concatenate(part) for part in zip(*self._waiting, strict=True))
         # Whole batches only, so that few shapes are compiled.
         whole = len(X) if final else len(X) // BATCH * BATCH
-        self._waiting = [(X[whole:], y[whole:])] if whole < len(X) else []
+        self._waiting = [(X[whole:], y[whole:], known[whole:])] if whole < len(X) else []
         for start in range(0, whole, BATCH):
-            self._evaluate_batch(X[start : start + BATCH], y[start : start + BATCH])
+            batch = slice(start, start + BATCH)
+            self._evaluate_batch(X[batch], y[batch], known[batch])
 
-    def _evaluate_batch(self, X: np.ndarray, y: np.ndarray) -> None:
+    def _evaluate_batch(self, X: np.ndarray, y: np.ndarray, known: np.ndarray) -> None:
         if isinstance(self.estimator, ReducedGPClassifier):
             process = self.estimator.regressor_.process_
             parts = self.estimator.predict(X), self.estimator.predict_proba(X)
@@ -69,7 +71,8 @@ class Evaluation:
             codes = (means[0] > 0).astype(int) if len(means) == 1 else means.argmax(axis=0)
             loss = np.array(self.classes, dtype=object)[codes] != y[:, None]
         else:
-            parts = self.estimator.predict(X, return_std=True, include_noise=True)
+            mean, std = self.estimator.predict(X, return_std=True, include_noise=True)
+            parts = mean, np.sqrt(std**2 + known)
             with jax.enable_x64(True):
                 (means,) = self.estimator.process_.means_along_flow(X)
             loss = (means - y[:, None]) ** 2

@@ -17,6 +17,7 @@ from wilsonian.app.runs.choices import Progress, TableChoices
 from wilsonian.app.runs.evaluation import Evaluation, mode_images
 from wilsonian.app.runs.locks import one_at_a_time
 from wilsonian.app.runs.model import Run, load_run
+from wilsonian.app.runs.period_notes import period_sentences
 from wilsonian.app.runs.records import PredictionRecord, RunRecord
 from wilsonian.app.tables import Columns
 from wilsonian.app.tables.blocks import Block, Table, TableError
@@ -82,7 +83,7 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
     encoding = stored[0] if stored else fit.encode(progress)
     if checkpoint and not stored:
         checkpoint.save(encoding, now=True)
-    X, y, rows = fit.sample(encoding, progress)
+    X, y, known, rows = fit.sample(encoding, progress)
     estimator = fit.estimator(encoding.task)
     if isinstance(estimator, ReducedGPClassifier):
         regressor = estimator.regressor(rows, X.shape[1])
@@ -104,7 +105,7 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
 
     fitted = fit_process(
         regressor.prior(),
-        Sample(X, targets.reshape(len(X), -1), np.ones(len(X))),
+        Sample(X, targets.reshape(len(X), -1), np.ones(len(X)), known),
         lambda start: fit.training_arrays(encoding, start),
         regressor.plan(X.shape[1]),
         random_generator(choices.seed),
@@ -114,6 +115,7 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
         progress=progress,
     )
     regressor.adopt(fitted, targets.ndim)
+    notes += period_sentences(regressor.kernel_, encoding, X)
     if isinstance(estimator, ReducedGPClassifier):
         classes = np.array(encoding.classes, dtype=object)
         whole = None if len(X) == rows else lambda: fit.training_arrays(encoding)
@@ -130,6 +132,7 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
     record = _record(fit, encoding, regressor, X, rows, notes)
     record = dataclasses.replace(
         record,
+        known_noise=0.0 if known is None else float(known.mean()),
         test_rows=len(predictions.true),
         metrics=metrics,
         baselines=baselines.errors() if baselines is not None else {},
@@ -249,6 +252,7 @@ class _Fit:
     def blocks(self, columns: Sequence[str], start: int = 0, *, test: bool = False) -> Iterator:
         """The training (or test) rows of every block from `start` on."""
         wanted = [*columns, self.columns.target]
+        wanted += [self.columns.noise.name] if self.columns.noise else []
         size, seed = self.choices.block_size, self.choices.seed
         for index, block in enumerate(self.table.blocks(wanted, size, start), start):
             mask = held_out(seed, index, block.rows, self.test_fraction)
@@ -264,17 +268,19 @@ class _Fit:
             progress("reading", done, self.table.rows - self.test_rows)
         return builder.finish()
 
-    def sample(self, encoding: Encoding, progress: Progress) -> tuple[np.ndarray, np.ndarray, int]:
-        """Second pass: a uniform sample of the training rows (inputs, targets or class numbers),
-        and how many training rows there are.
+    def sample(
+        self, encoding: Encoding, progress: Progress
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, int]:
+        """Second pass: a uniform sample of the training rows (inputs, targets or class numbers,
+        known noise variances), and how many training rows there are.
 
         Raises TableError if there are fewer than two.
         """
         size = min(SAMPLE_ROWS, max(SAMPLE_VALUES // len(encoding.feature_names), 4096))
         reservoir, rows = Reservoir(size, self.choices.seed), 0
         for index, block in enumerate(self.blocks(encoding.input_columns)):
-            X, y = _known_target(encoding, block)
-            reservoir.update(X, y, index)
+            X, y, known = _known_target(encoding, block)
+            reservoir.update(X, y if known is None else np.stack([y, known], axis=1), index)
             rows += len(X)
             progress("sampling", rows, self.table.rows - self.test_rows)
         if rows < 2:
@@ -282,15 +288,16 @@ class _Fit:
                 f"{self.table.name} leaves {rows} training row; a fit needs at least 2: give more "
                 "rows or a smaller --test-fraction."
             )
-        return *reservoir.sample(), rows
+        X, y = reservoir.sample()
+        return (X, y, None, rows) if y.ndim == 1 else (X, y[:, 0], y[:, 1], rows)
 
     def training_arrays(self, encoding: Encoding, start: int = 0) -> Iterator[Rows]:
         """Encoded training rows of each block from `start` on, as the estimator takes them."""
         for block in self.blocks(encoding.input_columns, start):
-            X, y = _known_target(encoding, block)
+            X, y, known = _known_target(encoding, block)
             if encoding.task == "classification":
                 y = class_targets(y, len(encoding.classes))
-            yield Rows(X, y.reshape(len(y), -1))
+            yield Rows(X, y.reshape(len(y), -1), None, known)
 
     def test(
         self,
@@ -304,25 +311,31 @@ class _Fit:
         evaluation = Evaluation(estimator, encoding.classes)
         unseen: dict[tuple[str, str], int] = {}
         for block in self.blocks(encoding.input_columns, test=True):
-            arrays = self.test_arrays(encoding, block)
-            evaluation.add(*arrays)
+            X, y, known = self.test_arrays(encoding, block)
+            evaluation.add(X, y, known)
             if baselines is not None:
-                baselines.add(*arrays)
+                baselines.add(X, y)
             for key, count in encoding.unseen(block).items():
                 unseen[key] = unseen.get(key, 0) + count
             progress("testing", evaluation.rows, self.test_rows)
         return evaluation, unseen
 
-    def test_arrays(self, encoding: Encoding, block: Block) -> tuple[np.ndarray, np.ndarray]:
-        """Encoded rows of a block and their targets or labels, where they have one."""
+    def test_arrays(
+        self, encoding: Encoding, block: Block
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Encoded rows of a block, their targets or labels, where they have one, and known noise
+        variances."""
         y, present = encoding.target(block)
         if encoding.task == "classification":
             y = encoding.target_labels(block)
-        return encoding.transform(block.select(present)), y[present]
+        block = block.select(present)
+        return encoding.transform(block), y[present], encoding.row_noise(block)
 
 
-def _known_target(encoding: Encoding, block: Block) -> tuple[np.ndarray, np.ndarray]:
+def _known_target(
+    encoding: Encoding, block: Block
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     y, present = encoding.target(block)
     if not present.all():
         block, y = block.select(present), y[present]
-    return encoding.transform(block), y
+    return encoding.transform(block), y, encoding.row_noise(block)

@@ -48,5 +48,6 @@ class RunRecord:
     predictions: PredictionRecord
     mode_images: np.ndarray | None = None  # (modes, height, width[, channel]) for image inputs
     baselines: dict[str, float] = dataclasses.field(default_factory=dict)  # errors of known methods
+    known_noise: float = 0.0  # mean of the rows' known noise variances, beside `noise_variance`
     reading: str = ""  # how a text file was read, in one sentence
     notes: tuple[str, ...] = ()  # what was done to the table: dropped rows, filled values, ...

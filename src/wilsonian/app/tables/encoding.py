@@ -60,6 +60,8 @@ class Outcome:
     name: str
     task: Task
     classes: tuple[str, ...] = ()
+    noise: str = ""  # the column of known noise of every row, if there is one
+    noise_is_error: bool = False  # it holds standard errors, not variances
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +128,17 @@ class Encoding:
         names += [f"{column.name} (missing)" for column in self.numbers if column.indicator]
         names += [feature for column in self.dates for feature in column.features]
         return names + [feature for column in self.categories for feature in column.features]
+
+    @cached_property
+    def units(self) -> np.ndarray:
+        """What a step of one in each feature is in the units of its column; 1 for marks, waves of
+        a date and levels."""
+        units = np.ones(len(self.feature_names))
+        units[: len(self.numbers)] = [column.scale for column in self.numbers]
+        days = {f"{date.name} (days)": date.scale for date in self.dates if "days" in date.parts}
+        for place, name in enumerate(self.feature_names):
+            units[place] = days.get(name, units[place])
+        return units
 
     def notes(self) -> list[str]:
         """What was done to the training rows, in sentences with counts."""
@@ -209,6 +222,26 @@ class Encoding:
         place = {label: position for position, label in enumerate(self.classes)}
         lookup = np.array([place.get(text, -1) for text in texts] + [-1], np.int64)
         return lookup[codes], codes >= 0
+
+    def row_noise(self, block: Block) -> np.ndarray | None:
+        """Known noise variances (rows,) in the target's units squared, None if there are none.
+
+        Raises TableError where a row lacks one, or has a negative one.
+        """
+        name = self.outcome.noise
+        if not name:
+            return None
+        values, missing = finite_matrix(block, [name])
+        wrong = values[:, 0] < 0 if missing is None else missing[:, 0] | (values[:, 0] < 0)
+        if wrong.any():
+            place = int(np.flatnonzero(wrong)[0])
+            held = "no value" if np.isnan(values[place, 0]) else f"{values[place, 0]:g}"
+            raise TableError(
+                f"the noise column {name!r} holds {held} in row {block.row_numbers[place] + 1}; "
+                "known noise is zero or positive and of every row with a target: fill it in, or "
+                "leave such rows out."
+            )
+        return values[:, 0] ** 2 if self.outcome.noise_is_error else values[:, 0]
 
     def target_labels(self, block: Block) -> np.ndarray:
         """Class labels of a block as text, None where missing."""
