@@ -23,7 +23,7 @@ from scipy.spatial.distance import cdist
 
 from wilsonian import Matern52, ReducedGPRegressor
 from wilsonian.core.precision import with_precision
-from wilsonian.regression.learning import _maximize
+from wilsonian.regression.ascent import maximize
 from wilsonian.regression.sample import Sample
 from wilsonian.regression.starts import Start, null_evidence
 
@@ -71,7 +71,7 @@ def restarts_of(sample: Sample, count: int, seed: int) -> list[float]:
         amplitude, noise = np.exp(random.uniform(np.log(0.01), np.log([10.0, 2.0])))
         kernel = with_precision(Matern52(scales), float)
         start = Start(kernel, np.array([amplitude]), np.array([noise]), -np.inf)
-        run = _maximize(
+        run = maximize(
             start,
             sample,
             min(512, len(sample.X)),

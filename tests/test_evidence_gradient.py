@@ -10,12 +10,12 @@ from wilsonian import RBF, Matern52
 from wilsonian.core.precision import with_precision
 from wilsonian.regression.evidence import (
     Candidate,
-    Data,
     differentiated,
     inducing_evidence,
     loss_and_gradient,
 )
 from wilsonian.regression.evidence_gradient import evidence_and_slopes
+from wilsonian.regression.sample import Sample
 
 RANDOM = np.random.default_rng(0)
 ROWS, RANK, COLUMNS, OUTPUTS = 60, 12, 3, 2
@@ -41,7 +41,7 @@ def problem(case, dtype=float):
     scale, weights, row_noise, input_dependent = CASES[case]
     kernel = with_precision(0.7 * Matern52(np.array([1.0, 1.5, 2.5])) + RBF(0.8), dtype)
     candidate, fixed = Candidate.of(kernel, *scale.values(), POINTS)
-    data = Data(X, Y, weights, row_noise)
+    data = Sample(X, Y, weights, row_noise)
     return *with_precision((candidate, fixed, data), dtype), input_dependent
 
 
@@ -124,7 +124,7 @@ def test_a_count_is_that_many_rows():
     with jax.enable_x64(True):
         candidate, fixed, data, _ = problem("uniform, counts")
         repeat = lambda rows: np.repeat(rows, COUNTS.astype(int), axis=0)  # noqa: E731
-        once = Data(repeat(data.X), repeat(data.y), np.ones(int(COUNTS.sum())))
+        once = Sample(repeat(data.X), repeat(data.y), np.ones(int(COUNTS.sum())))
         for input_dependent in (False, True):
             loss, gradient = loss_and_gradient(candidate, fixed, data, input_dependent, True)
             twin, twin_gradient = loss_and_gradient(candidate, fixed, once, input_dependent, True)

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor, kernels
-
 from test_cli import run
 
 from wilsonian import RBF, ReducedGPRegressor, ResidualCorrection, load_model, save_model

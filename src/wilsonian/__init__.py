@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from wilsonian.kernels.gram_store import store_gram
     from wilsonian.networks.fully_connected import ArcCosine, ErfNetwork
     from wilsonian.regression.classifier import ReducedGPClassifier
-    from wilsonian.regression.mode_theory import ModeTheory
+    from wilsonian.regression.modes import ModeTheory
     from wilsonian.regression.point_theory import PointTheory
     from wilsonian.regression.regressor import ReducedGPRegressor
     from wilsonian.regression.residual_correction import ResidualCorrection
@@ -135,7 +135,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "wilsonian.kernels.gram_store": ("store_gram",),
     "wilsonian.networks.fully_connected": ("ArcCosine", "ErfNetwork"),
     "wilsonian.regression.classifier": ("ReducedGPClassifier",),
-    "wilsonian.regression.mode_theory": ("ModeTheory",),
+    "wilsonian.regression.modes": ("ModeTheory",),
     "wilsonian.regression.point_theory": ("PointTheory",),
     "wilsonian.regression.regressor": ("ReducedGPRegressor",),
     "wilsonian.regression.residual_correction": ("ResidualCorrection",),

@@ -13,13 +13,12 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from wilsonian.regression.estimator_inputs import check_labels_present, check_weights
 from wilsonian.regression.label_process import LabelProcess
 from wilsonian.regression.outputs import parts_of
 from wilsonian.regression.reduced import ReducedProcess
-from wilsonian.regression.regressor import MERGED_ROWS, ReducedGPRegressor
+from wilsonian.regression.regressor import ReducedGPRegressor
+from wilsonian.regression.sample import Sample, check_weights
 from wilsonian.regression.statistics import Block, chunks
-from wilsonian.support.sampling import merge_repeated_rows
 
 CALIBRATION_ROWS = 4096  # the one parameter of the calibration needs no more
 ROWS_PER_LENGTH_SCALE = 100
@@ -134,10 +133,9 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
                 "the target column."
             )
         regressor = self.regressor(*X.shape).fit(X, class_targets(codes, len(classes)), weights)
-        if len(X) <= MERGED_ROWS:
-            X, codes, weights = merge_repeated_rows(X, codes[:, None], weights)
-            codes = codes[:, 0].astype(int)
-        return self.adopt(regressor, classes, X, codes, weights)
+        merged = Sample(X, codes[:, None], weights).merged()
+        codes = merged.y[:, 0].astype(int)
+        return self.adopt(regressor, classes, merged.X, codes, merged.weights)
 
     def regressor(self, rows: int | None = None, columns: int = 1) -> ReducedGPRegressor:
         """The regressor, unfitted, that learns :func:`class_targets` from a table of this shape. A
@@ -269,3 +267,41 @@ def _process(regressor: ReducedGPRegressor) -> ReducedProcess:
     """The process of all classes' targets, which share amplitude and noise."""
     (process,) = parts_of(regressor.process_)
     return process
+
+
+def check_labels_present(y: Any) -> None:
+    """Raise ValueError when class labels of any type are missing (None, NaN, NaT or pandas' NA), or
+    of types that have no order."""
+    if isinstance(y, list | tuple):  # NumPy would make text of every label beside one
+        try:
+            labels = np.array(y, dtype=object)
+        except ValueError:  # ragged
+            return
+    else:
+        labels = np.asarray(y)
+    if labels.ndim != 1 or labels.dtype.kind not in "OM":
+        return  # scikit-learn's own checks have their sentences
+    missing = np.flatnonzero([_missing(label) for label in labels])
+    if len(missing):
+        raise ValueError(
+            f"`y` holds {len(missing)} missing labels (the first is {labels[missing[0]]!r} in row "
+            f"{missing[0]}): leave those rows out, or give them a class name of their own."
+        )
+    kinds = sorted({type(label).__name__ for label in labels})
+    if len(kinds) > 1:
+        try:
+            np.unique(labels)
+        except TypeError as error:
+            raise ValueError(
+                f"`y` mixes labels of types that have no order ({', '.join(kinds)}): make them "
+                "all text, for instance."
+            ) from error
+
+
+def _missing(label: Any) -> bool:
+    if label is None:
+        return True
+    try:
+        return not bool(label == label)  # NaN and NaT differ from themselves
+    except (TypeError, ValueError):  # pandas' NA has no truth
+        return True

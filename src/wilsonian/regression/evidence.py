@@ -1,7 +1,8 @@
-"""Log evidence of a reduced theory as a differentiable function of its hyperparameters."""
+"""Hyperparameters, and the log evidence of a reduced theory as a function of them."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -14,6 +15,18 @@ from wilsonian.core.types import Scalar
 from wilsonian.kernels import Kernel
 from wilsonian.kernels.learnable import learnable
 from wilsonian.regression.evidence_gradient import JITTER, evidence_and_slopes
+from wilsonian.regression.sample import Sample
+
+
+@dataclasses.dataclass(frozen=True)
+class Hyperparameters:
+    """A prior (kernel times amplitude), a noise variance, and how they were come by."""
+
+    kernel: Kernel
+    amplitude: np.ndarray  # (1,) for all outputs, or (outputs,)
+    noise_variance: np.ndarray  # likewise
+    converged: bool
+    message: str  # one sentence
 
 
 class Candidate(eqx.Module):
@@ -97,19 +110,10 @@ def inducing_evidence(
     return jnp.sum(jax.vmap(of_group)(targets, amplitude, noise_variance))
 
 
-class Data(eqx.Module):
-    """Rows that an evidence is of, NumPy arrays of one precision."""
-
-    X: Any  # (rows, d)
-    y: Any  # (rows, outputs)
-    weights: Any  # (rows,), counts
-    row_noise: Any = None  # (rows,), known variances in the squared units of y
-
-
 def loss_and_gradient(
     candidate: Candidate,
     fixed: Any,
-    data: Data,
+    sample: Sample,
     input_dependent: bool,
     move_inducing_points: bool,
 ) -> tuple[float, Candidate]:
@@ -117,21 +121,21 @@ def loss_and_gradient(
     automatic differentiation on it, on the host by the evidence's own gradient and one
     vector-Jacobian product through the kernel."""
     if jax.default_backend() != "cpu":
-        loss, gradient = differentiated(candidate, fixed, data, input_dependent)
+        loss, gradient = differentiated(candidate, fixed, sample, input_dependent)
         if not move_inducing_points:
             none = jnp.zeros_like(gradient.inducing_points)
             gradient = eqx.tree_at(lambda c: c.inducing_points, gradient, none)
         return float(loss), gradient
     moved = candidate.log_kernel, candidate.inducing_points
-    grams, pull = _grams(moved, fixed, data.X, move_inducing_points)
+    grams, pull = _grams(moved, fixed, sample.X, move_inducing_points)
     matrices = np.asarray(grams[0]), np.asarray(grams[1]), np.asarray(grams[2])
     slopes = evidence_and_slopes(
         *matrices,
-        np.asarray(data.y),
-        np.asarray(data.weights),
+        np.asarray(sample.y),
+        np.asarray(sample.weights),
         np.exp(np.asarray(candidate.log_amplitude, float)),
         np.exp(np.asarray(candidate.log_noise_variance, float)),
-        row_noise=data.row_noise,
+        row_noise=sample.row_noise,
         input_dependent=input_dependent,
     )
     kernel_slopes = slopes.gram, slopes.square, slopes.diagonal
@@ -140,7 +144,7 @@ def loss_and_gradient(
     )
     dtype = np.asarray(candidate.log_amplitude).dtype
     points = pulled[1] if move_inducing_points else np.zeros_like(candidate.inducing_points)
-    scale = -1 / (float(np.sum(data.weights, dtype=float)) * data.y.shape[1])
+    scale = -1 / (float(np.sum(sample.weights, dtype=float)) * sample.y.shape[1])
     gradient = Candidate(pulled[0], slopes.amplitude, slopes.noise_variance, points)
     gradient = jax.tree.map(lambda slope: np.asarray(slope * scale, dtype), gradient)
     return slopes.evidence * scale, gradient
@@ -169,7 +173,7 @@ def _pull(pull, slopes):
 
 @eqx.filter_jit
 def differentiated(
-    candidate: Candidate, fixed: Any, data: Data, input_dependent: bool
+    candidate: Candidate, fixed: Any, sample: Sample, input_dependent: bool
 ) -> tuple[Array, Candidate]:
     """:func:`loss_and_gradient` by automatic differentiation of :func:`inducing_evidence`."""
 
@@ -179,12 +183,12 @@ def differentiated(
             jnp.exp(candidate.log_amplitude),
             jnp.exp(candidate.log_noise_variance),
             candidate.inducing_points,
-            data.X,
-            data.y,
-            data.weights,
-            data.row_noise,
+            sample.X,
+            sample.y,
+            sample.weights,
+            sample.row_noise,
             input_dependent=input_dependent,
         )
-        return -evidence / (jnp.sum(data.weights) * data.y.shape[1])
+        return -evidence / (jnp.sum(sample.weights) * sample.y.shape[1])
 
     return jax.value_and_grad(loss)(candidate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import scipy.linalg
@@ -18,6 +19,10 @@ class InducingPoints:
     factor: np.ndarray  # (pool, rank), K approx factor @ factor.T
     residual: np.ndarray  # (pool,), diagonal of K - factor @ factor.T
     exhausted: bool  # nothing above rounding was left to choose
+
+    @property
+    def rank(self) -> int:
+        return len(self.indices)
 
     @property
     def root(self) -> np.ndarray:
@@ -89,6 +94,25 @@ def randomly_pivoted_cholesky(
         count += len(pivots)
     residual = np.maximum(residual, 0.0)
     return InducingPoints(indices[:count], factor[:, :count], residual, count < rank)
+
+
+def choose_inducing_points(
+    kernel: Kernel,
+    pool: np.ndarray,
+    rank: int,
+    budget: int,
+    random: np.random.Generator,
+    enough: Callable[[InducingPoints], bool],
+) -> tuple[InducingPoints, bool]:
+    """`rank` inducing points from `pool`, doubled until they are enough, exhaust the kernel or
+    reach the `budget`: (inducing points, whether they are enough)."""
+    chosen = None
+    while True:
+        chosen = randomly_pivoted_cholesky(kernel, pool, rank, random, start=chosen)
+        met = enough(chosen)
+        if met or chosen.exhausted or rank >= budget:
+            return chosen, met
+        rank = min(2 * rank, budget)
 
 
 def _accept(

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from wilsonian.regression.records import FlowRecord, SpectrumRecord
-from wilsonian.regression.reduced import Modes, ReducedProcess
+from wilsonian.regression.modes import Modes
+from wilsonian.regression.reduced import FlowRecord, ReducedProcess, SpectrumRecord
 
 
 @dataclasses.dataclass(frozen=True)

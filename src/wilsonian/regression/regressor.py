@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -14,25 +15,16 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from wilsonian.core.cutoffs import AbstractCutoff
 from wilsonian.kernels import Kernel, Matern52, as_kernel
 from wilsonian.language.kernel_text import parse_kernel
-from wilsonian.regression.estimator_inputs import (
-    check_repetitions,
-    check_row_noise,
-    check_varying,
-    check_weights,
-    random_generator,
-)
-from wilsonian.regression.fitting import FittedProcess, finish, fit_process, resolve_cutoff
+from wilsonian.regression.finishing import FittedProcess, finish, resolve_cutoff
+from wilsonian.regression.fitting import LOST_BLOCKS, fit_process
 from wilsonian.regression.input_dependent import InputDependentProcess
 from wilsonian.regression.outputs import OutputProcesses, parts_of
-from wilsonian.regression.plan import Plan
+from wilsonian.regression.plan import Plan, random_generator
 from wilsonian.regression.preparation import measure_of
 from wilsonian.regression.reduced import ReducedProcess
-from wilsonian.regression.sample import Sample
-from wilsonian.regression.statistics import accumulate, chunks, row_blocks
+from wilsonian.regression.sample import Sample, check_repetitions, check_varying
+from wilsonian.regression.statistics import Trust, accumulate, chunks, row_blocks
 from wilsonian.regression.uniform import UniformProcess
-from wilsonian.support.sampling import merge_repeated_rows
-
-MERGED_ROWS = 20_000  # up to here repeated rows are merged, and the order of rows does not matter
 
 
 class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -172,8 +164,20 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Raises ValueError for NaN or infinity, mismatched lengths, fewer than two rows, a constant
         target, or a parameter outside its range.
         """
-        X, y, weights, known = self._check(X, y, sample_weight, True, noise_variance_per_row)
-        return self._fit_arrays(X, y, weights, known)
+        X, y = self._validated(X, y, first=True)
+        sample = Sample.checked(X, y, sample_weight, noise_variance_per_row)
+        check_repetitions(sample.weights)
+        check_varying(sample.y)
+        sample = sample.merged()
+        fitted = fit_process(
+            self.prior(),
+            sample,
+            functools.partial(row_blocks, sample, self.block_size),
+            self.plan(X.shape[1]),
+            random_generator(self.random_state),
+            rows=len(sample.X),
+        )
+        return self.adopt(fitted, self.target_dimensions_)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReducedGPRegressor:
         """Add rows. The first call chooses inducing points and kernel; later ones add to the
@@ -189,44 +193,25 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             raise ValueError(
                 "known noise of every row has no sufficient statistics: use `fit` with all rows."
             )
-        X, y, weights, _ = self._check(X, y, sample_weight, first)
         if first:
-            return self._fit_arrays(X, y, weights)
-        if y.shape[1] != len(self.statistics_.offset):
+            return self.fit(X, y, sample_weight)
+        sample = Sample.checked(*self._validated(X, y, first=False), sample_weight)
+        if sample.y.shape[1] != len(self.statistics_.offset):
             raise ValueError(
-                f"y has {y.shape[1]} outputs, the model was fitted with "
+                f"y has {sample.y.shape[1]} outputs, the model was fitted with "
                 f"{len(self.statistics_.offset)}."
             )
         with jax.enable_x64(True):
-            blocks = row_blocks(X, y, weights, self.block_size)
-            *_, statistics = accumulate(self.prepared_.features, self.statistics_, blocks)
+            blocks = row_blocks(sample, self.block_size)
+            *_, statistics = accumulate(self.prepared_.features, self.statistics_, blocks, Trust())
             prepared = dataclasses.replace(
                 self.prepared_, measure=measure_of(self.rank_, statistics.rows)
             )
-            seen = max(p.largest_lost / p.amplitude for p in parts_of(self.process_))
-            plan = self.plan(X.shape[1])
-            fitted = finish(
-                prepared, statistics, Sample(X, y, weights), plan, lambda start: (), seen
-            )
-        return self.adopt(fitted, self.target_dimensions_)
-
-    def _fit_arrays(
-        self,
-        X: np.ndarray,
-        y: np.ndarray,
-        weights: np.ndarray,
-        known: np.ndarray | None = None,
-    ) -> ReducedGPRegressor:
-        if len(X) <= MERGED_ROWS and known is None:
-            X, y, weights = merge_repeated_rows(X, y, weights)
-        fitted = fit_process(
-            self.prior(),
-            Sample(X, y, weights, known),
-            lambda start: row_blocks(X, y, weights, self.block_size, start, known),
-            self.plan(X.shape[1]),
-            random_generator(self.random_state),
-            rows=len(X),
-        )
+            plan = self.plan(self.n_features_in_)
+            lost = max(p.largest_lost / p.amplitude for p in parts_of(self.process_))
+            few = sample.X[: LOST_BLOCKS * plan.block_size]
+            lost = max(lost, self.prepared_.features.largest_unresolved(few))
+            fitted = finish(prepared, statistics, sample, plan, lambda start: (), lost)
         return self.adopt(fitted, self.target_dimensions_)
 
     def prior(self) -> Kernel:
@@ -282,8 +267,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             for part in parts_of(old):
                 scale = part.amplitude, part.noise_variance
                 chosen = resolve_cutoff(part.modes, *scale, plan)
-                cut = UniformProcess.of(part.modes, *scale, chosen)
-                parts.append(dataclasses.replace(cut, largest_lost=part.largest_lost))
+                parts.append(UniformProcess.of(part.modes, *scale, chosen, part.largest_lost))
             process = parts[0] if len(parts) == 1 else OutputProcesses(tuple(parts))
         fitted = FittedProcess(self.prepared_, self.statistics_, process, self.convergence_)
         copy.adopt(fitted, self.target_dimensions_)
@@ -364,30 +348,21 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     # Checks -------------------------------------------------------------------------------------
 
-    def _check(self, X, y, sample_weight, reset, row_noise=None):
+    def _validated(self, X: Any, y: Any, first: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs (rows, columns) and targets (rows, outputs) without gaps."""
         X, y = validate_data(
             self,
             X,
             y,
-            reset=reset,
+            reset=first,
             dtype=float,
             multi_output=True,
             y_numeric=True,
-            ensure_min_samples=2 if reset else 1,
+            ensure_min_samples=2 if first else 1,
         )
-        if reset:
+        if first:
             self.target_dimensions_ = y.ndim
-        y = np.asarray(y, float).reshape(len(y), -1)
-        weights = check_weights(sample_weight, X)
-        known = check_row_noise(row_noise, len(y), y.shape[1])
-        if np.any(weights == 0):
-            counted = weights > 0
-            X, y, weights = X[counted], y[counted], weights[counted]
-            known = None if known is None else known[counted]
-        if reset:
-            check_varying(y)
-            check_repetitions(weights)
-        return X, y, weights, known
+        return X, np.asarray(y, float).reshape(len(y), -1)
 
     def _squeeze(self, values: np.ndarray) -> np.ndarray:
         return values[..., 0] if self.target_dimensions_ == 1 else values

@@ -11,11 +11,11 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from wilsonian.kernels import compiled_gram
-from wilsonian.regression.estimator_inputs import check_weights
 from wilsonian.regression.input_dependent import InputDependentProcess
 from wilsonian.regression.outputs import OutputProcesses
 from wilsonian.regression.reduced import ReducedProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
+from wilsonian.regression.sample import Sample, check_weights
 from wilsonian.regression.statistics import chunks, row_blocks
 
 
@@ -78,10 +78,10 @@ class ResidualCorrection:
             raise ValueError(
                 f"`y` has {targets.shape[1]} outputs and the model {outputs}; pass its targets."
             )
-        weights = check_weights(sample_weight, X)
+        sample = Sample(X, targets, check_weights(sample_weight, X))
         duals, kept_dual = [], np.zeros((process.kept, outputs))
         with jax.enable_x64(True):
-            for rows, part, weight, _ in row_blocks(X, targets, weights, model.block_size):
+            for rows, part, weight, _ in row_blocks(sample, model.block_size):
                 ridge = np.asarray(process.mean_ridge())
                 if model.ridge == "input-dependent":
                     ridge = process.ridge_at(rows)

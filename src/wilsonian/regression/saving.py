@@ -23,17 +23,16 @@ from wilsonian.core.precision import with_precision
 from wilsonian.kernels import as_kernel
 from wilsonian.language.kernel_text import format_kernel, parse_kernel
 from wilsonian.regression.classifier import ReducedGPClassifier
-from wilsonian.regression.fitting import FittedProcess
-from wilsonian.regression.inducing_features import InducingFeatures
+from wilsonian.regression.evidence import Hyperparameters
+from wilsonian.regression.fitting import FittedProcess, Prepared
 from wilsonian.regression.input_dependent import InputDependentProcess
 from wilsonian.regression.label_process import LabelProcess
 from wilsonian.regression.laplace import Latents
-from wilsonian.regression.learning import Hyperparameters
+from wilsonian.regression.modes import Modes
 from wilsonian.regression.outputs import OutputProcesses, parts_of
-from wilsonian.regression.preparation import Prepared
-from wilsonian.regression.reduced import Flow, Modes, ReducedProcess
+from wilsonian.regression.reduced import Flow, ReducedProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
-from wilsonian.regression.statistics import Statistics
+from wilsonian.regression.statistics import InducingFeatures, Statistics
 from wilsonian.regression.uniform import UniformProcess
 from wilsonian.support.model_files import ModelFileError, read_folder, write_folder
 
@@ -375,14 +374,17 @@ def _restore_process(prepared: Prepared, document: Document, arrays: Arrays) -> 
     )
     with jax.enable_x64(True):
         process: ReducedProcess = UniformProcess.of(
-            modes, document["amplitude"], document["noise"], StoredWeights(arrays["weights"])
+            modes,
+            document["amplitude"],
+            document["noise"],
+            StoredWeights(arrays["weights"]),
+            document["largest_lost"],
         )
     process = dataclasses.replace(
         process,
         mean_weights=arrays["mean_weights"],
         root=arrays["root"],
         uniform_lost=document["uniform_lost"],
-        largest_lost=document["largest_lost"],
     )
     if "input_dependent" in document:  # models of 0.1.0 did not keep their own account
         process = InputDependentProcess(

@@ -13,8 +13,8 @@ from wilsonian.core.coarse_graining import coarse_grain, flow
 from wilsonian.core.cutoffs import AbstractCutoff, RankCutoff
 from wilsonian.core.information import learnability
 from wilsonian.core.precision import with_precision
-from wilsonian.regression.mode_theory import ModeSummary, ModeTheory
-from wilsonian.regression.reduced import Flow, Modes, ReducedProcess
+from wilsonian.regression.modes import Modes, ModeSummary, ModeTheory
+from wilsonian.regression.reduced import Flow, ReducedProcess
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,9 +23,15 @@ class UniformProcess(ReducedProcess):
 
     @classmethod
     def of(
-        cls, modes: Modes, amplitude: float, noise_variance: float, cutoff: AbstractCutoff
+        cls,
+        modes: Modes,
+        amplitude: float,
+        noise_variance: float,
+        cutoff: AbstractCutoff,
+        largest_lost: float,
     ) -> UniformProcess:
-        """Posterior under a uniform ridge, in closed form from the statistics in `modes`."""
+        """Posterior under a uniform ridge, in closed form from the statistics in `modes`, and the
+        largest variance that they did not resolve in training."""
         whole = modes.theory(amplitude, noise_variance)
         reduced = _coarse_grained(whole, with_precision(cutoff, float))
         theory, learned, coefficients = with_precision(reduced, float)
@@ -42,7 +48,7 @@ class UniformProcess(ReducedProcess):
             kept_root * np.sqrt(1 - learned),
             kept_root,
             max(lost, 0.0) if modes.measure == "population" else None,
-            0.0,
+            largest_lost,
         )
 
     @functools.cached_property

@@ -22,7 +22,7 @@ from wilsonian.app.reports.text import (
 )
 from wilsonian.app.reports.verdicts import error_sentence, evidence_sentence, verdicts
 from wilsonian.app.runs.records import RunRecord
-from wilsonian.regression.records import FlowRecord
+from wilsonian.regression.reduced import FlowRecord
 from wilsonian.support.strict_json import to_json
 
 if TYPE_CHECKING:

@@ -26,10 +26,9 @@ from wilsonian.app.tables.encoding_builder import EncodingBuilder
 from wilsonian.kernels import Scaled
 from wilsonian.language.kernel_text import describe_kernel, format_kernel
 from wilsonian.regression.classifier import ReducedGPClassifier, class_targets
-from wilsonian.regression.estimator_inputs import random_generator
 from wilsonian.regression.fitting import Standing, fit_process
 from wilsonian.regression.outputs import parts_of
-from wilsonian.regression.plan import Plan
+from wilsonian.regression.plan import Plan, random_generator
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.sample import Sample
 from wilsonian.regression.saving import Estimator

@@ -1,0 +1,158 @@
+"""What a fit learns: nothing, amplitude and noise, or kernel and inducing points with them."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from wilsonian.core.precision import with_precision
+from wilsonian.kernels import Kernel
+from wilsonian.regression.ascent import move_inducing_points
+from wilsonian.regression.evidence import Hyperparameters
+from wilsonian.regression.learning import learn
+from wilsonian.regression.modes import Modes
+from wilsonian.regression.sample import Sample
+from wilsonian.regression.scale import learn_scale, learn_scale_of_rows
+
+# Hyperparameters are learned from at most this many rows and inducing points; amplitude and noise
+# are then set by the evidence of all rows. Inducing points move, and hyperparameters with them, in
+# steps that see INDUCING_POINT_ROWS fresh rows each, for INDUCING_POINT_PASSES through the rows
+# within INDUCING_POINT_STEPS.
+LEARNING_ROWS, LEARNING_RANK = 2000, 512
+INDUCING_POINT_ROWS, INDUCING_POINT_PASSES, INDUCING_POINT_STEPS = 4000, 25, (100, 300)
+
+Progress = Callable[[str, int, int], None]  # stage, done, of how many
+
+
+@dataclasses.dataclass(frozen=True)
+class AbstractLearner(abc.ABC):
+    """What is learned of a prior: from a sample before the pass over all rows, together with the
+    inducing points, and after the pass. `by_row` says that the ridge is one of each row."""
+
+    amplitude: float  # starting values, or those that are kept
+    noise_variance: float
+
+    @abc.abstractmethod
+    def before(
+        self,
+        kernel: Kernel,
+        sample: Sample,
+        rank: int,
+        by_row: bool,
+        random: np.random.Generator,
+        progress: Progress,
+    ) -> Hyperparameters:
+        """Hyperparameters for the choice of inducing points, of which there may be `rank`."""
+
+    @abc.abstractmethod
+    def along(
+        self,
+        hyperparameters: Hyperparameters,
+        points: np.ndarray,
+        sample: Sample,
+        rows: int,
+        by_row: bool,
+        random: np.random.Generator,
+        progress: Progress,
+    ) -> tuple[Hyperparameters, np.ndarray]:
+        """Hyperparameters and inducing points after these were free to move; `sample` stands for
+        so many `rows`."""
+
+    @abc.abstractmethod
+    def after(
+        self, modes: Modes, hyperparameters: Hyperparameters, sample: Sample, by_row: bool
+    ) -> Hyperparameters:
+        """Hyperparameters once all rows are counted in the `modes`."""
+
+    def given(self, kernel: Kernel, groups: int, message: str) -> Hyperparameters:
+        """The prior as it was given."""
+        amplitude, noise = np.full(groups, self.amplitude), np.full(groups, self.noise_variance)
+        return Hyperparameters(with_precision(kernel, float), amplitude, noise, True, message)
+
+
+class LearnNothing(AbstractLearner):
+    """Kernel, amplitude and noise are as given."""
+
+    def before(self, kernel, sample, rank, by_row, random, progress):
+        message = "Nothing was learned: kernel, amplitude and noise are as given."
+        return self.given(kernel, 1, message)
+
+    def along(self, hyperparameters, points, sample, rows, by_row, random, progress):
+        return hyperparameters, points
+
+    def after(self, modes, hyperparameters, sample, by_row):
+        return hyperparameters
+
+
+@dataclasses.dataclass(frozen=True)
+class LearnScale(AbstractLearner):
+    """The kernel is as given; amplitude and noise maximize the evidence of all rows."""
+
+    per_output: bool  # every output has its own
+
+    def before(self, kernel, sample, rank, by_row, random, progress):
+        groups = sample.y.shape[1] if self.per_output else 1
+        message = "The kernel is as given; amplitude and noise maximize the evidence of all rows."
+        return self.given(kernel, groups, message)
+
+    def along(self, hyperparameters, points, sample, rows, by_row, random, progress):
+        return hyperparameters, points
+
+    def after(self, modes, hyperparameters, sample, by_row):
+        return _rescaled(modes, hyperparameters, sample, by_row)
+
+
+@dataclasses.dataclass(frozen=True)
+class LearnAll(AbstractLearner):
+    """Everything maximizes the evidence: kernel, amplitude and noise that of a sample, then
+    inducing points with them; amplitude and noise last that of all rows."""
+
+    per_output: bool
+    ard: bool
+    restarts: int
+    max_iterations: int
+
+    def before(self, kernel, sample, rank, by_row, random, progress):
+        few = sample.draw(LEARNING_ROWS, random)
+        return learn(
+            kernel,
+            few,
+            amplitude=self.amplitude,
+            noise_variance=self.noise_variance,
+            ard=self.ard,
+            rank=min(rank, LEARNING_RANK, len(few.X)),
+            groups=sample.y.shape[1] if self.per_output else 1,
+            restarts=self.restarts,
+            input_dependent=by_row,
+            max_iterations=self.max_iterations,
+            random=random,
+            progress=progress,
+        )
+
+    def along(self, hyperparameters, points, sample, rows, by_row, random, progress):
+        steps = INDUCING_POINT_PASSES * rows / INDUCING_POINT_ROWS
+        return move_inducing_points(
+            hyperparameters,
+            points,
+            sample,
+            rows=rows,
+            steps=int(np.clip(steps, *INDUCING_POINT_STEPS)),
+            rows_per_step=INDUCING_POINT_ROWS,
+            input_dependent=by_row,
+            random=random,
+            progress=lambda done, of: progress("moving inducing points", done, of),
+        )
+
+    def after(self, modes, hyperparameters, sample, by_row):
+        return _rescaled(modes, hyperparameters, sample, by_row)
+
+
+def _rescaled(
+    modes: Modes, hyperparameters: Hyperparameters, sample: Sample, by_row: bool
+) -> Hyperparameters:
+    if by_row:
+        return learn_scale_of_rows(modes, hyperparameters, sample)
+    return learn_scale(modes, hyperparameters)
