@@ -57,7 +57,8 @@ def fit(
         str,
         typer.Option(
             help="rbf, matern12, matern32, matern52, rational_quadratic, linear, polynomial, "
-            "periodic, locally_periodic, spectral_mixture, cosine, nngp:relu,depth=3, ntk:erf, nngp:net.json (an architecture); sums and products: "
+            "periodic, locally_periodic, spectral_mixture, cosine, nngp:relu,depth=3, ntk:erf, "
+            "nngp:net.json (an architecture); sums and products: "
             "'0.5*rbf + linear', 'matern52:length_scale=2'."
         ),
     ] = "matern52",

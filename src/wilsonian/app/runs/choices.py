@@ -47,6 +47,7 @@ class TableChoices:
         """The table, and which of its columns are features and target. Raises TableError."""
         kinds = dict.fromkeys(self.identifiers, "text")
         table = open_table(self.table, self.dialect, kinds)
+        noise = RowNoise(self.noise_column, self.noise_as == "error") if self.noise_column else None
         columns = choose_columns(
             table,
             self.target,
@@ -55,6 +56,6 @@ class TableChoices:
             self.categorical,
             self.dates,
             self.identifiers,
-            self.noise_column and RowNoise(self.noise_column, self.noise_as == "error"),
+            noise,
         )
         return table, columns

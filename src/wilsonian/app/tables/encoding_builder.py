@@ -177,9 +177,9 @@ class EncodingBuilder:
         held = "standard error" if outcome.noise_is_error else "variance"
         units = "in its units" if outcome.noise_is_error else "in its units squared"
         found = [
-            f"{outcome.noise!r} is the known noise of each row's {outcome.name!r}, a {held} {units} "
-            f"(from {self._noise.low[0]:.3g} to {self._noise.high[0]:.3g}); what is common to all "
-            "rows is learned beside it."
+            f"{outcome.noise!r} is the known noise of each row's {outcome.name!r}, a {held} "
+            f"{units} (from {self._noise.low[0]:.3g} to {self._noise.high[0]:.3g}); what is common "
+            "to all rows is learned beside it."
         ]
         spread = float(self._target.standard_deviation()[0])
         mean = float(self._noise.mean[0])
