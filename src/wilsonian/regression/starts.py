@@ -71,7 +71,9 @@ def null_evidence(sample: Sample) -> float:
         variance = sample.mean_squares()
         return -0.5 * float(size * np.sum(np.log(2 * np.pi * variance) + 1))
     grid = np.append(0.0, np.logspace(-6, 1, 141))[:, None] * sample.mean_squares()
-    total = grid[:, None, :] + sample.row_noise[:, None]
+    # Rows known without any noise have some all the same.
+    least = NOISE_RANGE[0] * sample.mean_squares()
+    total = np.maximum(grid[:, None, :] + sample.row_noise[:, None], least)
     # (noises, rows, outputs)
     logs = sample.weights[:, None] * (sample.y**2 / total + np.log(2 * np.pi * total))
     return -0.5 * float(logs.sum(axis=1).min(axis=0).sum())

@@ -16,6 +16,11 @@ from wilsonian.app.runs.checkpoints import Checkpoint
 from wilsonian.app.runs.choices import Progress, TableChoices
 from wilsonian.app.runs.evaluation import Evaluation, mode_images
 from wilsonian.app.runs.locks import one_at_a_time
+from wilsonian.app.runs.missing import (
+    missing_sentences,
+    missing_variances,
+    refined_variances,
+)
 from wilsonian.app.runs.model import Run, load_run
 from wilsonian.app.runs.period_notes import period_sentences
 from wilsonian.app.runs.records import PredictionRecord, RunRecord
@@ -83,6 +88,7 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
     if checkpoint and not stored:
         checkpoint.save(encoding, now=True)
     X, y, known, rows = fit.sample(encoding, progress)
+    encoding = _with_missing_variances(encoding, X, y, choices.seed)
     estimator = fit.estimator(encoding.task)
     if isinstance(estimator, ReducedGPClassifier):
         regressor = estimator.regressor(rows, X.shape[1])
@@ -102,18 +108,27 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
         if checkpoint is not None:
             checkpoint.save(encoding, reached, now=now)
 
-    fitted = fit_process(
-        regressor.prior(),
-        Sample(X, targets.reshape(len(X), -1), np.ones(len(X)), known),
-        lambda start: fit.training_arrays(encoding, start),
-        regressor.plan(X.shape[1]),
-        random_generator(choices.seed),
-        rows=rows,
-        start=standing,
-        keep=keep,
-        progress=progress,
-    )
-    regressor.adopt(fitted, targets.ndim)
+    def learn() -> None:
+        fitted = fit_process(
+            regressor.prior(),
+            Sample(X, targets.reshape(len(X), -1), np.ones(len(X)), _noise_of(encoding, X, known)),
+            lambda start: fit.training_arrays(encoding, start),
+            regressor.plan(X.shape[1]),
+            random_generator(choices.seed),
+            rows=rows,
+            start=standing,
+            keep=keep,
+            progress=progress,
+        )
+        regressor.adopt(fitted, targets.ndim)
+
+    learn()
+    if encoding.missing_variances:
+        (process,) = parts_of(regressor.process_)
+        found = refined_variances(encoding, process, X, y, _noise_of(encoding, X, known))
+        encoding = dataclasses.replace(encoding, missing_variances=tuple(found.tolist()))
+        learn()  # from where all rows are counted: only the last step is taken again
+    notes += missing_sentences(encoding)
     notes += period_sentences(regressor.kernel_, encoding, X)
     if isinstance(estimator, ReducedGPClassifier):
         classes = np.array(encoding.classes, dtype=object)
@@ -296,7 +311,7 @@ class _Fit:
             X, y, known = _known_target(encoding, block)
             if encoding.task == "classification":
                 y = class_targets(y, len(encoding.classes))
-            yield Rows(X, y.reshape(len(y), -1), None, known)
+            yield Rows(X, y.reshape(len(y), -1), None, _noise_of(encoding, X, known))
 
     def test(
         self,
@@ -311,7 +326,7 @@ class _Fit:
         unseen: dict[tuple[str, str], int] = {}
         for block in self.blocks(encoding.input_columns, test=True):
             X, y, known = self.test_arrays(encoding, block)
-            evaluation.add(X, y, known)
+            evaluation.add(X, y, _noise_of(encoding, X, known), encoding.incomplete(X))
             if baselines is not None:
                 baselines.add(X, y)
             for key, count in encoding.unseen(block).items():
@@ -329,6 +344,24 @@ class _Fit:
             y = encoding.target_labels(block)
         block = block.select(present)
         return encoding.transform(block), y[present], encoding.row_noise(block)
+
+
+def _with_missing_variances(
+    encoding: Encoding, X: np.ndarray, y: np.ndarray, seed: int
+) -> Encoding:
+    """With what missing values leave unexplained, unless that is known or there are none."""
+    if encoding.task == "classification" or encoding.missing_variances or not encoding.markers:
+        return encoding
+    found = missing_variances(encoding, X, y, seed)
+    return dataclasses.replace(encoding, missing_variances=tuple(found.tolist()))
+
+
+def _noise_of(encoding: Encoding, X: np.ndarray, known: np.ndarray | None) -> np.ndarray | None:
+    """Noise variances of encoded rows beside the common one: known, and of what they lack."""
+    lacking = encoding.missing_noise(X)
+    if known is None or lacking is None:
+        return lacking if known is None else known
+    return known + lacking
 
 
 def _known_target(

@@ -19,6 +19,7 @@ class PredictionRecord:
     std: np.ndarray | None  # (rows,) of a new label, noise included; None for classes
     probabilities: np.ndarray | None = None  # (rows, classes)
     classes: tuple[str, ...] = ()
+    incomplete: np.ndarray | None = None  # (rows,), which rows lack values
 
 
 @dataclasses.dataclass(frozen=True)
