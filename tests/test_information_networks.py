@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 
 from wilsonian import RankCutoff, SharpCutoff, coarse_grain, information, networks
 from wilsonian.information import likelihoods
+from wilsonian.information.lanczos import leading_pairs
 from wilsonian.information.products import push
 
 CLASSES, WIDTH, POINTS = 3, 8, 40
@@ -75,8 +76,25 @@ def test_three_routes_give_one_spectrum(net, spectrum, dual):
         )
     assert lanczos.kept == 10
     np.testing.assert_allclose(lanczos.unresolved, np.sum(spectrum.information[10:]), rtol=1e-8)
-    assert "below" in " ".join(information.doubts(lanczos))
+    assert "below" in " ".join(information.diagnostics(lanczos))
     assert spectrum.stationarity < 1e-4
+
+
+def test_lanczos_finds_every_copy_of_an_eigenvalue():
+    """Blocks as wide as the multiplicity; a single column finds one copy of each."""
+    values = np.repeat([9.0, 5.0, 2.0, 1.0], 3)
+    frame = np.linalg.qr(np.random.RandomState(0).randn(40, 12))[0]
+    matrix = jnp.asarray((frame * values) @ frame.T)
+
+    def pairs(block, **options):
+        return leading_pairs(lambda c: matrix @ c, 40, 7, block=block, tolerance=1e-5, **options)
+
+    found = pairs(3)
+    np.testing.assert_allclose(found.values, values[:7], rtol=1e-5)
+    images = matrix @ found.vectors
+    np.testing.assert_allclose(images, found.vectors * found.values, atol=1e-4)
+    assert found.steps <= 18  # four eigenvalues and one more step for rounding
+    assert len(np.unique(np.round(pairs(1, steps=5).values, 3))) == 4
 
 
 def test_routes_agree_in_all_that_a_cut_network_says(blobs, spectrum, dual):
@@ -170,14 +188,10 @@ def test_counts_without_modes(net, spectrum):
 
 def test_split_halves(net, spectrum):
     halves = information.split_halves(net, route="dense")
+    pair = mlp, net.model()
     half = information.spectrum(
         information.network(
-            mlp,
-            net.inputs[::2],
-            net.labels[::2],
-            likelihood="softmax",
-            prior=1.0,
-            parameters=net.model(),
+            pair, net.inputs[::2], net.labels[::2], likelihood="softmax", prior=1.0
         ),
         route="dense",
     )
@@ -201,7 +215,8 @@ def test_split_halves(net, spectrum):
 def test_plan_foretells_the_routes(net):
     planned = information.plan(net, rate=1e9, memory=1e9)
     assert planned.chosen == "dense"  # 51 parameters against 120 outputs
-    assert {cost.route for cost in planned.routes} == {"dense", "dual", "lanczos"}
+    assert [cost.route for cost in planned.routes] == ["last-layer", "dense", "dual", "lanczos"]
+    assert "not the last layer" in planned.cost("last-layer").refusal
     assert planned.cost("dense").operations > 2 * 120 * 51**2
     assert "51 parameters" in str(planned)
     tight = information.plan(net, rate=1e9, memory=1e3)
@@ -294,7 +309,7 @@ def test_regression_noise_by_a_dense_twin(noise):
     covariance = noise if np.ndim(noise) == 2 else np.diag(np.broadcast_to(noise, (2,)))
     fisher = 2 * np.kron(np.linalg.inv(covariance), X.T @ X)
     values = np.linalg.eigvalsh(fisher)[::-1]
-    for route in ("dense", "dual"):
+    for route in ("last-layer", "dual"):
         np.testing.assert_allclose(
             information.spectrum(net, route=route).information[:-1], values, rtol=1e-10
         )
@@ -368,6 +383,14 @@ def test_the_last_layer_is_exact_up_to_the_softmax(blobs, parameters):
     last = network_of(blobs, parameters, scope="last-layer")
     assert last.names() == ["W2", "b2"]
     spectrum = information.spectrum(last)
+    assert spectrum.route == "last-layer"
+    hidden = np.tanh(2**0.5 * blobs[0] @ parameters["W1"].T + 2 * parameters["b1"])
+    features = np.concatenate([2**0.5 * hidden, np.ones((POINTS, 1))], axis=1)
+    p = np.asarray(jax.nn.softmax(last.outputs, axis=1))
+    curvature = p[:, :, None] * np.eye(CLASSES) - p[:, :, None] * p[:, None]
+    fisher = sum(np.kron(h, np.outer(f, f)) for h, f in zip(curvature, features, strict=True))
+    values = np.linalg.eigvalsh(fisher)[::-1][: spectrum.kept]
+    np.testing.assert_allclose(spectrum.information[:-1], values, atol=1e-12 * values[0])
     for reset in ("mean", "prior"):
         prices = spectrum.resetting(reset).prices(scales=(0.1, 0.3, 1.0))
         np.testing.assert_allclose(prices.measured, prices.linearised, rtol=1e-9, atol=1e-13)
@@ -388,7 +411,7 @@ def test_a_saturated_classifier_says_so(blobs):
     spectrum = information.spectrum(net)
     assert net.loss().mean() < 0.01
     assert spectrum.count_above(1.0) < 5
-    assert any("saturated" in doubt for doubt in information.doubts(spectrum))
+    assert any("saturated" in sentence for sentence in information.diagnostics(spectrum))
     prices = spectrum.prices(scales=(1.0, 3.0))
     assert not np.any(prices.valid)
 

@@ -156,9 +156,10 @@ def test_cutting_parameters_is_the_kernel_formula(regression, cutoff, start):
     mean, deviation = cut.predict(points, return_std=True)
     kernel = coarse_grain(regression, cutoff)
     law = kernel.predict(points)
-    close(mean[:, 0], law.mean, rtol=1e-11, atol=1e-11)
-    close(deviation[:, 0] ** 2, law.variance, rtol=1e-10, atol=1e-11)
-    close(cut.kernel()(points), kernel.covariance(points), rtol=1e-10, atol=1e-11)
+    close(mean[:, 0], law.mean, rtol=1e-11, atol=1e-13)
+    close(deviation[:, 0] ** 2, law.variance, rtol=1e-11)
+    # Entries of the covariance cross zero: relative to the largest, .26.
+    close(cut.kernel()(points), kernel.covariance(points), rtol=1e-11, atol=1e-13)
 
 
 def test_marginal_in_another_basis_has_the_ridge_of_what_is_gone():
@@ -174,7 +175,7 @@ def test_marginal_in_another_basis_has_the_ridge_of_what_is_gone():
     # The marginal of the whole posterior, without any reduction.
     precision = matrix.T @ matrix / NOISE + np.diag(1 / VARIANCES)
     whole = np.linalg.inv(precision)
-    close(reduced.coefficients()[:6], (whole @ matrix.T @ TARGETS / NOISE)[:6], rtol=1e-10)
+    close(reduced.coefficients()[:6], (whole @ matrix.T @ TARGETS / NOISE)[:6], rtol=1e-11)
     # Keeping eigenmodes of the sample instead renormalizes nothing, and is another answer.
     sample = coarse_grain(information.spectrum(linear_network()), RankCutoff(6))
     moved = np.asarray(sample.model())[:6]

@@ -39,6 +39,7 @@ class ReverseStep:
 
     wiener: np.ndarray  # M_a C_0 / C_a
     weights: np.ndarray  # of the features
+    reach: np.ndarray  # largest filtered field of the fit, in units of the fine field's rms
     zero_mode: ZeroMode
     from_fine: np.ndarray  # v M_b / Sigma_b
     from_coarse: np.ndarray  # v M_ab / Sigma_ab
@@ -70,13 +71,13 @@ class DiffusionFlow:
     method: str = "diffusion"
 
     def weighted(
-        self, key: jax.Array, count: int, progress: Progress | None = None
+        self, key: jax.Array, count: int, progress: Progress | None = None, first: int = 0
     ) -> tuple[Array, np.ndarray]:
-        """(fields (count, *shape), log weights of their paths)."""
+        """(fields (count, *shape), log weights of their paths), from draw number `first` on."""
         fields, logs = [], []
         basis, run = ModeBasis(self.theory.shape), self._run()
         deviation = jnp.asarray(np.sqrt(self.final_spectrum), jnp.float32)
-        for start in range(0, count, BATCH):
+        for start in range(first - first % BATCH, first + count, BATCH):
             part = jax.random.fold_in(key, start)
             shape = (BATCH, *self.theory.shape)
             modes = jax.random.normal(part, shape, jnp.float32) * deviation
@@ -86,11 +87,11 @@ class DiffusionFlow:
                 total += np.asarray(change, float)
             drawn = basis.to_fields(modes)
             total -= np.asarray(self.theory.action(drawn), float)
-            keep = min(BATCH, count - start)
-            fields.append(np.asarray(drawn)[:keep])
-            logs.append(total[:keep])
+            keep = slice(max(first - start, 0), first + count - start)
+            fields.append(np.asarray(drawn)[keep])
+            logs.append(total[keep])
             if progress is not None:
-                progress("drawing", (start + keep) / count)
+                progress("drawing", min((start + BATCH - first) / count, 1.0))
         return jnp.asarray(np.concatenate(fields)), np.concatenate(logs)
 
     def log_weights_of(self, fields: Array, key: jax.Array) -> np.ndarray:
@@ -147,7 +148,7 @@ def _mean(
     zero_mean = jnp.interp(zero, step["zero_nodes"], step["zero_means"])
     # The zero mode's amplitude is sqrt(volume) times the mean field.
     mean_field = zero_mean / np.sqrt(np.prod(basis.shape))
-    columns = features(basis, filtered, mean_field, scale, symmetric)
+    columns = features(basis, filtered, mean_field, scale, step["reach"], symmetric)
     return filtered + jnp.tensordot(step["weights"], columns, 1)
 
 
@@ -289,7 +290,13 @@ class _Fit:
         coarse = multiplier * self.modes + np.sqrt(noise) * np.asarray(noise_draw)
         coarse = coarse.astype(np.float32)
         target = self._target(coarse, wiener, multiplier, noise)
-        blank = {"zero_nodes": zero.nodes, "zero_means": zero.means, "wiener": wiener}
+        reach = self._reach(coarse, wiener)
+        blank = {
+            "zero_nodes": zero.nodes,
+            "zero_means": zero.means,
+            "wiener": wiener,
+            "reach": reach,
+        }
         arrays = {name: jnp.asarray(value, jnp.float32) for name, value in blank.items()}
         gram: Any = 0.0
         cross: Any = 0.0
@@ -321,7 +328,16 @@ class _Fit:
             count += len(part)
         posterior = _symmetric_modes(squared / count, self.basis.shape, self.spread)
         laws = reverse_coefficients(self.channel, earlier, later, self.spread, posterior)
-        return ReverseStep(wiener=wiener, weights=weights, zero_mode=zero, **laws)
+        return ReverseStep(wiener=wiener, weights=weights, reach=reach, zero_mode=zero, **laws)
+
+    def _reach(self, coarse: np.ndarray, wiener: np.ndarray) -> np.ndarray:
+        """Largest filtered field, in units of the fine field's rms."""
+        filters = jnp.asarray(wiener, jnp.float32)
+        largest = [
+            float(_largest(self.basis, jnp.asarray(coarse[start : start + BATCH]), filters))
+            for start in range(0, len(coarse), BATCH)
+        ]
+        return np.array(max(largest) / self.scale)
 
     def _target(
         self, coarse: np.ndarray, wiener: np.ndarray, multiplier: np.ndarray, noise: np.ndarray
@@ -337,6 +353,11 @@ class _Fit:
         return np.where(share >= 1 - 1e-9, self.modes, share * self.modes + (1 - share) * by_score)
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def _largest(basis: ModeBasis, coarse: Array, wiener: Array) -> Array:
+    return jnp.abs(basis.to_fields(coarse * wiener)).max()
+
+
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _normal_equations(  # type: ignore[no-untyped-def]
     basis: ModeBasis, symmetric: bool, coarse: Array, residual: Array, weight: Array, arrays, scale
@@ -345,7 +366,8 @@ def _normal_equations(  # type: ignore[no-untyped-def]
     zero = jnp.interp(
         coarse.reshape(len(coarse), -1)[:, 0], arrays["zero_nodes"], arrays["zero_means"]
     )
-    columns = features(basis, filtered, zero / np.sqrt(np.prod(basis.shape)), scale, symmetric)
+    mean_field = zero / np.sqrt(np.prod(basis.shape))
+    columns = features(basis, filtered, mean_field, scale, arrays["reach"], symmetric)
     flat = columns.reshape(len(columns), -1)
     weighted = (columns * weight).reshape(len(columns), -1)
     return weighted @ flat.T, weighted @ residual.reshape(-1)

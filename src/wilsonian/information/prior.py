@@ -116,8 +116,9 @@ def named_scope(parameters: Any, scope: Scope) -> list[bool]:
 
 
 def last_layer(function: Callable, parameters: Any) -> list[bool]:
-    """The leaves in which `function(parameters)` is affine together, taken from the last on: the
-    read-out with its bias. Tested by moving them as far as they are large, and back.
+    """The leaves in which `function(parameters)` is affine together: the read-out with its bias.
+    Tested by moving them as far as they are large, and back; from the last on, those first that
+    have an axis of the outputs, since names need not come in the order of layers.
 
     Raises ValueError if there are none.
     """
@@ -141,7 +142,8 @@ def last_layer(function: Callable, parameters: Any) -> list[bool]:
             tangent,
         )
 
-    for index in reversed(range(len(leaves))):
+    backwards = reversed(range(len(leaves)))
+    for index in sorted(backwards, key=lambda i: before.shape[1] not in leaves[i].shape):
         trial = [*chosen]
         trial[index] = True
         forth, back, tangent = changes(jnp.asarray(trial))

@@ -32,6 +32,7 @@ class Pruned(eqx.Module):
     measured: float
     repaired_predicted: float
     repaired: float
+    pruned_point: Any  # whitened parameters, not repaired
     point: Any  # whitened parameters, repaired
 
 
@@ -81,6 +82,7 @@ def prune(
             measured=measured,
             repaired_predicted=repaired_predicted,
             repaired=repaired,
+            pruned_point=products.unflat(network, jnp.asarray(u + step)),
             point=products.unflat(network, jnp.asarray(u + repair)),
         )
 

@@ -41,12 +41,11 @@ def counts(
     """
     if probes < 2:
         raise ValueError(f"a standard error needs at least two `probes`, got {probes}.")
-    shape = (network.examples, network.width)
     size = network.examples * network.width
     deflate = min(deflate, size // 2)
 
-    def operator(c):
-        return products.push(network, products.pull(network, c.reshape(shape))).reshape(-1)
+    def operator(columns):
+        return products.square(network, columns)
 
     with network.arithmetic():
         dtype = network.outputs.dtype

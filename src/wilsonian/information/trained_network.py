@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wilsonian.information.flax_modules import as_function
 from wilsonian.information.functions import AbstractFunction, JaxFunction
 from wilsonian.information.likelihoods import AbstractLikelihood, as_likelihood
 from wilsonian.information.prior import Prior, Scope, as_prior, last_layer, named_scope, paths_of
@@ -115,8 +116,10 @@ def network(
 
     `model` is an Equinox module, called with one point; or a function `f(parameters, x)` of one
     point with its `parameters`; with `batched` either is called with points along the first axis.
-    A network of :mod:`wilsonian.networks` is batched by itself. Outputs of any shape are
-    flattened. `X`, `y` are the T training examples.
+    The pair `(f, parameters)` may stand for both. A network of :mod:`wilsonian.networks` is batched
+    by itself. A Flax module is called with one point: Linen with its variables as `parameters`,
+    NNX as `model.eval()` leaves it; cut parameters come back as the collection `"params"`, or the
+    state of `nnx.Param`. Outputs of any shape are flattened. `X`, `y` are the T training examples.
 
     `likelihood` is `"softmax"` (y: class indices), `"regression"` (with `noise_variance`, that of a
     label: one number, one per output, or a covariance), or a likelihood. The unit of information
@@ -132,6 +135,8 @@ def network(
     """
     if precision not in ("float64", "float32"):
         raise ValueError(f"`precision` must be 'float64' or 'float32', got {precision!r}.")
+    if isinstance(model, (tuple, list)) and len(model) == 2 and parameters is None:
+        model, parameters = model
     if isinstance(model, AbstractLayer):
         model, batched = model.apply, True if batched is None else batched
         if parameters is None:
@@ -139,6 +144,13 @@ def network(
                 "a network of wilsonian.networks has its `parameters` apart; pass what "
                 "network.init(key, shape) made and training changed."
             )
+    elif (module := as_function(model, parameters)) is not None:
+        model, parameters = module
+    if parameters is not None and not callable(model):
+        raise TypeError(
+            f"the network must be a function f(parameters, x) of its `parameters`, got a "
+            f"{type(model).__name__}."
+        )
     _check_mode(model)
     likelihood = as_likelihood(likelihood, noise_variance)
     dtype = np.dtype(precision)
@@ -260,7 +272,7 @@ def as_labels(likelihood: Any, y: Any, points: int, width: int, dtype: Any) -> A
 def checked_outputs(whole: AbstractFunction, moved: Any, X: Array) -> Array:
     try:
         outputs, again = evaluate(whole, moved, X), evaluate(whole, moved, X)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # whatever a user's function raises
         batched = getattr(whole, "batched", True)
         raise ValueError(
             f"the network cannot be called with {'all points' if batched else 'one point'} "

@@ -1,4 +1,4 @@
-"""Two ways up the evidence: L-BFGS-B at inducing points that stay, Adam with those that move."""
+"""One run of an optimizer up the log evidence of a sample, from one start."""
 
 from __future__ import annotations
 
@@ -6,25 +6,24 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 import scipy.optimize
-from jax.flatten_util import ravel_pytree
 
 from wilsonian.core.precision import with_precision
-from wilsonian.regression.evidence import Candidate, Hyperparameters, loss_and_gradient
+from wilsonian.regression.evidence import Candidate, loss_and_gradient
 from wilsonian.regression.inducing_points import randomly_pivoted_cholesky
-from wilsonian.regression.sample import Sample, column_spread
+from wilsonian.regression.sample import Sample
 from wilsonian.regression.starts import AMPLITUDE_RANGE, NOISE_RANGE, Start
 
 # Bounds of a kernel's numbers, as factors of the starting value.
 KERNEL_RANGE = (1e-3, 1e3)
-# Learning ends where the evidence of all rows would rise by no more than this, in nats, for each
+# A run ends where the evidence of all rows would rise by no more than this, in nats, for each
 # factor of e in a hyperparameter; far below the nat that means something.
-SLOPE = 0.01
+SLOPE = 0.05
+UNDEFINED = 1e10  # loss where the factorizations do not exist
+
+Watch = Callable[[int, float], None]  # iterations done, log evidence in nats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +36,27 @@ class Run:
     at_bounds: int  # hyperparameters at their bounds
     complaint: str  # the optimizer's own, if it did not settle
 
+    @property
+    def evidence(self) -> float:
+        return self.start.evidence
+
+
+def raveled(tree: Any) -> np.ndarray:
+    """All numbers of a tree, in float64."""
+    return np.concatenate([np.ravel(np.asarray(x, float)) for x in jax.tree.leaves(tree)])
+
+
+def unraveled(vector: np.ndarray, like: Any) -> Any:
+    """The tree of that form, and in its precision, with the numbers of :func:`raveled`."""
+    leaves, form = jax.tree.flatten(like)
+    ends = np.cumsum([np.size(leaf) for leaf in leaves])[:-1]
+    parts = np.split(np.asarray(vector), ends)
+    shaped = [
+        np.asarray(part, np.asarray(leaf).dtype).reshape(np.shape(leaf))
+        for part, leaf in zip(parts, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(form, shaped)
+
 
 def maximize(
     start: Start,
@@ -46,45 +66,50 @@ def maximize(
     input_dependent: bool,
     max_iterations: int,
     random: np.random.Generator,
-    watch: Callable[[int], None] | None = None,
+    tied: bool = False,
+    dtype: Any = float,
+    watch: Watch | None = None,
 ) -> Run:
-    """One L-BFGS-B run."""
-    sample = with_precision(sample, float)
+    """SciPy's L-BFGS-B over the logarithms of the kernel's numbers, amplitude and noise. Inducing
+    points are chosen for the start and stay put. `tied` multiplies the entries of an array, such as
+    the length scales of all columns, by one common factor."""
+    data = with_precision(sample, dtype)
     points = sample.X[randomly_pivoted_cholesky(start.kernel, sample.X, rank, random).indices]
     # The compiled kernel is for one shape: fill up with copies (the jitter copes with them).
-    points = np.resize(points, (min(rank, len(sample.X)), sample.X.shape[1]))
+    points = np.resize(points, (min(rank, len(sample.X)), sample.X.shape[1])).astype(dtype)
     candidate, fixed = Candidate.of(start.kernel, start.amplitude, start.noise_variance, points)
+    candidate, fixed = with_precision((candidate, fixed), dtype)
     moved = (candidate.log_kernel, candidate.log_amplitude, candidate.log_noise_variance)
-    raveled, unravel = ravel_pytree(jax.tree.map(jnp.asarray, moved))
-    vector, groups = np.array(raveled), len(candidate.log_amplitude)
-    rows, outputs = float(sample.weights.sum()), sample.y.shape[1]
+    vector, groups = raveled(moved), len(candidate.log_amplitude)
+    rows, outputs = float(data.weights.sum()), sample.y.shape[1]
+    spread = _spread(moved, tied)
 
-    def at(vector: np.ndarray) -> Candidate:
-        parts: Any = jax.tree.map(np.asarray, unravel(jnp.asarray(vector)))
-        return Candidate(parts[0], parts[1], parts[2], points)
+    def at(steps: np.ndarray) -> Candidate:
+        return Candidate(*unraveled(vector + spread @ steps, moved), points)
 
-    def objective(vector):
-        loss, slope = loss_and_gradient(at(vector), fixed, sample, input_dependent, False)
-        if not np.isfinite(loss):  # outside the region where the factorizations exist
-            return 1e10, np.zeros_like(vector)
+    def objective(steps):
+        loss, slope = loss_and_gradient(at(steps), fixed, data, input_dependent, False)
+        if not np.isfinite(loss):
+            return UNDEFINED, np.zeros(len(steps))
         slopes = (slope.log_kernel, slope.log_amplitude, slope.log_noise_variance)
-        return loss, np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(slopes)])
+        return loss, raveled(slopes) @ spread
 
     scale = np.log(sample.mean_squares() if groups > 1 else [sample.mean_square()])[:, None]
     bounds = np.concatenate(
         [
-            vector[: len(vector) - 2 * groups, None] + np.log(KERNEL_RANGE),
-            scale + np.log(AMPLITUDE_RANGE),
-            scale + np.log(NOISE_RANGE),
+            np.tile(np.log(KERNEL_RANGE), (spread.shape[1] - 2 * groups, 1)),
+            scale + np.log(AMPLITUDE_RANGE) - vector[-2 * groups : -groups, None],
+            scale + np.log(NOISE_RANGE) - vector[-groups:, None],
         ]
     )
-    if sample.row_noise is not None:  # beside known noise there may be none
-        bounds[-groups:, 0] = np.minimum(bounds[-groups:, 0], np.log(NOISE_RANGE[0]))
+    if data.row_noise is not None:  # beside known noise there may be none
+        least = np.log(NOISE_RANGE[0]) - vector[-groups:]
+        bounds[-groups:, 0] = np.minimum(bounds[-groups:, 0], least)
     low, high = bounds.T
     iterations, settled, slope = 0, False, np.inf
-    result = scipy.optimize.OptimizeResult(x=vector, fun=np.inf)
+    result = scipy.optimize.OptimizeResult(x=np.zeros(spread.shape[1]), fun=np.inf)
     # A line search may fail on rounding: begin anew from there, without its memory.
-    for _ in range(3):
+    for _ in range(3 if dtype is float else 1):
         before = result.fun
         result = scipy.optimize.minimize(
             objective,
@@ -92,10 +117,10 @@ def maximize(
             jac=True,
             method="L-BFGS-B",
             bounds=bounds,
-            callback=None if watch is None else _counting(watch, iterations),
+            callback=None if watch is None else _counting(watch, iterations, rows * outputs),
             options={
                 "maxiter": max(max_iterations - iterations, 1),
-                "ftol": 1e-7,
+                "ftol": 1e-6 if dtype is float else 1e-5,
                 "gtol": SLOPE / (rows * outputs),
             },
         )
@@ -103,86 +128,36 @@ def maximize(
         inside = ((result.x > low) | (result.jac < 0)) & ((result.x < high) | (result.jac > 0))
         slope = np.max(np.abs(result.jac[inside]), initial=0.0) * rows * outputs
         settled = bool(result.success)
-        if settled or iterations >= max_iterations or before - result.fun < 1e-7:
+        if settled or iterations >= max_iterations or before - result.fun < 1e-6:
             break
     # No lower point along a slope of next to nothing: that is the rounding.
-    settled = settled or (iterations < max_iterations and slope < 100 * SLOPE)
+    settled = settled or (iterations < max_iterations and slope < 20 * SLOPE)
     best = at(result.x)
     at_bounds = int(np.sum(np.minimum(result.x - low, high - result.x) < 1e-6))
-    scales = np.exp(best.log_amplitude), np.exp(best.log_noise_variance)
-    evidence = -result.fun * rows * outputs if result.fun < 1e10 else -np.inf
-    end = Start(with_precision(best.kernel(fixed), float), *scales, evidence)
+    scales = (np.exp(np.asarray(x, float)) for x in (best.log_amplitude, best.log_noise_variance))
+    evidence = -result.fun * rows * outputs if result.fun < UNDEFINED else -np.inf
+    end = Start(with_precision(best.on_host(fixed), float), *scales, evidence)
     return Run(end, iterations, settled, at_bounds, str(result.message))
 
 
-def _counting(watch: Callable[[int], None], before: int) -> Callable[[Any], None]:
+def _spread(moved: Any, tied: bool) -> np.ndarray:
+    """(numbers, steps): which numbers a step of the optimizer moves; with `tied` those of an array
+    of the kernel move together."""
+    sizes = [np.size(leaf) for leaf in jax.tree.leaves(moved[0])]
+    scales = sum(np.size(leaf) for leaf in moved[1:])
+    if not tied:
+        return np.eye(sum(sizes) + scales)
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    owner = np.concatenate([owner, len(sizes) + np.arange(scales)]).astype(int)
+    return np.eye(len(sizes) + scales)[owner]
+
+
+def _counting(watch: Watch, before: int, size: float) -> Callable[..., None]:
     count = before
 
-    def callback(_: Any) -> None:
+    def callback(intermediate_result: Any) -> None:
         nonlocal count
         count += 1
-        watch(count)
+        watch(count, -float(intermediate_result.fun) * size)
 
     return callback
-
-
-def move_inducing_points(
-    hyperparameters: Hyperparameters,
-    inducing_points: np.ndarray,
-    sample: Sample,
-    *,
-    rows: int,
-    steps: int,
-    rows_per_step: int,
-    input_dependent: bool,
-    random: np.random.Generator,
-    progress: Callable[[int, int], None],
-    learning_rate: float = 0.1,
-) -> tuple[Hyperparameters, np.ndarray]:
-    """Move inducing points and hyperparameters together up the evidence, by Adam (optax) with a
-    cosine schedule; each step sees a fresh random subset of rows. Inducing points move in units of
-    the spread of each column."""
-    spread = column_spread(sample.X)
-    # Single precision, unless a column's offset would eat it up.
-    offset = np.max(np.abs(sample.X), axis=0) / spread
-    dtype = np.float32 if np.max(offset) < 1e3 else np.float64
-    candidate, fixed = Candidate.of(
-        hyperparameters.kernel,
-        hyperparameters.amplitude,
-        hyperparameters.noise_variance,
-        inducing_points,
-    )
-    candidate, fixed = with_precision(candidate, dtype), with_precision(fixed, dtype)
-    optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
-    state = optimizer.init(candidate)
-    update = jax.jit(optimizer.update)
-    losses: list[float] = []
-    for step in range(steps):
-        few = sample.draw(rows_per_step, random)
-        # Each row drawn stands for several, so that the evidence is that of all rows.
-        few = dataclasses.replace(few, weights=few.weights * (rows / len(few.X)))
-        few = with_precision(few, dtype)
-        loss, gradient = loss_and_gradient(candidate, fixed, few, input_dependent, True)
-        if not np.isfinite(loss):
-            break
-        losses.append(float(loss))
-        change, state = update(gradient, state)
-        change = eqx.tree_at(
-            lambda c: c.inducing_points, change, change.inducing_points * spread.astype(dtype)
-        )
-        candidate = optax.apply_updates(candidate, change)
-        progress(step + 1, steps)
-    kernel = with_precision(candidate.kernel(fixed), float)
-    gain = np.mean(losses[:5]) - np.mean(losses[-5:]) if losses else 0.0
-    message = (
-        f"{hyperparameters.message} Then {len(losses)} Adam steps moved {len(inducing_points)} "
-        f"inducing points and gained {gain:.4f} nats per row."
-    )
-    moved = Hyperparameters(
-        kernel,
-        np.exp(np.asarray(candidate.log_amplitude, float)),
-        np.exp(np.asarray(candidate.log_noise_variance, float)),
-        hyperparameters.converged and len(losses) == steps,
-        message,
-    )
-    return moved, np.asarray(candidate.inducing_points, float)

@@ -17,6 +17,7 @@ from wilsonian.regression.label_process import LabelProcess
 from wilsonian.regression.outputs import parts_of
 from wilsonian.regression.reduced import ReducedProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
+from wilsonian.regression.residual_correction import ResidualCorrection
 from wilsonian.regression.sample import Sample, check_weights
 from wilsonian.regression.statistics import Block, chunks
 
@@ -59,8 +60,9 @@ class ReducedGPClassifier(ClassifierMixin, BaseEstimator):
         also no more length scales than one per 100 rows.
     kernel, amplitude, rank, max_rank, cutoff, threshold, optimizer, learn,
     move_inducing_points, \
-n_restarts, max_iterations, inducing points, block_size, dtype, random_state
-        As in :class:`ReducedGPRegressor`.
+n_restarts, max_iterations, inducing points, block_size, dtype, exact, random_state
+        As in :class:`ReducedGPRegressor`; latents of the logistic likelihood know kept modes only,
+        so that `exact` concerns the regression's.
 
     Attributes
     ----------
@@ -92,6 +94,7 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
         inducing_points: Any = None,
         block_size: int = 4096,
         dtype: str = "float64",
+        exact: bool = False,
         random_state: Any = None,
     ):
         self.kernel = kernel
@@ -111,6 +114,7 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
         self.inducing_points = inducing_points
         self.block_size = block_size
         self.dtype = dtype
+        self.exact = exact
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReducedGPClassifier:
@@ -152,6 +156,11 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
     def _check_likelihood(self) -> None:
         if self.likelihood not in LIKELIHOODS:
             raise ValueError(f"`likelihood` must be one of {LIKELIHOODS}, got {self.likelihood!r}.")
+        if self.exact and self.likelihood == "logistic":
+            raise ValueError(
+                "exact=True needs likelihood='regression' or 'auto': the latents of the logistic "
+                "likelihood know kept modes only."
+            )
 
     def adopt(
         self,
@@ -169,7 +178,7 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
         weights = np.ones(len(X)) if weights is None else weights
         beta, regression_loss = None, np.inf
         if self.likelihood != "logistic":
-            process = _process(regressor)
+            process = regressor.correction_ or _process(regressor)
             beta, regression_loss = calibrate(process, len(classes), X, codes, weights)
         if self.likelihood == "regression":
             return self.restore(
@@ -236,7 +245,11 @@ def class_targets(codes: np.ndarray, classes: int) -> np.ndarray:
 
 
 def calibrate(
-    process: ReducedProcess, classes: int, X: np.ndarray, codes: np.ndarray, weights: np.ndarray
+    process: ReducedProcess | ResidualCorrection,
+    classes: int,
+    X: np.ndarray,
+    codes: np.ndarray,
+    weights: np.ndarray,
 ) -> tuple[float, float]:
     """The inverse temperature of least log loss of rows left out of a regression on
     :func:`class_targets`, and that loss in nats."""
@@ -245,7 +258,8 @@ def calibrate(
     with jax.enable_x64(True):
         targets = class_targets(codes, classes).reshape(len(X), -1)
         means, variances = process.leave_one_out(X, targets, weights)
-    deviations = np.sqrt(variances)[:, None] * process.modes.target_scale
+        scale = process.modes.target_scale
+    deviations = np.sqrt(variances)[:, None] * scale
 
     def log_loss(log_inverse_temperature):
         scores = temperature_scores(means, deviations, np.exp(log_inverse_temperature))

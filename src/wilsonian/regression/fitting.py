@@ -9,10 +9,10 @@ import jax
 import numpy as np
 
 from wilsonian.kernels import Kernel
+from wilsonian.regression.diary import Diary, Progress, silent
 from wilsonian.regression.finishing import Blocks, FittedProcess, finish
-from wilsonian.regression.learners import Progress
 from wilsonian.regression.plan import Plan
-from wilsonian.regression.preparation import Prepared, prepare, silent
+from wilsonian.regression.preparation import Prepared, prepare
 from wilsonian.regression.sample import Sample
 from wilsonian.regression.statistics import Statistics, Trust, accumulate
 
@@ -21,11 +21,13 @@ LOST_BLOCKS = 4  # so many blocks of the sample are searched for the largest unr
 
 @dataclasses.dataclass(frozen=True)
 class Standing:
-    """Where a fit stands: what was prepared, and the statistics of the blocks read so far."""
+    """Where a fit stands: what was prepared, the statistics of the blocks read so far, and, once
+    all are read, how far the residual correction came."""
 
     prepared: Prepared
     statistics: Statistics
     blocks: int
+    duals: tuple[np.ndarray, ...] = ()  # (rows, outputs) each, of `residual_correction`
 
 
 def fit_process(
@@ -38,13 +40,15 @@ def fit_process(
     rows: int,
     start: Standing | None = None,
     keep: Callable[[Standing, bool], None] = lambda standing, now: None,
+    diary: Diary | None = None,
     progress: Progress = silent,
 ) -> FittedProcess:
     """Learn, stream and coarse grain: the reduced process of all `rows` training rows.
 
     `sample` is a uniform sample of them (or all), targets in their own units; hyperparameters and
     inducing points come from it. `blocks(i)` then runs through the rows from block i on; memory is
-    bounded by rank^2 + block * rank. A fit goes on from `start`, where an earlier one stood:
+    bounded by rank^2 + block * rank. Learning takes from `diary` what it had finished with the same
+    random numbers. A fit goes on from `start`, where an earlier one stood:
     `keep(standing, now)` is called before the first block, after every block, and when the fit is
     interrupted; `now` says that this state must be stored at once.
 
@@ -55,7 +59,8 @@ def fit_process(
         trust = Trust.of(sample)
         if start is None:
             weights = trust.weights(sample)
-            prepared = prepare(kernel, sample, weights, rows, plan, random, progress)
+            diary = Diary() if diary is None else diary
+            prepared = prepare(kernel, sample, weights, rows, plan, random, diary, progress)
             # Targets are counted from the sample's mean, so that a large one costs no digits.
             offset = weights @ sample.y / weights.sum()
             start = Standing(prepared, Statistics.empty(prepared.features.rank, offset), 0)
@@ -63,7 +68,9 @@ def fit_process(
         standing, features = start, start.prepared.features
         try:
             for sums in accumulate(features, start.statistics, blocks(start.blocks), trust):
-                standing = Standing(start.prepared, sums, standing.blocks + 1)
+                standing = dataclasses.replace(
+                    standing, statistics=sums, blocks=standing.blocks + 1
+                )
                 progress("integrating", sums.rows, rows)
                 keep(standing, False)
         except KeyboardInterrupt:

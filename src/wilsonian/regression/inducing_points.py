@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import scipy.linalg
 
-from wilsonian.kernels import Kernel, compiled_diagonal, compiled_gram
+from wilsonian.kernels import Kernel, compiled_diagonal
+from wilsonian.regression.host_grams import gram
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +74,7 @@ def randomly_pivoted_cholesky(
         if total <= 0:
             break
         proposals = random.choice(size, size=min(block_size, size), p=residual / total)
-        block = np.array(compiled_gram(kernel, pool[proposals], pool[proposals]))
+        block = np.array(gram(kernel, pool[proposals], pool[proposals]))
         block -= factor[proposals, :count] @ factor[proposals, :count].T
         if block.diagonal().min() < -1e3 * floor - 1e-6 * diagonal.max():
             raise ValueError(_not_semidefinite(block.diagonal().min()))
@@ -82,7 +83,7 @@ def randomly_pivoted_cholesky(
             residual[proposals] = np.where(block.diagonal() > floor, block.diagonal(), 0.0)
             continue
         pivots = proposals[kept]
-        columns = np.asarray(compiled_gram(kernel, pool, pool[_padded(pivots, block_size)]))
+        columns = gram(kernel, pool, pool[_padded(pivots, block_size)])
         columns = columns[:, : len(pivots)] - factor[:, :count] @ factor[pivots, :count].T
         new = scipy.linalg.solve_triangular(lower, columns.T, lower=True).T
         factor[:, count : count + len(pivots)] = new

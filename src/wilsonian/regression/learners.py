@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Callable
 
 import numpy as np
 
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel
-from wilsonian.regression.ascent import move_inducing_points
+from wilsonian.regression.diary import Diary, Progress
 from wilsonian.regression.evidence import Hyperparameters
 from wilsonian.regression.learning import learn
 from wilsonian.regression.modes import Modes
+from wilsonian.regression.moving import move_inducing_points
 from wilsonian.regression.sample import Sample
 from wilsonian.regression.scale import learn_scale, learn_scale_of_rows
 
 # Hyperparameters are learned from at most this many rows and inducing points; amplitude and noise
-# are then set by the evidence of all rows. Inducing points move, and hyperparameters with them, in
-# steps that see INDUCING_POINT_ROWS fresh rows each, for INDUCING_POINT_PASSES through the rows
-# within INDUCING_POINT_STEPS.
-LEARNING_ROWS, LEARNING_RANK = 2000, 512
-INDUCING_POINT_ROWS, INDUCING_POINT_PASSES, INDUCING_POINT_STEPS = 4000, 25, (100, 300)
-
-Progress = Callable[[str, int, int], None]  # stage, done, of how many
+# are then set by the evidence of all rows. Where there are more rows, inducing points move, and
+# hyperparameters with them, in steps that see INDUCING_POINT_ROWS rows each, for at most
+# INDUCING_POINT_PASSES through the rows within INDUCING_POINT_STEPS; the search before is coarse.
+LEARNING_ROWS, LEARNING_RANK, COARSE_RANK = 2000, 512, 256
+INDUCING_POINT_ROWS, INDUCING_POINT_PASSES, INDUCING_POINT_STEPS = 4000, 25, (60, 300)
+# With no more rows than this every row is an inducing point of the learning, above it half of them.
+ALL_ROWS = 400
+# A second length scale per column is tried up to this many rows per inducing point.
+ROWS_OF_SECOND_SCALE = 2.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,10 +44,13 @@ class AbstractLearner(abc.ABC):
         sample: Sample,
         rank: int,
         by_row: bool,
+        refined: bool,
         random: np.random.Generator,
+        diary: Diary,
         progress: Progress,
     ) -> Hyperparameters:
-        """Hyperparameters for the choice of inducing points, of which there may be `rank`."""
+        """Hyperparameters for the choice of inducing points, of which there may be `rank`;
+        `refined` if they are refined while these move."""
 
     @abc.abstractmethod
     def along(
@@ -56,6 +61,7 @@ class AbstractLearner(abc.ABC):
         rows: int,
         by_row: bool,
         random: np.random.Generator,
+        diary: Diary,
         progress: Progress,
     ) -> tuple[Hyperparameters, np.ndarray]:
         """Hyperparameters and inducing points after these were free to move; `sample` stands for
@@ -76,11 +82,11 @@ class AbstractLearner(abc.ABC):
 class LearnNothing(AbstractLearner):
     """Kernel, amplitude and noise are as given."""
 
-    def before(self, kernel, sample, rank, by_row, random, progress):
+    def before(self, kernel, sample, rank, by_row, refined, random, diary, progress):
         message = "Nothing was learned: kernel, amplitude and noise are as given."
         return self.given(kernel, 1, message)
 
-    def along(self, hyperparameters, points, sample, rows, by_row, random, progress):
+    def along(self, hyperparameters, points, sample, rows, by_row, random, diary, progress):
         return hyperparameters, points
 
     def after(self, modes, hyperparameters, sample, by_row):
@@ -93,12 +99,12 @@ class LearnScale(AbstractLearner):
 
     per_output: bool  # every output has its own
 
-    def before(self, kernel, sample, rank, by_row, random, progress):
+    def before(self, kernel, sample, rank, by_row, refined, random, diary, progress):
         groups = sample.y.shape[1] if self.per_output else 1
         message = "The kernel is as given; amplitude and noise maximize the evidence of all rows."
         return self.given(kernel, groups, message)
 
-    def along(self, hyperparameters, points, sample, rows, by_row, random, progress):
+    def along(self, hyperparameters, points, sample, rows, by_row, random, diary, progress):
         return hyperparameters, points
 
     def after(self, modes, hyperparameters, sample, by_row):
@@ -112,38 +118,47 @@ class LearnAll(AbstractLearner):
 
     per_output: bool
     ard: bool
+    second_scale: bool  # try two length scales per column on few rows
     restarts: int
     max_iterations: int
 
-    def before(self, kernel, sample, rank, by_row, random, progress):
+    def before(self, kernel, sample, rank, by_row, refined, random, diary, progress):
         few = sample.draw(LEARNING_ROWS, random)
+        coarse = refined and few is not sample
+        most = COARSE_RANK if coarse else min(LEARNING_RANK, max(ALL_ROWS, len(few.X) // 2))
+        rank = min(rank, most, len(few.X))
+        whole = few is sample and len(few.X) <= ROWS_OF_SECOND_SCALE * rank
         return learn(
             kernel,
             few,
             amplitude=self.amplitude,
             noise_variance=self.noise_variance,
             ard=self.ard,
-            rank=min(rank, LEARNING_RANK, len(few.X)),
+            rank=rank,
             groups=sample.y.shape[1] if self.per_output else 1,
             restarts=self.restarts,
             input_dependent=by_row,
             max_iterations=self.max_iterations,
             random=random,
+            second_scale=self.second_scale and whole,
+            coarse=coarse,
             progress=progress,
+            diary=diary,
         )
 
-    def along(self, hyperparameters, points, sample, rows, by_row, random, progress):
-        steps = INDUCING_POINT_PASSES * rows / INDUCING_POINT_ROWS
+    def along(self, hyperparameters, points, sample, rows, by_row, random, diary, progress):
+        passes = INDUCING_POINT_PASSES * rows / INDUCING_POINT_ROWS
         return move_inducing_points(
             hyperparameters,
             points,
             sample,
             rows=rows,
-            steps=int(np.clip(steps, *INDUCING_POINT_STEPS)),
+            most_steps=int(np.clip(passes, *INDUCING_POINT_STEPS)),
             rows_per_step=INDUCING_POINT_ROWS,
             input_dependent=by_row,
             random=random,
-            progress=lambda done, of: progress("moving inducing points", done, of),
+            progress=progress,
+            diary=diary,
         )
 
     def after(self, modes, hyperparameters, sample, by_row):

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from wilsonian.regression.modes import Modes
-from wilsonian.regression.reduced import FlowRecord, ReducedProcess, SpectrumRecord
+from wilsonian.regression.records import FlowRecord, SpectrumRecord
+from wilsonian.regression.reduced import ReducedProcess
 
 
 @dataclasses.dataclass(frozen=True)

@@ -87,7 +87,9 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "per_output": ("scale", None),
     "move_inducing_points": ("auto", True, False),
     "ard": ("auto", True, False),
+    "second_scale": ("auto", False),
     "dtype": ("float64", "float32"),
+    "exact": (False, True),
 }
 
 
@@ -99,9 +101,8 @@ def _learner(given: dict[str, Any], columns: int) -> AbstractLearner:
     if given["learn"] == "scale":
         return LearnScale(*scales, per_output)
     ard = columns <= ARD_COLUMNS if given["ard"] == "auto" else given["ard"]
-    return LearnAll(
-        *scales, per_output, ard, int(given["n_restarts"]), int(given["max_iterations"])
-    )
+    counts = int(given["n_restarts"]), int(given["max_iterations"])
+    return LearnAll(*scales, per_output, ard, given.get("second_scale") == "auto", *counts)
 
 
 def _is_number(value: Any) -> bool:

@@ -10,19 +10,16 @@ import scipy.linalg
 from wilsonian.core.cutoffs import LearnabilityCutoff
 from wilsonian.core.spectrum import Measure
 from wilsonian.kernels import Kernel
+from wilsonian.regression.diary import Diary, Progress, silent
 from wilsonian.regression.evidence import Hyperparameters
 from wilsonian.regression.inducing_points import InducingPoints, choose_inducing_points
-from wilsonian.regression.learners import LEARNING_ROWS, Progress
+from wilsonian.regression.learners import LEARNING_ROWS
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.sample import Sample
 from wilsonian.regression.statistics import InducingFeatures
 
 # Inducing points are chosen from at most this many rows per inducing point of the largest rank.
 POOL_PER_INDUCING_POINT = 8
-
-
-def silent(stage: str, done: int, of: int) -> None:
-    """Progress that nobody watches."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +39,7 @@ def prepare(
     rows: int,
     plan: Plan,
     random: np.random.Generator,
+    diary: Diary,
     progress: Progress = silent,
 ) -> Prepared:
     """Learn hyperparameters and choose inducing points from a `sample` of the `rows` training rows,
@@ -51,8 +49,12 @@ def prepare(
         sample = sample.scaled(weights)
     budget = min(plan.rank or plan.max_rank, rows)
     by_row = plan.input_dependent or sample.row_noise is not None
-    hyperparameters = plan.learner.before(kernel, sample, budget, by_row, random, progress)
     points = plan.inducing_points
+    # What is learned before inducing points move is refined while they do.
+    moves = plan.move_inducing_points is not False and measure_of(budget, rows) == "population"
+    hyperparameters = plan.learner.before(
+        kernel, sample, budget, by_row, moves and points is None, random, diary, progress
+    )
     if points is not None:
         status = f"The {len(points)} inducing points were given."
     else:
@@ -75,7 +77,7 @@ def prepare(
             wanted &= not chosen.exhausted  # nowhere better to go: they span the kernel already
         if wanted:
             hyperparameters, moved = plan.learner.along(
-                hyperparameters, points, sample, rows, by_row, random, progress
+                hyperparameters, points, sample, rows, by_row, random, diary, progress
             )
             if moved is not points:
                 status += " They were then moved by gradient of the evidence."

@@ -22,6 +22,7 @@ from wilsonian.regression.outputs import OutputProcesses, parts_of
 from wilsonian.regression.plan import Plan, random_generator
 from wilsonian.regression.preparation import measure_of
 from wilsonian.regression.reduced import ReducedProcess
+from wilsonian.regression.residual_correction import ResidualCorrection, solve_parts
 from wilsonian.regression.sample import Sample, check_repetitions, check_varying
 from wilsonian.regression.statistics import Trust, accumulate, chunks, row_blocks
 from wilsonian.regression.uniform import UniformProcess
@@ -69,6 +70,11 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     ard : "auto" or bool
         Whether scalar length scales become one per column when they are learned; "auto" up to 32
         columns.
+    second_scale : "auto" or False
+        Whether a sum of two stationary kernels, each with length scales of its own, is learned
+        beside the kernel and kept where its evidence is higher by a nat for each further number:
+        one length scale per column calls small rough effects noise. "auto": up to about two rows
+        per inducing point.
     n_restarts : int
         Further optimizer runs from random starting points.
     normalize_y : bool
@@ -77,6 +83,10 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Inducing points to use as they are.
     dtype : "float64" or "float32"
         Precision of the pass over the data.
+    exact : bool
+        Whether predictions are those of all modes: the eliminated ones are read out of the training
+        rows, which the model then keeps (:class:`ResidualCorrection`; time grows with the square of
+        their number).
 
     Attributes
     ----------
@@ -91,12 +101,16 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     measure_ : "population" or "sample", whose modes they are (see `wilsonian.Eigenfunctions`)
     rank_status_, convergence_ : str, one sentence each
     process_ : ReducedProcess
+    correction_ : ResidualCorrection if `exact`, else None
 
     References
     ----------
     .. [1] J. N. Howard, R. Jefferson, A. Maiti, Z. Ringel, "Wilsonian Renormalization of Neural
        Network Gaussian Processes", arXiv:2405.06008.
     """
+
+    correction_: ResidualCorrection | None
+    target_dimensions_: int
 
     def __init__(
         self,
@@ -114,12 +128,14 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         per_output: str | None = "scale",
         move_inducing_points: bool | str = "auto",
         ard: bool | str = "auto",
+        second_scale: bool | str = "auto",
         n_restarts: int = 0,
         max_iterations: int = 100,
         normalize_y: bool = True,
         inducing_points: Any = None,
         block_size: int = 4096,
         dtype: str = "float64",
+        exact: bool = False,
         random_state: Any = None,
     ):
         self.kernel = kernel
@@ -135,12 +151,14 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.per_output = per_output
         self.move_inducing_points = move_inducing_points
         self.ard = ard
+        self.second_scale = second_scale
         self.n_restarts = n_restarts
         self.max_iterations = max_iterations
         self.normalize_y = normalize_y
         self.inducing_points = inducing_points
         self.block_size = block_size
         self.dtype = dtype
+        self.exact = exact
         self.random_state = random_state
 
     # Fitting ------------------------------------------------------------------------------------
@@ -177,7 +195,15 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             random_generator(self.random_state),
             rows=len(sample.X),
         )
-        return self.adopt(fitted, self.target_dimensions_)
+        self.adopt(fitted, self.target_dimensions_)
+        return self.read_out(sample) if self.exact else self
+
+    def read_out(self, sample: Sample, **options: Any) -> ReducedGPRegressor:
+        """Predict with all modes from now on, given all training rows; `options` are those of
+        `wilsonian.regression.residual_correction.solve_parts`."""
+        options |= {"one_output": self.target_dimensions_ == 1, "block_size": self.block_size}
+        self.correction_ = solve_parts(self.process_, sample, **options)
+        return self
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReducedGPRegressor:
         """Add rows. The first call chooses inducing points and kernel; later ones add to the
@@ -188,6 +214,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 "`partial_fit` needs ridge='uniform': an input-dependent ridge has no sufficient "
                 "statistics; use `fit`."
             )
+        if self.exact:
+            raise ValueError("`partial_fit` needs exact=False: all modes need all rows; use `fit`.")
         first = not hasattr(self, "process_")
         if not first and _by_row(self.process_):
             raise ValueError(
@@ -226,7 +254,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def adopt(self, fitted: FittedProcess, target_dimensions: int) -> ReducedGPRegressor:
         """Be the fitted estimator of a process; targets had one axis or two."""
-        prepared = fitted.prepared
+        prepared, self.correction_ = fitted.prepared, None
         self.prepared_, self.statistics_ = prepared, fitted.statistics
         self.target_dimensions_ = target_dimensions
         self.n_features_in_ = prepared.features.inducing_points.shape[1]
@@ -260,7 +288,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         if self.ridge != "uniform" or _by_row(self.process_):
             raise ValueError("only a uniform ridge flows without the data; fit again.")
-        copy = type(self)(**{**self.get_params(deep=False), "cutoff": cutoff})
+        copy = type(self)(**{**self.get_params(deep=False), "cutoff": cutoff, "exact": False})
         plan, old = copy.plan(self.n_features_in_), self.process_
         with jax.enable_x64(True):
             parts = []
@@ -291,6 +319,10 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             raise RuntimeError("ask for either `return_std` or `return_cov`, not both.")
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=float)
+        if self.correction_ is not None:
+            if return_cov:
+                raise ValueError("exact=True has no covariances; fit with exact=False.")
+            return self.correction_.predict(X, return_std, include_noise)
         process, scale = self.process_, self.process_.modes.target_scale
         noise_variance = process.noise_variance if include_noise else 0.0
         with jax.enable_x64(True):

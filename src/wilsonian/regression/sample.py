@@ -54,7 +54,10 @@ class Sample(eqx.Module):
         """A uniform subsample, or all of it if that is no more."""
         if rows >= len(self.X):
             return self
-        chosen = np.sort(random.choice(len(self.X), rows, replace=False))
+        return self.rows(np.sort(random.choice(len(self.X), rows, replace=False)))
+
+    def rows(self, chosen: np.ndarray) -> Sample:
+        """The rows of those numbers."""
         known = None if self.row_noise is None else self.row_noise[chosen]
         return Sample(self.X[chosen], self.y[chosen], self.weights[chosen], known)
 

@@ -11,9 +11,10 @@ import numpy as np
 import scipy.optimize
 
 from wilsonian.core.precision import with_precision
-from wilsonian.kernels import compiled_diagonal, compiled_gram
+from wilsonian.kernels import compiled_diagonal
 from wilsonian.regression.evidence import Hyperparameters
 from wilsonian.regression.evidence_gradient import evidence_and_slopes
+from wilsonian.regression.host_grams import gram
 from wilsonian.regression.modes import Modes
 from wilsonian.regression.sample import Sample
 from wilsonian.regression.starts import AMPLITUDE_RANGE, NOISE_RANGE
@@ -53,15 +54,15 @@ def learn_scale_of_rows(
         known = known[:size] / modes.target_scale[0] ** 2
     kernel = with_precision(hyperparameters.kernel, float)
     points = np.asarray(modes.features.inducing_points, float)
-    gram = np.asarray(compiled_gram(kernel, X, points), float)
-    square = np.asarray(compiled_gram(kernel, points, points), float)
+    cross = np.asarray(gram(kernel, X, points), float)
+    square = np.asarray(gram(kernel, points, points), float)
     diagonal = np.asarray(compiled_diagonal(kernel, X), float)
     count = float(weights.sum()) * y.shape[1]
 
     def objective(vector):
         amplitude, noise = np.exp(vector)[:, None]
         slopes = evidence_and_slopes(
-            gram,
+            cross,
             square,
             diagonal,
             y,

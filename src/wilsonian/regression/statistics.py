@@ -16,6 +16,7 @@ import scipy.linalg
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel, compiled_diagonal, compiled_gram
 from wilsonian.regression.sample import Sample
+from wilsonian.support.reading_ahead import read_ahead
 
 
 class Block(NamedTuple):
@@ -119,8 +120,8 @@ def _at(features: InducingFeatures, X: Any) -> jax.Array:
 
 @dataclasses.dataclass(frozen=True)
 class Statistics:
-    """Everything a uniform-ridge regression needs of the data, in float64; statistics of disjoint
-    data add up. Targets are counted from `offset`, so that a large mean costs no digits."""
+    """Everything a uniform-ridge regression needs of the data, in float64. Targets are
+    counted from `offset`, so that a large mean costs no digits."""
 
     rows: int
     weight: float  # sum of sample weights w
@@ -148,16 +149,6 @@ class Statistics:
             np.asarray(offset, float),
         )
 
-    def __add__(self, other: Statistics) -> Statistics:
-        if not np.array_equal(self.offset, other.offset):
-            raise ValueError("statistics counted from different target offsets do not add up.")
-        sums = {
-            field.name: getattr(self, field.name) + getattr(other, field.name)
-            for field in dataclasses.fields(self)
-            if field.name != "offset"
-        }
-        return Statistics(**sums, offset=self.offset)
-
     def add(
         self, features: InducingFeatures, X: np.ndarray, y: np.ndarray, weights: np.ndarray | None
     ) -> Statistics:
@@ -165,36 +156,56 @@ class Statistics:
         dtype = features.inducing_points.dtype
         weights = np.ones(len(X)) if weights is None else weights
         y = y - self.offset
-        filler = _padded_rows(len(X)) - len(X)
-        sums = _block(
+        filler = padded_rows(len(X)) - len(X)
+        products = _products_on_host if jax.default_backend() == "cpu" else _products
+        sums = products(
             features,
             np.pad(X.astype(dtype), ((0, filler), (0, 0)), mode="edge"),
             np.pad(y.astype(dtype), ((0, filler), (0, 0))),
             np.pad(np.sqrt(weights).astype(dtype), (0, filler)),
         )
-        gram, feature_sum, cross, diagonal = (np.asarray(value, float) for value in sums)
-        block = Statistics(
-            len(X),
-            float(weights.sum()),
-            gram,
-            feature_sum,
-            cross,
-            weights @ y,
-            weights @ y**2,
-            float(diagonal),
+        gram, feature_sum, cross, diagonal = (np.asarray(value) for value in sums)
+        return Statistics(
+            self.rows + len(X),
+            self.weight + float(weights.sum()),
+            self.gram + gram,
+            self.features + feature_sum,
+            self.cross + cross,
+            self.target + weights @ y,
+            self.target_square + weights @ y**2,
+            self.diagonal + float(diagonal),
             self.offset,
         )
-        return self + block
 
 
-def _padded_rows(rows: int) -> int:
+def padded_rows(rows: int) -> int:
     """Rows to fill a block up to, with rows of no weight: every new length is a new compilation,
     and blocks of a table lose some rows each to the held-out set."""
     return 1 << (rows - 1).bit_length() if rows < 256 else -(-rows // 256) * 256
 
 
+def _products_on_host(features, X, y, root_weights):
+    """As `_products`, by BLAS: a triangular and a symmetric product, half the work of two full
+    ones each. BLAS counts columns first: what it sees are the transposes."""
+    gram, diagonal = _kernel_of_block(features, X)
+    whitening = np.asarray(features.whitening)
+    multiply, square = scipy.linalg.get_blas_funcs(("trmm", "syrk"), (whitening,))
+    weighted = multiply(1.0, whitening.T, np.array(gram).T, lower=1, overwrite_b=1)
+    if not np.all(root_weights == 1):
+        weighted *= root_weights
+    second = square(1.0, weighted, lower=1)
+    second += np.tril(second, -1).T
+    sums = weighted @ np.column_stack([root_weights, y * root_weights[:, None]])
+    return second, sums[:, 0], sums[:, 1:], diagonal @ root_weights**2
+
+
 @eqx.filter_jit
-def _block(features, X, y, root_weights):
+def _kernel_of_block(features, X):
+    return features.kernel.gram(X, features.inducing_points), features.kernel.diagonal(X)
+
+
+@eqx.filter_jit
+def _products(features, X, y, root_weights):
     # Most of the work: two matrix products of the block with (rank, rank).
     weighted = features(X) * root_weights[:, None]
     high = jax.lax.Precision.HIGHEST
@@ -210,9 +221,10 @@ def accumulate(
     blocks: Iterable[Block],
     trust: Trust,
 ) -> Iterator[Statistics]:
-    """Add block after block; yields the running statistics, so that a caller can report progress,
+    """Add block after block, the next one read while this one is multiplied; yields the running
+    statistics, so that a caller can report progress,
     store them, and start again from what it stored."""
-    for block in blocks:
+    for block in read_ahead(blocks):
         statistics = statistics.add(features, block.X, block.y, trust.weights(block))
         yield statistics
 

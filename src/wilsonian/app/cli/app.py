@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from wilsonian.app.cli.codes import INTERRUPTED, Interruption
+from wilsonian.support.compilations import keep_compilations
 from wilsonian.support.files import FileError
 from wilsonian.support.version import __version__
 
@@ -37,6 +38,7 @@ def version(
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit(2)
+    keep_compilations()
 
 
 def run() -> None:

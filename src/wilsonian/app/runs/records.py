@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from wilsonian.regression.reduced import FlowRecord, SpectrumRecord
+from wilsonian.regression.records import FlowRecord, SpectrumRecord
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,4 +51,5 @@ class RunRecord:
     baselines: dict[str, float] = dataclasses.field(default_factory=dict)  # errors of known methods
     known_noise: float = 0.0  # mean of the rows' known noise variances, beside `noise_variance`
     reading: str = ""  # how a text file was read, in one sentence
+    correction: str = ""  # what reading out the eliminated modes bought, one sentence or two
     notes: tuple[str, ...] = ()  # what was done to the table: dropped rows, filled values, ...

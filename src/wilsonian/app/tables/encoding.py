@@ -5,8 +5,8 @@
 - The pixels of a table of images are instead all divided by one number, the root mean square over
   all of them; none is dropped.
 - A missing number is replaced by the training mean; a column that had missing values in training
-  gets a further column, 1 where the value is missing, and the noise variance that such a lack adds to
-  a number to be predicted (see `runs.missing`). An infinity is an error.
+  gets a further column, 1 where the value is missing, and the noise variance that such a lack adds
+  to a number to be predicted (see `runs.missing`). An infinity is an error.
 - Text, categories, booleans and the columns named as categorical are one-hot over their 32 most
   frequent levels (ties in alphabetical order). Further levels share the level "other"; missing is
   a level of its own. A level that training never showed, missing included, counts as "other", or is

@@ -53,13 +53,14 @@ class DecimationFlow:
     first: FirstSite | None  # None when the coarsest sites are given
     fitted: dict[str, Conditional]  # by label, the colours that are not exact
     trained_on: int  # fields
+    coarsest: int | None = None  # sites of spacing 2 * coarsest are given; None when none are
     method: str = "decimation"
 
     def weighted(
-        self, key: jax.Array, count: int, progress: Progress | None = None
+        self, key: jax.Array, count: int, progress: Progress | None = None, first: int = 0
     ) -> tuple[Array, np.ndarray]:
-        """(fields (count, side, side), log weights -S - log q)."""
-        fields, log_density = self.sample(key, count, progress)
+        """(fields (count, side, side), log weights -S - log q), from draw number `first` on."""
+        fields, log_density = self.sample(key, count, progress, first)
         return fields, -actions(self.theory, fields) - log_density
 
     def log_weights_of(self, fields: Array, key: jax.Array) -> np.ndarray:
@@ -69,32 +70,29 @@ class DecimationFlow:
     def below(self, spacing: int) -> DecimationFlow:
         """The flow that draws the rest when the sites of a spacing are given. ValueError for one
         that is no power of two within the lattice."""
-        side = self.theory.shape[0]
-        if spacing not in [1 << k for k in range(1, side.bit_length() - 1)]:
-            raise ValueError(
-                f"the spacing is {spacing}; give 2, 4, ... up to half the side of {side}."
-            )
+        check_spacing(spacing, self.theory.shape[0])
         colours = [colour for colour in self.colours if colour.spacing < spacing]
-        return dataclasses.replace(self, colours=colours, first=None)
+        return dataclasses.replace(self, colours=colours, first=None, coarsest=spacing // 2)
 
     @property
     def parameters_count(self) -> int:
         return sum(len(fit.weights) for fit in self.fitted.values())
 
     def sample(
-        self, key: jax.Array, count: int, progress: Progress | None = None
+        self, key: jax.Array, count: int, progress: Progress | None = None, first: int = 0
     ) -> tuple[Array, np.ndarray]:
-        """(fields (count, side, side), log density of each)."""
+        """(fields (count, side, side), log density of each); the draws of a key have numbers, so
+        two calls can share what one would draw."""
         fields, log_density = [], []
-        for start in range(0, count, BATCH):
+        for start in range(first - first % BATCH, first + count, BATCH):
             part = jax.random.fold_in(key, start)
             empty = jnp.zeros((self.theory.volume, BATCH), jnp.float32)
             drawn, density = self._draw(part, empty)
-            keep = min(BATCH, count - start)
-            fields.append(drawn.T[:keep])
-            log_density.append(np.asarray(density, float)[:keep])
+            keep = slice(max(first - start, 0), first + count - start)
+            fields.append(drawn.T[keep])
+            log_density.append(np.asarray(density, float)[keep])
             if progress is not None:
-                progress("drawing", (start + keep) / count)
+                progress("drawing", min((start + BATCH - first) / count, 1.0))
         return jnp.concatenate(fields).reshape(count, *self.theory.shape), np.concatenate(
             log_density
         )
@@ -180,6 +178,12 @@ class DecimationFlow:
             for block, parts in enumerate(law(fields))
         ]
         return jnp.concatenate(logs)[: given.size].reshape(given.shape).sum(0)
+
+
+def check_spacing(spacing: int, side: int) -> None:
+    """ValueError unless the spacing is a power of two from 2 to half the side."""
+    if spacing not in [1 << k for k in range(1, side.bit_length() - 1)]:
+        raise ValueError(f"the spacing is {spacing}; give 2, 4, ... up to half the side of {side}.")
 
 
 def actions(theory: AbstractSiteTheory, fields: Array) -> np.ndarray:
@@ -282,7 +286,7 @@ def fit_decimation(
         fitted[colour.label] = fit_conditional(rows, values, rng, ridge=ridge)
         if progress is not None:
             progress(f"fitting {colour.label}", (done + 1) / len(work))
-    return DecimationFlow(theory, colours, first, fitted, len(data))
+    return DecimationFlow(theory, colours, first, fitted, len(data), coarsest)
 
 
 def training_rows(
