@@ -35,6 +35,11 @@ class Sample(eqx.Module):
         known = None if known is None else known[counted]
         return cls(X[counted], y[counted], weights[counted], known)
 
+    def check(self) -> None:
+        """Raise ValueError unless these rows can be the first of a fit."""
+        check_repetitions(self.weights)
+        check_varying(self.y)
+
     def merged(self) -> Sample:
         """Distinct rows in a canonical order, with their weights added up: repeating a row and
         giving it a weight become the same data. Left alone beyond MERGED_ROWS, and where noise is
