@@ -22,6 +22,7 @@ from wilsonian.app.cli.options import (
     JsonOption,
     Learn,
     MissingOption,
+    NoiseAs,
     Precision,
     QuietOption,
     ReportOption,
@@ -56,7 +57,8 @@ def fit(
         str,
         typer.Option(
             help="rbf, matern12, matern32, matern52, rational_quadratic, linear, polynomial, "
-            "nngp:relu,depth=3, ntk:erf, nngp:net.json (an architecture); sums and products: "
+            "periodic, locally_periodic, spectral_mixture, cosine, nngp:relu,depth=3, ntk:erf, "
+            "nngp:net.json (an architecture); sums and products: "
             "'0.5*rbf + linear', 'matern52:length_scale=2'."
         ),
     ] = "matern52",
@@ -69,6 +71,16 @@ def fit(
     drop: DropOption = "",
     categorical: CategoricalOption = "",
     identifiers: IdOption = "",
+    noise_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of what is known of each row's noise (no repetitions, no weights)."
+        ),
+    ] = None,
+    noise_as: Annotated[
+        NoiseAs,
+        typer.Option(help="What it holds: variances, or standard errors, of the target."),
+    ] = NoiseAs.variance,
     dates: DatesOption = Dates.numbers,
     separator: SeparatorOption = None,
     decimal: DecimalOption = None,
@@ -143,6 +155,8 @@ def fit(
         exclude=names(drop),
         categorical=names(categorical),
         identifiers=names(identifiers),
+        noise_column=noise_column,
+        noise_as=noise_as.value,
         dates=dates.value,
         dialect=dialect_choice(separator, decimal, encoding, missing),
         task=task.value,

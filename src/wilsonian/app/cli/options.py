@@ -35,6 +35,13 @@ class Dates(enum.StrEnum):
     drop = "drop"
 
 
+class NoiseAs(enum.StrEnum):
+    """What a column of known noise holds."""
+
+    variance = "variance"
+    error = "error"
+
+
 class Learn(enum.StrEnum):
     """What is learned by evidence."""
 
