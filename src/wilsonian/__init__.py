@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from wilsonian.regression.regressor import ReducedGPRegressor
     from wilsonian.regression.residual_correction import ResidualCorrection
     from wilsonian.regression.saving import load_model, save_model
+    from wilsonian.regression.spectrum_at import spectrum_at
     from wilsonian.theory.averaged import AveragedTheory
     from wilsonian.theory.forecast import forecast
     from wilsonian.theory.free_probability import renormalized_ridge
@@ -132,6 +133,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "wilsonian.regression.regressor": ("ReducedGPRegressor",),
     "wilsonian.regression.residual_correction": ("ResidualCorrection",),
     "wilsonian.regression.saving": ("load_model", "save_model"),
+    "wilsonian.regression.spectrum_at": ("spectrum_at",),
     "wilsonian.theory.averaged": ("AveragedTheory",),
     "wilsonian.theory.forecast": ("forecast",),
     "wilsonian.theory.free_probability": ("renormalized_ridge",),
@@ -271,5 +273,6 @@ __all__ = [
     "save_model",
     "self_consistent_ridge",
     "simulate",
+    "spectrum_at",
     "store_gram",
 ]

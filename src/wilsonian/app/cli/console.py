@@ -23,12 +23,14 @@ from wilsonian.app.reports.text import (
 from wilsonian.app.reports.verdicts import error_sentence, evidence_sentence, verdicts
 from wilsonian.app.runs.records import RunRecord
 from wilsonian.regression.records import FlowRecord
+from wilsonian.support.number_text import format_count
 from wilsonian.support.strict_json import to_json
 
 if TYPE_CHECKING:
     from wilsonian.app.runs.forecast import ForecastRun
 
 SHOWN_AFTER = 2.0  # seconds
+SHOWN_NOTES = 8  # about the columns, on the console
 STAGES = {
     "reading": "Reading columns",
     "sampling": "Sampling rows",
@@ -123,8 +125,13 @@ def run_summary(record: RunRecord, details: bool = False) -> str:
     theory = [learned_sentence(record), cutoff_sentence(record), evidence_sentence(record)]
     lines += ["", *filter(None, theory)]
     lines += [f"Kernel: {record.kernel}", record.rank_status, record.convergence]
-    lines += [note for note in record.notes if note.startswith("Hint: ") and not details]
-    if details:
+    if not details:
+        # Every decision about the user's columns is said; hints come first, and a few will do.
+        notes = sorted(record.notes, key=lambda note: not note.startswith("Hint: "))
+        more = len(notes) - SHOWN_NOTES
+        lines += ["", *notes[:SHOWN_NOTES]]
+        lines += [f"And {format_count(more, 'more note')}, on the page of --report."] * (more > 0)
+    else:
         lines += [
             "",
             f"{record.rows:,} training rows, {record.test_rows:,} test rows, "

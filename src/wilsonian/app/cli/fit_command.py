@@ -11,30 +11,16 @@ from wilsonian.app.cli.app import app, echo_json
 from wilsonian.app.cli.codes import Interruption
 from wilsonian.app.cli.console import Console, run_json, run_summary
 from wilsonian.app.cli.options import (
-    CategoricalOption,
-    Dates,
-    DatesOption,
-    DecimalOption,
-    DropOption,
-    EncodingOption,
-    IdOption,
-    IncludeOption,
     JsonOption,
     Learn,
-    MissingOption,
     Precision,
     QuietOption,
     ReportOption,
     Ridge,
     SeedOption,
-    SeparatorOption,
-    TargetOption,
-    Task,
-    TaskOption,
-    dialect_choice,
-    names,
     number_or,
 )
+from wilsonian.app.cli.table_options import TableOptions, spread_options
 from wilsonian.support.files import check_writable
 
 if TYPE_CHECKING:
@@ -43,6 +29,7 @@ if TYPE_CHECKING:
 
 
 @app.command()
+@spread_options
 def fit(
     table: Annotated[
         str,
@@ -51,7 +38,7 @@ def fit(
             "breast_cancer, wine, iris, linnerud."
         ),
     ],
-    target: TargetOption = None,
+    *,
     kernel: Annotated[
         str,
         typer.Option(
@@ -65,16 +52,7 @@ def fit(
     with_forecast: Annotated[
         bool, typer.Option("--forecast", help="Add to --report what more labelled rows would buy.")
     ] = False,
-    include: IncludeOption = "",
-    drop: DropOption = "",
-    categorical: CategoricalOption = "",
-    identifiers: IdOption = "",
-    dates: DatesOption = Dates.numbers,
-    separator: SeparatorOption = None,
-    decimal: DecimalOption = None,
-    encoding: EncodingOption = None,
-    missing: MissingOption = None,
-    task: TaskOption = Task.auto,
+    columns: TableOptions,
     rank: Annotated[
         str,
         typer.Option(
@@ -130,14 +108,7 @@ def fit(
         check_writable(report)
     choices = Choices(
         table=table,
-        target=target,
-        include=names(include),
-        exclude=names(drop),
-        categorical=names(categorical),
-        identifiers=names(identifiers),
-        dates=dates.value,
-        dialect=dialect_choice(separator, decimal, encoding, missing),
-        task=task.value,
+        **columns.choices(),
         kernel=kernel,
         parameters={
             "rank": number_or(rank, "--rank", ("auto",)),
