@@ -14,7 +14,7 @@ import rich.console
 import rich.progress
 import rich.table
 
-from wilsonian.app.reports.forecast_text import RIDGE_NOTE, forecast_sentences
+from wilsonian.app.reports.forecast_text import RIDGE_NOTE, forecast_sentences, witness_sentence
 from wilsonian.app.reports.text import (
     cutoff_sentence,
     headlines,
@@ -43,6 +43,7 @@ STAGES = {
     "decomposing the kernel": "Decomposing the kernel",
     "measuring subsamples": "Measuring subsamples",
     "fitting the target": "Fitting the target",
+    "weighing the witnesses": "Weighing the witnesses",
     "training": "Training a network",
     "computing information": "Computing the information",
     "splitting halves": "Comparing two halves of the examples",
@@ -157,6 +158,7 @@ def forecast_summary(run: ForecastRun) -> str:
         f"{found.inputs:,} inputs",
         "",
         *forecast_sentences(run),
+        witness_sentence(run),
         *(f"Careful: {doubt}" for doubt in found.diagnostics),
         "",
         f"Kernel: {run.kernel}",

@@ -81,7 +81,7 @@ def forecast(
             "error and perhaps standard_error)."
         )
     from wilsonian.app.reports.forecast import write_forecast_report
-    from wilsonian.app.reports.forecast_text import forecast_csv, forecast_rows
+    from wilsonian.app.reports.forecast_text import forecast_csv, forecast_rows, witness_rows
     from wilsonian.app.runs.forecast import ForecastChoices, forecast_table
     from wilsonian.support.pictures import check_picture
     from wilsonian.theory.forecast.figure import write_forecast_figure
@@ -110,6 +110,8 @@ def forecast(
     if as_json:
         echo_json(run.record())
     console.table(*forecast_rows(run))
+    console.print("")
+    console.table(*witness_rows(run))
     console.print("")
     console.print(forecast_summary(run))
     for path in (plot, csv, report):

@@ -10,9 +10,11 @@ from pathlib import Path
 from wilsonian.app.reports.forecast_parts import describe_points, doubts, paragraphs, table
 from wilsonian.app.reports.forecast_text import (
     RIDGE_NOTE,
+    WITNESS_NOTE,
     forecast_rows,
     forecast_sentences,
     no_forecast,
+    witness_rows,
 )
 from wilsonian.app.reports.page import document, section, table_of
 from wilsonian.app.reports.svg import Draw, Drawing
@@ -31,6 +33,7 @@ def forecast_section(run: ForecastRun, sentences: Sequence[str] | None = None) -
     after = (
         f"<h3>The forecast by number of labels</h3>\n{paragraphs([RIDGE_NOTE])}"
         f"{table(*forecast_rows(run))}"
+        f"<h3>The witnesses</h3>\n{paragraphs([WITNESS_NOTE])}{table(*witness_rows(run))}"
     )
     return section(TITLE, forecast_figures(run), said, after)
 

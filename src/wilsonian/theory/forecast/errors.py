@@ -104,12 +104,15 @@ class ForecastErrors:
         chosen = self._ridge(n, ridge)
         errors = self._pooled(n, chosen)
         doubled = self._pooled(2 * n, self._ridge(2 * n, ridge))
+        gain = 1 - doubled / errors
+        if ridge is None:  # at the best ridge more rows never hurt, whatever the curves' departures
+            gain = np.maximum(gain, 0.0)
         rate = None
         if self.rate is not None:
             ratio = errors / self.rate_error
             rates = self.rate[:, None] * ratio ** self.rate_exponent[:, None]
             rate = Band.of(np.minimum(rates, self.most_wrong))
-        return Prediction(n, chosen, Band.of(errors), Band.of(1 - doubled / errors), rate)
+        return Prediction(n, chosen, Band.of(errors), Band.of(gain), rate)
 
     def witnesses(self, n: np.ndarray, ridge: Any) -> tuple[Witness, ...]:
         """What each says by itself at sizes `n`, the weightiest first."""
