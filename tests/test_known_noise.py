@@ -75,7 +75,7 @@ def test_it_is_saved_and_refused_where_it_cannot_be_used(tmp_path):
         loaded.coarse_grained(3)
     with pytest.raises(ValueError, match="use `fit` with all rows"):
         model.partial_fit(X, Y)
-    with pytest.raises(ValueError, match="no residual correction"):
+    with pytest.raises(ValueError, match="pass it as `noise_variance_per_row`"):
         ResidualCorrection.of(model, X, Y)
 
 

@@ -47,12 +47,13 @@ if TYPE_CHECKING:
     from wilsonian.kernels.gram_store import store_gram
     from wilsonian.networks.fully_connected import ArcCosine, ErfNetwork
     from wilsonian.regression.classifier import ReducedGPClassifier
-    from wilsonian.regression.mode_theory import ModeTheory
+    from wilsonian.regression.modes import ModeTheory
     from wilsonian.regression.point_theory import PointTheory
     from wilsonian.regression.regressor import ReducedGPRegressor
     from wilsonian.regression.residual_correction import ResidualCorrection
     from wilsonian.regression.saving import load_model, save_model
     from wilsonian.regression.spectrum_at import spectrum_at
+    from wilsonian.support.compilations import keep_compilations
     from wilsonian.theory.averaged import AveragedTheory
     from wilsonian.theory.forecast import forecast
     from wilsonian.theory.free_probability import renormalized_ridge
@@ -128,12 +129,13 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "wilsonian.kernels.gram_store": ("store_gram",),
     "wilsonian.networks.fully_connected": ("ArcCosine", "ErfNetwork"),
     "wilsonian.regression.classifier": ("ReducedGPClassifier",),
-    "wilsonian.regression.mode_theory": ("ModeTheory",),
+    "wilsonian.regression.modes": ("ModeTheory",),
     "wilsonian.regression.point_theory": ("PointTheory",),
     "wilsonian.regression.regressor": ("ReducedGPRegressor",),
     "wilsonian.regression.residual_correction": ("ResidualCorrection",),
     "wilsonian.regression.saving": ("load_model", "save_model"),
     "wilsonian.regression.spectrum_at": ("spectrum_at",),
+    "wilsonian.support.compilations": ("keep_compilations",),
     "wilsonian.theory.averaged": ("AveragedTheory",),
     "wilsonian.theory.forecast": ("forecast",),
     "wilsonian.theory.free_probability": ("renormalized_ridge",),
@@ -264,6 +266,7 @@ __all__ = [
     "forecast",
     "gcv",
     "joint_cumulant",
+    "keep_compilations",
     "learnability",
     "load_model",
     "random_feature_simulation",

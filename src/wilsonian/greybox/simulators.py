@@ -39,6 +39,12 @@ def no_basis(t: Any) -> Any:
     return library.zeros((*t.shape, 0))
 
 
+def name_channel(physics: ODE | Function, channel: int) -> str:
+    """What a page calls a channel."""
+    names = physics.channel_names
+    return names[channel] if channel < len(names) else f"channel {channel + 1}"
+
+
 class ODE:
     r"""Signals :math:`x(t) = C(y(t))` of :math:`\dot y = f(t, y; z)`.
 
@@ -53,6 +59,7 @@ class ODE:
     start_spread: prior standard deviation of each state's start; zero means known exactly. Left
         out, what `start` reads off the signal is unknown (as noisy as the signal is), with a wide
         prior learned from the population, and constants are known.
+    channel_names: what the channels are called on pages, e.g. ("hip", "knee", "ankle").
     solver: "rk4" or "euler" with `steps` fixed steps between samples, or a diffrax solver such as
         `diffrax.Tsit5()` with adaptive steps (`rtol`, `atol`).
 
@@ -68,6 +75,7 @@ class ODE:
         observe: Callable[[Any], Any] | None = None,
         *,
         start_spread: Sequence[float] | None = None,
+        channel_names: Sequence[str] = (),
         solver: Any = "rk4",
         steps: int = 1,
         rtol: float = 1e-5,
@@ -90,6 +98,7 @@ class ODE:
         self.start, self.observe = start, observe or (lambda y: y[0])
         self.start_spread, self.solver, self.steps = start_spread, solver, int(steps)
         self.rtol, self.atol, self.name = rtol, atol, name
+        self.channel_names = tuple(map(str, channel_names))
         self.start_takes_parameters = (
             callable(start) and len(inspect.signature(start).parameters) >= 2
         )
@@ -160,7 +169,7 @@ class Function:
     r"""Signals :math:`x = F(z)` of any JAX function of the parameters, `simulate(z)`, returning
     (times,) or (channels, times). Residuals can only be added to what it returns.
 
-    `times` label the samples (default 0, 1, 2, ...).
+    `times` label the samples (default 0, 1, 2, ...), `channel_names` the channels on pages.
     """
 
     def __init__(
@@ -169,7 +178,10 @@ class Function:
         parameters: Mapping[str, Any],
         times: Any = None,
         name: str = "function",
+        *,
+        channel_names: Sequence[str] = (),
     ) -> None:
+        self.channel_names = tuple(map(str, channel_names))
         self.function, self.parameters, self.name = simulate, Parameters(parameters), name
         z = self.parameters.physical(jnp.zeros(len(self.parameters)))
         shape = jax.eval_shape(simulate, z).shape

@@ -11,9 +11,10 @@ import numpy as np
 import scipy.linalg
 
 from wilsonian.core.precision import with_precision
-from wilsonian.kernels import Kernel, compiled_diagonal, compiled_gram
+from wilsonian.kernels import Kernel, compiled_diagonal
 from wilsonian.kernels.learnable import has_length_scale, length_scaled
 from wilsonian.regression.evidence_gradient import evidence_and_slopes
+from wilsonian.regression.host_grams import gram
 from wilsonian.regression.inducing_points import randomly_pivoted_cholesky
 from wilsonian.regression.sample import Sample, column_spread
 
@@ -123,8 +124,8 @@ def _profile(sample: Sample, factor: np.ndarray, lost: float) -> Iterator[tuple[
 def _grid(kernel: Kernel, sample: Sample, points: np.ndarray) -> Iterator[tuple[float, ...]]:
     """(evidence, amplitude, noise) on a coarse grid, for rows of known variances."""
     grams = (
-        np.asarray(compiled_gram(kernel, sample.X, points)),
-        np.asarray(compiled_gram(kernel, points, points)),
+        gram(kernel, sample.X, points),
+        gram(kernel, points, points),
         np.asarray(compiled_diagonal(kernel, sample.X)),
     )
     scale = sample.mean_square()

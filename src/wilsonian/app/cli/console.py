@@ -7,7 +7,7 @@ import csv
 import io
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import rich.console
@@ -28,6 +28,7 @@ from wilsonian.support.strict_json import to_json
 
 if TYPE_CHECKING:
     from wilsonian.app.runs.forecast import ForecastRun
+    from wilsonian.regression.diary import Progress
 
 SHOWN_AFTER = 2.0  # seconds
 SHOWN_NOTES = 8  # about the columns, on the console
@@ -37,6 +38,7 @@ STAGES = {
     "learning hyperparameters": "Learning hyperparameters",
     "moving inducing points": "Moving inducing points",
     "integrating": "Integrating rows",
+    "reading out eliminated modes": "Reading out eliminated modes",
     "testing": "Testing on held-out rows",
     "predicting": "Predicting",
     "learning the target's prior": "Learning the target's prior",
@@ -76,9 +78,9 @@ class Console:
             self.print("  ".join(cell.rjust(width) for cell, width in cells))
 
     @contextlib.contextmanager
-    def progress(self) -> Iterator[Callable[[str, int, int], None]]:
+    def progress(self) -> Iterator[Progress]:
         """A callback (stage, done, of how many; 0 if unknown) that shows progress with rows per
-        second and time left, once the work has taken two seconds."""
+        second, or what it is told beside, and time left, once the work has taken two seconds."""
         shown = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
             rich.progress.BarColumn(),
@@ -93,7 +95,7 @@ class Console:
         tasks: dict[str, rich.progress.TaskID] = {}
         since: dict[str, tuple[float, int]] = {}
 
-        def update(stage: str, done: int, of: int) -> None:
+        def update(stage: str, done: int, of: int, told: str = "") -> None:
             now = time.monotonic()
             first, before = since.setdefault(stage, (now, done))
             if now - started < SHOWN_AFTER and stage != "learning hyperparameters":
@@ -103,7 +105,7 @@ class Console:
                 for earlier in tasks.values():
                     shown.update(earlier, visible=False)
                 tasks[stage] = shown.add_task(STAGES.get(stage, stage), total=None, rate="")
-            rate = ""
+            rate = told
             if stage in ROWS and now > first and done > before:
                 rate = f"{(done - before) / (now - first):,.0f} rows/s"
             total = max(of, done) if of > 1 else None
@@ -126,6 +128,7 @@ def run_summary(record: RunRecord, details: bool = False) -> str:
     theory = [learned_sentence(record), cutoff_sentence(record), evidence_sentence(record)]
     lines += ["", *filter(None, theory)]
     lines += [f"Kernel: {record.kernel}", record.rank_status, record.convergence]
+    lines += [record.correction] if record.correction else []
     if not details:
         # Every decision about the user's columns is said; hints come first, and a few will do.
         notes = sorted(record.notes, key=lambda note: not note.startswith("Hint: "))

@@ -24,8 +24,8 @@ from wilsonian.app.cli.table_options import TableOptions, spread_options
 from wilsonian.support.files import check_writable
 
 if TYPE_CHECKING:
-    from wilsonian.app.runs.choices import Progress
     from wilsonian.app.runs.fit import Choices
+    from wilsonian.regression.diary import Progress
 
 
 @app.command()
@@ -83,6 +83,14 @@ def fit(
     precision: Annotated[
         Precision, typer.Option(help="Of the pass over the rows.")
     ] = Precision.float64,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact",
+            help="Also read out what the cutoff eliminated, from all rows: nearer to the exact "
+            "process, in time that grows with the square of the rows.",
+        ),
+    ] = False,
     test_fraction: Annotated[
         float | None,
         typer.Option(help="Fraction of rows held out [default: 0.2, at most 50,000 rows]."),
@@ -121,6 +129,7 @@ def fit(
             "amplitude": amplitude,
             "noise_variance": noise_variance,
             "dtype": precision.value,
+            "exact": exact,
         },
         test_fraction=test_fraction,
         seed=seed,
@@ -131,10 +140,10 @@ def fit(
 
     with console.progress() as show:
 
-        def progress(stage: str, done: int, of: int) -> None:
+        def progress(stage: str, done: int, of: int, told: str = "") -> None:
             nonlocal at
             at = stage, done
-            show(stage, done, of)
+            show(stage, done, of, told)
 
         try:
             run = fit_table(choices, out, resume=resume, progress=progress)

@@ -33,7 +33,7 @@ def greybox(
     residual: Annotated[
         str,
         typer.Option(
-            help="Terms with commas: feature:NAME, force, force:tied, smooth:LENGTH, white, none "
+            help="Terms with commas: feature:NAME, force, force:tied, force:smooth, smooth:LENGTH, white, none "
             "[default: the task's; else force]."
         ),
     ] = "",
@@ -43,6 +43,9 @@ def greybox(
         float | None, typer.Option(help="Standard deviation of the noise [default: learned].")
     ] = None,
     max_steps: Annotated[int, typer.Option(help="Most steps of each fit.")] = 30,
+    autoencoder: Annotated[
+        int, typer.Option(help="Epochs of a hybrid autoencoder to compare with; 0 trains none.")
+    ] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder to store the model in.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from where a fit with --out was stopped.")
@@ -77,6 +80,7 @@ def greybox(
         noise=noise,
         max_steps=max_steps,
         seed=seed,
+        autoencoder=autoencoder,
     )
     console = Console(quiet=quiet or as_json)
     with console.progress() as progress:

@@ -49,6 +49,7 @@ def _parts(run: GreyboxRun) -> Iterator[str]:
     yield section("Where is the simulator right, and where not?", signal_figures(run))
     figures = calibration_figures(run)
     yield section("Do the intervals hold?", figures, before=_calibration(run), after=_strata(run))
+    yield _beside(run)
     yield _details(run)
     yield _glossary()
 
@@ -159,6 +160,28 @@ def _strata(run: GreyboxRun) -> str:
             rows.append([name, label, str(cover.count), *shares, f"± {cover.error[2]:.1%}"])
     names = ["Parameter", "Signals", "Count", "50%", "80%", "90%", "95%", "Chance error at 90%"]
     return f"<h3>Coverage by the size of the signals</h3>\n{grid(names, rows)}"
+
+
+def _beside(run: GreyboxRun) -> str:
+    names = list(run.scores)
+    rows = []
+    for row in run.beside:
+        shuffled = "" if row.permutation is None else f"{row.permutation:+.3g}"
+        cells = [row.name, format_number(row.squares), shuffled]
+        for name in names:
+            known = name in row.coverage
+            cells.append(format_percent(row.coverage[name].share[2]) if known else "")
+            cells.append(format_number(row.error[name]) if known else "")
+        rows.append(cells)
+    head = ["Model", "Squared error per signal", "When parameters are shuffled"]
+    head += [t for name in names for t in (f"90% intervals of {name} hold", f"Error of {name}")]
+    return (
+        "<section>\n<h2>What stands beside it?</h2>\n"
+        "<p>All on the same signals. Shuffling the parameters between signals must raise the error "
+        "of a model that uses its physics; a small squared error alone says nothing of the "
+        "parameters.</p>\n"
+        f"{grid(head, rows)}</section>"
+    )
 
 
 def _details(run: GreyboxRun) -> str:

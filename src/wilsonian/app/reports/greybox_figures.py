@@ -8,6 +8,7 @@ import numpy as np
 
 from wilsonian.app.reports.svg import Drawing
 from wilsonian.app.runs.greybox import GreyboxRun
+from wilsonian.greybox.simulators import name_channel
 from wilsonian.support.axes import (
     ELIMINATED,
     FAINT,
@@ -19,6 +20,7 @@ from wilsonian.support.axes import (
 )
 
 SHOWN_SIGNALS = 40
+CHANNEL_COLORS = (KEPT, ELIMINATED, MEASURED)
 DOTS: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 3}
 
 
@@ -148,18 +150,29 @@ def signal_figures(run: GreyboxRun) -> list[Drawing]:
 
 
 def _signal(run: GreyboxRun, place: int, title: str, number: int) -> Drawing:
-    channel = int(np.argmax(np.nanstd(run.signals[place], axis=1)))
+    spread = np.nanstd(run.signals[place], axis=1)
+    shown = np.sort(np.argsort(-spread)[: len(CHANNEL_COLORS)])  # the liveliest channels
+    many = len(shown) > 1
 
     def draw(ax, scale):
-        ax.plot(run.times, run.signals[place, channel], color=MEASURED, label="observed", **DOTS)
-        physics, fitted = run.result.physics[place, channel], run.result.fitted[place, channel]
-        ax.plot(run.times, fitted, color=KEPT, linewidth=1.4, label="with the residual")
-        ax.plot(
-            run.times, physics, color=ELIMINATED, linewidth=1.4, linestyle="--",
-            label="simulator alone",
-        )  # fmt: skip
+        for color, channel in zip(CHANNEL_COLORS, shown, strict=False):
+            name = name_channel(run.model.physics, int(channel)) if many else ""
+            color = color if many else KEPT
+            observed = color if many else MEASURED
+            ax.plot(
+                run.times, run.signals[place, channel], color=observed,
+                label=f"{name}, observed" if many else "observed", **DOTS,
+            )  # fmt: skip
+            ax.plot(
+                run.times, run.result.fitted[place, channel], color=color, linewidth=1.4,
+                label="" if many else "with the residual",
+            )  # fmt: skip
+            ax.plot(
+                run.times, run.result.physics[place, channel], linewidth=1.4, linestyle="--",
+                color=color if many else ELIMINATED, label="" if many else "simulator alone",
+            )  # fmt: skip
         ax.set_xlabel("time")
-        ax.set_ylabel(f"channel {channel + 1}" if run.signals.shape[1] > 1 else "signal")
+        ax.set_ylabel("signal")
         format_ticks(ax.yaxis)
         return add_legend(ax)
 
@@ -167,6 +180,8 @@ def _signal(run: GreyboxRun, place: int, title: str, number: int) -> Drawing:
         f"Signal {place + 1}. The simulator alone starts from the same state with the same "
         "parameters, without the residual."
     )
+    if many:
+        caption += " Solid: with the residual; dashed: the simulator alone."
     return Drawing(f"signal-{number}", title, caption, draw, None, ("linear",))
 
 

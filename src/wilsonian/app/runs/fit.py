@@ -13,7 +13,7 @@ import numpy as np
 
 from wilsonian.app.runs.baselines import Baselines
 from wilsonian.app.runs.checkpoints import Checkpoint
-from wilsonian.app.runs.choices import Progress, TableChoices
+from wilsonian.app.runs.choices import TableChoices
 from wilsonian.app.runs.evaluation import Evaluation, mode_images
 from wilsonian.app.runs.locks import one_at_a_time
 from wilsonian.app.runs.model import Run, load_run
@@ -25,10 +25,10 @@ from wilsonian.app.tables.encoding_builder import EncodingBuilder
 from wilsonian.kernels import Scaled
 from wilsonian.language.kernel_text import describe_kernel, format_kernel
 from wilsonian.regression.classifier import ReducedGPClassifier, class_targets
-from wilsonian.regression.estimator_inputs import random_generator
+from wilsonian.regression.diary import Diary, Progress, silent
 from wilsonian.regression.fitting import Standing, fit_process
 from wilsonian.regression.outputs import parts_of
-from wilsonian.regression.plan import Plan
+from wilsonian.regression.plan import Plan, random_generator
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.sample import Sample
 from wilsonian.regression.saving import Estimator
@@ -57,13 +57,14 @@ def fit_table(
     out: str | os.PathLike[str] | None = None,
     *,
     resume: bool = False,
-    progress: Progress = lambda stage, done, of: None,
+    progress: Progress = silent,
 ) -> Run:
     """Fit a reduced Gaussian process to a table, test it on held-out rows, and store it in the
     folder `out` if that is given.
 
     With `out`, an interrupted fit leaves `<out>.partial` beside it, from which `resume` goes on:
-    with the columns read, or after the last finished block of rows. Raises TableError,
+    with the columns read, after what the learning had finished, or after the last finished block of
+    rows. Raises TableError,
     KernelTextError, ValueError and FileError with what was seen and what to try, the last before
     any work is done: also if another fit is writing to `out`.
     """
@@ -94,7 +95,8 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
     if standing:
         notes.append(f"Resumed after {standing.blocks:,} finished blocks of rows.")
     elif stored:
-        notes.append("Resumed with the columns read; what was learned before is learned again.")
+        learned = len(stored[2].entries)
+        notes.append(f"Resumed with the columns read and {learned} pieces of the learning done.")
 
     def keep(reached: Standing, now: bool) -> None:
         nonlocal standing
@@ -102,6 +104,10 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
         if checkpoint is not None:
             checkpoint.save(encoding, reached, now=now)
 
+    diary = stored[2] if stored else Diary()
+    if checkpoint is not None:
+        kept = checkpoint
+        diary.keep = lambda entries, now: kept.save(encoding, diary=entries, now=now)
     fitted = fit_process(
         regressor.prior(),
         Sample(X, targets.reshape(len(X), -1), np.ones(len(X))),
@@ -111,9 +117,20 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
         rows=rows,
         start=standing,
         keep=keep,
+        diary=diary,
         progress=progress,
     )
     regressor.adopt(fitted, targets.ndim)
+    if regressor.exact:
+        assert standing is not None
+        at = standing
+        inputs, outputs = fit.training_rows(encoding)
+        regressor.read_out(
+            Sample(inputs, outputs, np.ones(len(inputs))),
+            start=at.duals,
+            keep=lambda duals, now: keep(dataclasses.replace(at, duals=duals), now),
+            progress=progress,
+        )
     if isinstance(estimator, ReducedGPClassifier):
         classes = np.array(encoding.classes, dtype=object)
         whole = None if len(X) == rows else lambda: fit.training_arrays(encoding)
@@ -135,6 +152,7 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
         baselines=baselines.errors() if baselines is not None else {},
         predictions=predictions,
         flow=dataclasses.replace(regressor.flow_, test_error=test_error),
+        correction=_correction(regressor, test_error, metrics),
         seconds=time.monotonic() - started,
     )
     run = Run(estimator, encoding, record)
@@ -143,6 +161,20 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
     if checkpoint is not None:
         checkpoint.remove()
     return run
+
+
+def _correction(
+    regressor: ReducedGPRegressor, test_error: np.ndarray | None, metrics: dict[str, float]
+) -> str:
+    """What reading out the eliminated modes bought."""
+    if regressor.correction_ is None:
+        return ""
+    told = regressor.correction_.sentence()
+    if test_error is None:
+        return told
+    before = float(test_error[np.searchsorted(regressor.flow_.kept, regressor.n_modes_)])
+    after = metrics.get("rmse", metrics.get("error_rate", np.nan))
+    return told + f" Held-out error {before:.4g} with the kept modes alone, {after:.4g} with all."
 
 
 def _record(
@@ -291,6 +323,12 @@ class _Fit:
             if encoding.task == "classification":
                 y = class_targets(y, len(encoding.classes))
             yield Rows(X, y.reshape(len(y), -1))
+
+    def training_rows(self, encoding: Encoding) -> tuple[np.ndarray, np.ndarray]:
+        """All of them in memory: inputs and (rows, outputs)."""
+        blocks = [(block.X, block.y) for block in self.training_arrays(encoding)]
+        inputs, outputs = (np.concatenate(part) for part in zip(*blocks, strict=True))
+        return inputs, outputs
 
     def test(
         self,

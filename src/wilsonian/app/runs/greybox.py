@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from wilsonian.app.runs.greybox_beside import Beside, check_autoencoder, stand_beside
 from wilsonian.greybox.calibration import SimulatedRanks, calibrate
-from wilsonian.greybox.comparison import Comparison, compare
+from wilsonian.greybox.comparison import Comparison, compare, name_of
 from wilsonian.greybox.metrics import ParameterScore, quantile_strata, score
 from wilsonian.greybox.residual_theory import Sweep, sweep
 from wilsonian.greybox.residuals import Feature, Force, GaussianProcess, Residual, White
@@ -39,6 +40,7 @@ class GreyboxChoices:
     noise: float | None = None
     max_steps: int = 30
     seed: int = 0
+    autoencoder: int = 0  # epochs; 0 trains none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,8 +59,8 @@ class GreyboxRun:
     scores: dict[str, ParameterScore]  # empty where no truth is known
     ranks: SimulatedRanks | None  # where no truth is known
     sweeps: dict[str, Sweep]
+    beside: tuple[Beside, ...]
     seconds: float
-    notes: tuple[str, ...] = ()
 
 
 def load_module(path: str) -> Any:
@@ -131,7 +133,7 @@ def read_residual(text: str, physics: Simulator, module: Any, task: str = "") ->
         else:
             raise ValueError(
                 f"the residual term {term.strip()!r} is not known; use feature:NAME, force, "
-                "force:tied, force:paired, smooth:LENGTH, white or none."
+                "force:tied, force:paired, force:smooth, smooth:LENGTH, white or none."
             )
     return found
 
@@ -207,6 +209,7 @@ def run_greybox(
     physics, module = read_physics(choices.physics)
     task = choices.physics if choices.physics in TASKS else ""
     residual = read_residual(choices.residual, physics, module, task)
+    check_autoencoder(physics, choices.autoencoder)
     train, test, truth = _data(choices, physics)
     model = SectorModel(
         physics,
@@ -231,10 +234,10 @@ def run_greybox(
             ranks = simulated
     shaped = np.asarray(test, float)
     shaped = shaped[:, None] if shaped.ndim == 2 else shaped
-    has_residual = any(term.name for term in residual)
+    name = name_of(model)
     return GreyboxRun(
         task or Path(choices.physics.rpartition(":")[0]).name,
-        " + ".join(term.name for term in residual) or "none",
+        name,
         physics.times,
         len(train),
         shaped,
@@ -244,7 +247,10 @@ def run_greybox(
         result,
         scores,
         ranks,
-        sweep(model, test[0]) if has_residual else {},
+        sweep(model, test[0]) if residual else {},
+        stand_beside(
+            physics, train, test, truth, comparison, result, name, choices.autoencoder, progress
+        ),
         time.monotonic() - started,
     )
 
@@ -278,9 +284,18 @@ def summary(run: GreyboxRun) -> list[str]:
                 f"{s.mean_error:.4g}, median {s.median_error:.4g}; coverage {share}"
             )
         lines.append(f"  {found.sentence}")
-    lines += ["", str(run.comparison), ""]
+    lines += ["", str(run.comparison), "", *map(_line, run.beside), ""]
     lines.append(verdict(run))
     return lines
+
+
+def _line(row: Beside) -> str:
+    text = f"{row.name}: squared error per signal {row.squares:.4g}"
+    if row.permutation is not None:
+        text += f", {row.permutation:+.3g} with parameters shuffled"
+    for name, found in row.coverage.items():
+        text += f"; 90% intervals of {name} hold {found.share[2]:.1%}"
+    return text
 
 
 def verdict(run: GreyboxRun) -> str:

@@ -49,4 +49,5 @@ class RunRecord:
     mode_images: np.ndarray | None = None  # (modes, height, width[, channel]) for image inputs
     baselines: dict[str, float] = dataclasses.field(default_factory=dict)  # errors of known methods
     reading: str = ""  # how a text file was read, in one sentence
+    correction: str = ""  # what reading out the eliminated modes bought, one sentence or two
     notes: tuple[str, ...] = ()  # what was done to the table: dropped rows, filled values, ...

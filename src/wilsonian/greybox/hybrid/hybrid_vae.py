@@ -270,6 +270,7 @@ class HybridVAE:
             jax.random.fold_in(key, 1), digest=digest, checkpoint=checkpoint, progress=progress,
         )  # fmt: skip
         self.networks_, self.history_ = state.best, tuple(state.history)
+        self.forward_ = eqx.filter_jit(self._forward)  # compiled once for a fit
         return self
 
     def _flat(self, X: Any) -> np.ndarray:
@@ -294,23 +295,20 @@ class HybridVAE:
         self._check_fitted()
         x = jnp.asarray(self._flat(X))
         key = jax.random.key(seed)
-
-        @jax.jit
-        def run(dynamic, x):
-            networks = eqx.combine(dynamic, static)
-            auxiliary, _, physics = networks.encoder(
-                x, key, self._eval_corruption(corruption), noisy=False
-            )
-            zeta = physics.z
-            if permute:
-                zeta = zeta[jax.random.permutation(jax.random.fold_in(key, 1), len(zeta))]
-            found = self.decode(networks, zeta, auxiliary.z, x)
-            return found.physics, found.both
-
-        dynamic, static = eqx.partition(self.networks_, eqx.is_array)
-        physics, both = run(dynamic, x)
+        order = jnp.arange(len(x))
+        if permute:
+            order = jax.random.permutation(jax.random.fold_in(key, 1), order)
+        physics, both = self.forward_(
+            self.networks_, x, key, jnp.asarray(self._eval_corruption(corruption)), order
+        )
         shape = (len(x), *self.shape_)
         return Reconstruction(np.asarray(physics).reshape(shape), np.asarray(both).reshape(shape))
+
+    def _forward(self, networks: Networks, x, key, corruption, order) -> tuple[Any, Any]:
+        """Physics and whole of posterior means, the parameters in another order of signals."""
+        auxiliary, _, physics = networks.encoder(x, key, corruption, noisy=False)
+        found = self.decode(networks, physics.z[order], auxiliary.z, x)
+        return found.physics, found.both
 
     def infer(self, X: Any, draws: int = 200, seed: int = 0) -> dict[str, ParameterPosterior]:
         """The posterior :math:`q(z_P | x)` of every parameter by draws: as honest as the training

@@ -136,8 +136,9 @@ def train(
         state = restore(checkpoint, state, digest) or state
     data, valid = jnp.asarray(train_set, jnp.float32), jnp.asarray(valid_set, jnp.float32)
 
+    # Data are arguments: as constants they would be part of the program and its compilation.
     @jax.jit
-    def epoch(dynamic, optimiser_state, key):
+    def epoch(dynamic, optimiser_state, key, data, valid):
         order_key, key = jax.random.split(key)
         order = jax.random.permutation(order_key, len(data))[: steps * batch]
 
@@ -162,7 +163,7 @@ def train(
     while state.epoch < schedule.epochs:
         number = state.epoch
         following, optimiser_state, value, squares = epoch(
-            dynamic, optimiser_state, jax.random.fold_in(key, number)
+            dynamic, optimiser_state, jax.random.fold_in(key, number), data, valid
         )
         value, squares = float(value), float(squares)
         if not (np.isfinite(value) and np.isfinite(squares)) or (

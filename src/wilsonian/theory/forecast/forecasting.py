@@ -13,7 +13,8 @@ from wilsonian.core.precision import with_precision
 from wilsonian.core.spectrum import check_finite_gram, check_semidefinite
 from wilsonian.kernels import Kernel, Matern52, as_kernel
 from wilsonian.regression.classifier import class_targets
-from wilsonian.regression.learning import Hyperparameters, learn
+from wilsonian.regression.evidence import Hyperparameters
+from wilsonian.regression.learning import learn
 from wilsonian.regression.plan import ARD_COLUMNS
 from wilsonian.regression.sample import Sample
 from wilsonian.theory.forecast.diagnostics import diagnostics
