@@ -1,4 +1,4 @@
-"""First stored split of a UCI regression set, scaled with training statistics only."""
+"""A stored split of a UCI regression set, scaled with training statistics only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-NAMES = ("kin8nm", "power_plant", "protein", "kin40k", "elevators", "concrete", "energy")
+NAMES = ("kin8nm", "power_plant", "protein", "kin40k", "elevators", "concrete", "energy", "yacht")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,6 +16,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ class Run:
 
     set: str
     method: str
+    split: int
+    seed: int
     rows: int
     columns: int
     rank: int
@@ -59,10 +62,23 @@ def score(y: np.ndarray, mean: np.ndarray, std: np.ndarray) -> tuple[float, floa
     return float(np.sqrt(np.mean(error**2))), float(np.mean(nlpd))
 
 
-def run_one(name: str, method: str, folder: Path, rank: int, seed: int, quick: bool) -> Run:
-    """Fit and test in this process."""
-    split = load(name, folder)
-    rank = min(rank, len(split.X) // 2)
+def run_one(
+    name: str,
+    method: str,
+    folder: Path,
+    rank: int,
+    number: int,
+    seed: int,
+    quick: bool,
+    rows: int | None = None,
+) -> Run:
+    """Fit and test on the stored split of that number in this process, on some of the training
+    rows if `rows` are fewer."""
+    split = load(name, folder, number)
+    if rows is not None and rows < len(split.X):
+        few = np.sort(np.random.default_rng(seed).permutation(len(split.X))[:rows])
+        split = dataclasses.replace(split, X=split.X[few], y=split.y[few])
+    rank = min(rank, len(split.X))
     fit = METHODS[method](rank, seed, quick)
     cpu, start = time.process_time(), time.perf_counter()
     predict, notes = fit(split.X, split.y)
@@ -80,6 +96,8 @@ def run_one(name: str, method: str, folder: Path, rank: int, seed: int, quick: b
     return Run(
         set=name,
         method=method,
+        split=number,
+        seed=seed,
         rows=len(split.X),
         columns=split.X.shape[1],
         rank=rank,
@@ -95,7 +113,9 @@ def run_one(name: str, method: str, folder: Path, rank: int, seed: int, quick: b
     )
 
 
-def run_apart(name: str, method: str, arguments: argparse.Namespace) -> Run | None:
+def run_apart(
+    name: str, method: str, split: int, seed: int, arguments: argparse.Namespace
+) -> Run | None:
     """`run_one` in a fresh process; None if it failed, which is said on stderr."""
     threads = str(arguments.threads)
     limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
@@ -103,8 +123,9 @@ def run_apart(name: str, method: str, arguments: argparse.Namespace) -> Run | No
     # quarter of SGPR's time on kin40k, and costs peak memory. The same for every method.
     memory = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000"}
     flags = ["--sets", name, "--methods", method, "--data", arguments.data, "--threads", threads]
-    flags += ["--rank", arguments.rank, "--seed", arguments.seed, "--here"]
+    flags += ["--rank", arguments.rank, "--here", split, seed]
     flags += ["--quick"] if arguments.quick else []
+    flags += [] if arguments.rows is None else ["--rows", arguments.rows]
     done = subprocess.run(
         [sys.executable, __file__, *map(str, flags)],
         env={**os.environ, **limits, **memory},
@@ -117,41 +138,61 @@ def run_apart(name: str, method: str, arguments: argparse.Namespace) -> Run | No
         return None
     run = Run(**json.loads(done.stdout.splitlines()[-1]))
     print(
-        f"{name}, {method}: RMSE {run.rmse_std:.4f}, NLPD {run.nlpd:.4f}, {run.seconds:.1f} s",
+        f"{name}, {method}, split {split}, seed {seed}: RMSE {run.rmse_std:.4f}, "
+        f"NLPD {run.nlpd:.4f}, {run.seconds:.1f} s",
         file=sys.stderr,
     )
     return run
 
 
 def table(runs: list[Run], other: str) -> str:
-    """Markdown; the last three columns compare with the method `other` on the same set."""
-    reference = {run.set: run for run in runs if run.method == other}
+    """Markdown: means over splits and seeds, the spread of the RMSE over seeds (mean over splits of
+    the standard deviation), and ratios to the method `other` on the same splits and seeds."""
     lines = [
-        "| set | rows x columns | rank | method | RMSE / std | RMSE | NLPD | fit s | predict s "
-        f"| peak MB | RMSE / {other}'s | NLPD - {other}'s | time / {other}'s |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| set | rows x columns | method | runs | RMSE / std | spread over seeds | RMSE | NLPD "
+        f"| seconds | CPU s | peak MB | RMSE / {other}'s | NLPD - {other}'s | time / {other}'s "
+        f"| CPU / {other}'s |",
+        "|" + "---|" * 15,
     ]
+    groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        base = reference.get(run.set, run)
-        versus = "| | | |"
-        if run is not base:
+        groups.setdefault((run.set, run.method), []).append(run)
+    for (name, method), of in groups.items():
+        base = {(run.split, run.seed): run for run in groups.get((name, other), [])}
+        pairs = [(r, base[r.split, r.seed]) for r in of if (r.split, r.seed) in base]
+        versus = "| | | | |"
+        if method != other and pairs:
+            ours, theirs = zip(*pairs, strict=True)
             versus = (
-                f"| {run.rmse_std / base.rmse_std:.3f} | {run.nlpd - base.nlpd:+.3f} "
-                f"| {run.seconds / base.seconds:.2f} |"
+                f"| {_mean(ours, 'rmse_std') / _mean(theirs, 'rmse_std'):.3f} "
+                f"| {_mean(ours, 'nlpd') - _mean(theirs, 'nlpd'):+.3f} "
+                f"| {_mean(ours, 'seconds') / _mean(theirs, 'seconds'):.2f} "
+                f"| {_mean(ours, 'cpu_seconds') / _mean(theirs, 'cpu_seconds'):.2f} |"
             )
+        by_split: dict[int, list[float]] = {}
+        for run in of:
+            by_split.setdefault(run.split, []).append(run.rmse_std)
+        spread = float(np.mean([np.std(values) for values in by_split.values()]))
         lines.append(
-            f"| {run.set} | {run.rows} x {run.columns} | {run.rank} | {run.method} "
-            f"| {run.rmse_std:.4f} | {run.rmse:.4g} | {run.nlpd:.4f} | {run.fit_seconds:.1f} "
-            f"| {run.predict_seconds:.2f} | {run.peak_megabytes:.0f} {versus}"
+            f"| {name} | {of[0].rows} x {of[0].columns} | {method} | {len(of)} "
+            f"| {_mean(of, 'rmse_std'):.4f} | {spread:.4f} | {_mean(of, 'rmse'):.4g} "
+            f"| {_mean(of, 'nlpd'):.4f} | {_mean(of, 'seconds'):.1f} "
+            f"| {_mean(of, 'cpu_seconds'):.1f} | {_mean(of, 'peak_megabytes'):.0f} {versus}"
         )
-    variants = [
-        f"- {run.set}, {run.method}, {label}: RMSE / std {rmse:.4f}, NLPD {nlpd:.4f}"
-        for run in runs
-        for label, (rmse, nlpd) in run.variants.items()
-    ]
+    variants: dict[str, list[tuple[float, float]]] = {}
+    for run in runs:
+        for label, scores in run.variants.items():
+            variants.setdefault(f"{run.set}, {run.method}, {label}", []).append(scores)
     if variants:
-        lines += ["", "Other variances of the same fits:", "", *variants]
+        lines += ["", "Other variances of the same fits:", ""]
+    for label, found in variants.items():
+        rmse, nlpd = np.mean(found, axis=0)
+        lines.append(f"- {label}: RMSE / std {rmse:.4f}, NLPD {nlpd:.4f}")
     return "\n".join(lines)
+
+
+def _mean(runs: Sequence[Run], name: str) -> float:
+    return float(np.mean([getattr(run, name) for run in runs]))
 
 
 def environment(threads: int) -> str:
@@ -180,17 +221,21 @@ def arguments_of(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--methods",
         type=split,
-        default=["wilsonian", "sgpr", "nystroem"],
+        default=["wilsonian", "sgpr", "boosting"],
         help=f"of {','.join(METHODS)}; the first is what ratios are against",
     )
-    parser.add_argument("--rank", type=int, help="inducing points; at most half the rows")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rank", type=int, help="inducing points at most; default 512")
+    parser.add_argument("--splits", type=int, default=3, help="stored splits, from the first on")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds of each method on each split")
+    parser.add_argument("--rows", type=int, help="train on so many rows, drawn at random")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="small sets, rank, few steps")
     parser.add_argument("--out", type=Path, help="also write the runs as JSON")
-    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--here", nargs=2, type=int, help=argparse.SUPPRESS)  # split, seed
     arguments = parser.parse_args(argv)
     arguments.sets = arguments.sets or list(QUICK_SETS if arguments.quick else NAMES)
+    if arguments.quick:
+        arguments.splits = arguments.seeds = 1
     arguments.rank = arguments.rank or (QUICK_RANK if arguments.quick else 512)
     for name in arguments.sets:
         if not file_of(name, arguments.data).exists():
@@ -207,16 +252,30 @@ def main(argv: list[str] | None = None) -> int:
         if hasattr(os, "sched_setaffinity"):  # JAX counts the cores it may use, not OMP_NUM_THREADS
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.threads])
         [name], [method] = arguments.sets, arguments.methods
-        run = run_one(name, method, arguments.data, arguments.rank, arguments.seed, arguments.quick)
+        run = run_one(
+            name,
+            method,
+            arguments.data,
+            arguments.rank,
+            *arguments.here,
+            arguments.quick,
+            arguments.rows,
+        )
         print(json.dumps(dataclasses.asdict(run)))
         return 0
 
     line = environment(arguments.threads)
     print(line, end="\n\n", flush=True)
     runs: list[Run] = []
-    wanted = [(name, method) for name in arguments.sets for method in arguments.methods]
-    for name, method in wanted:
-        run = run_apart(name, method, arguments)
+    wanted = [
+        (name, method, split, seed)
+        for name in arguments.sets
+        for split in range(arguments.splits)
+        for seed in range(arguments.seeds)
+        for method in arguments.methods
+    ]
+    for each in wanted:
+        run = run_apart(*each, arguments)
         if run is not None:
             runs.append(run)
         if arguments.out:  # after every run: an interrupted benchmark keeps what it measured

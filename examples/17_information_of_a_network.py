@@ -44,8 +44,8 @@ net = information.network(
 spectrum = information.spectrum(net)
 print(f"{net.size} parameters, {spectrum.count_above(1.0)} directions determined by the data")
 print(f"{spectrum.nats:.1f} nats; distance from a minimum {spectrum.stationarity:.3f}")
-for doubt in information.doubts(spectrum):
-    print("careful:", doubt)
+for sentence in information.diagnostics(spectrum):
+    print("careful:", sentence)
 
 # Every cutoff's price: predicted, and measured on the spot.
 print(spectrum.prices((X[200:], y[200:]), scales=(0.1, 0.3, 1.0, 3.0)))

@@ -15,6 +15,7 @@ from wilsonian.fields.decimation.exact_sites import SiteIntegral, neighbour_sums
 from wilsonian.fields.decimation.flow import actions
 from wilsonian.fields.decimation.geometry import colours_of
 from wilsonian.fields.diffusion import fit_diffusion
+from wilsonian.fields.sampling_runs import run_draws
 
 KEY = jax.random.key(11)
 
@@ -31,7 +32,7 @@ def data(theory):
 
 @pytest.fixture(scope="module")
 def inverse(theory, data):
-    return fields.InverseFlow.fit(theory, data, most_rows=120_000, copies=2)
+    return fields.InverseFlow.fit(theory, data, most_rows=40_000, copies=2)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def certificate(inverse, drawn, data):
 def test_every_site_is_drawn_once_from_known_ones(side):
     known: set[int] = set()
     for colour in colours_of(side):
-        assert set(colour.known) == known
+        assert set(np.nonzero(colour.known)[0]) == known
         assert set(colour.seen.ravel()) <= known
         assert not set(colour.sites) & known
         known |= set(colour.sites)
@@ -83,22 +84,23 @@ def test_the_integral_over_a_site():
 
 
 def test_draws_of_a_density_on_a_grid_follow_it():
+    count = 16_384
     logs = -0.5 * GRID**2 + np.log1p(0.8 * np.sin(GRID))
-    density = piecewise_density(jnp.asarray(np.tile(logs[:, None], (1, 20_000)), jnp.float32))
-    z, log = draw(density, jax.random.uniform(jax.random.key(0), (20_000,)))
-    assert_allclose(log, log_density_at(density, z), atol=2e-4)
+    rows = jnp.asarray(np.tile(logs[:, None], (1, count)), jnp.float32)
+    density = jax.jit(piecewise_density)(rows)
+    log_density = jax.jit(log_density_at)
+    z, log = jax.jit(draw)(density, jax.random.uniform(jax.random.key(0), (count,)))
+    assert_allclose(log, log_density(density, z), atol=2e-4)
     fine = np.linspace(-6.5, 6.5, 40_001)
     weight = np.exp(-0.5 * fine**2) * (1 + 0.8 * np.sin(fine))
     weight /= weight.sum()
     for power in (1, 2, 3):
         mean = weight @ fine**power
-        error = np.sqrt((weight @ fine ** (2 * power) - mean**2) / 20_000)
+        error = np.sqrt((weight @ fine ** (2 * power) - mean**2) / count)
         assert abs(float((z**power).mean()) - mean) < 4 * error
-    nodes = np.linspace(-6.5, 6.5, 64 * 200)
-    width = nodes[1] - nodes[0]
-    one = density[:, :1].repeat(len(nodes), 1)
-    total = np.exp(log_density_at(one, jnp.asarray(nodes, jnp.float32))).sum() * width
-    assert_allclose(total, 1, atol=1e-3)
+    nodes = np.linspace(-6.5, 6.5, count)
+    total = np.exp(log_density(density, jnp.asarray(nodes, jnp.float32))).sum()
+    assert_allclose(total * (nodes[1] - nodes[0]), 1, atol=1e-3)
 
 
 def test_draws_and_density_agree(inverse, drawn):
@@ -119,18 +121,6 @@ def test_the_free_energy_of_eight_squared(certificate):
     draws = certificate.draws
     value, error = draws.log_partition_function / 64, draws.log_partition_error / 64
     assert abs(value - 0.718877) < 3 * np.hypot(error, 59e-6)
-
-
-def test_the_free_energy_of_four_squared_is_the_transfer_matrixs():
-    small = fields.Phi4((4, 4), 0.27, 0.022)
-    flow = fields.InverseFlow.fit(
-        small, small.hmc(16_384, KEY, chains=128, thermalization=120), most_rows=120_000
-    )
-    summary = fields.summarize_weights(flow.sample(KEY, 8192).log_weights)
-    error = summary.log_partition_error / 16
-    assert summary.effective_fraction > 0.98
-    assert error < 1e-4
-    assert abs(summary.log_partition_function / 16 - 0.75687800) < 3 * error
 
 
 def test_refined_coarse_fields_are_fields_of_the_theory(inverse, data):
@@ -169,7 +159,7 @@ def test_a_sampler_fitted_to_the_weakly_magnetized_half_is_refused(theory, data)
     magnetization = np.abs(data.fields.mean((1, 2)))
     inside = magnetization[:-2048] < 0.9
     weak = fields.Ensemble(theory, data.fields[:-2048][inside])
-    flow = fields.InverseFlow.fit(theory, weak, most_rows=60_000, copies=1)
+    flow = fields.InverseFlow.fit(theory, weak, most_rows=40_000, copies=1)
     draw_ = flow.sample(KEY, 2048)
     whole = fields.Ensemble(theory, data.fields[-2048:])
     logs = flow.sampler.log_weights_of(jnp.asarray(whole.fields), KEY)
@@ -225,18 +215,96 @@ def test_the_step_is_exact_for_two_rates_where_euler_is_not():
         step = later - earlier
         euler = (1 + step * (rate - noise / total)) ** 2 * euler + noise * step
     assert_allclose(ours, spectrum, rtol=1e-9)
-    assert euler[1] / spectrum[1] > 3
+    assert euler[1] / spectrum[1] > 16
 
 
-def test_diffusion_serves_the_interacting_theory(theory, data):
-    flow = fields.InverseFlow.fit(theory, data, "diffusion", steps=24, most_fields=4096)
-    drawn = flow.sample(KEY, 1024)
-    judged = flow.certify(drawn, data)
+@pytest.fixture(scope="module")
+def own():
+    """phi^4 as an action of the user's own."""
+    kappa, lam = 0.27, 0.022
+
+    def action(phi):
+        neighbours = jnp.roll(phi, 1, axis=0) + jnp.roll(phi, 1, axis=1)
+        potential = (1 - 2 * lam) * phi**2 + lam * phi**4
+        return jnp.sum(-2 * kappa * phi * neighbours + potential)
+
+    return fields.UserTheory((8, 8), action, stiffness=2 * kappa)
+
+
+@pytest.fixture(scope="module")
+def diffusion(own):
+    data = own.hmc(5_120, jax.random.key(2), chains=128, thermalization=160)
+    return fields.InverseFlow.fit(own, data, "diffusion", steps=24, most_fields=4096)
+
+
+def test_an_action_of_the_users_own_goes_all_the_way(diffusion):
+    """HMC, the diffusion sampler and its certificate, for an action given as a function."""
+    drawn = diffusion.sample(KEY, 1024)
+    judged = diffusion.certify(drawn)
     assert judged.trusted, str(judged)
     assert judged.draws.effective_fraction > 0.75
     # log Z/V = .718877(59) by decimation
     gap = judged.draws.log_partition_function / 64 - 0.718877
     assert abs(gap) < 4 * np.hypot(judged.draws.log_partition_error / 64, 59e-6)
+
+
+def test_a_field_far_out_does_not_run_away(diffusion):
+    """Features are clipped to what the fit saw: fifth powers would blow such a field up."""
+    far = jnp.full((1, 8, 8), 40.0) * (-1.0) ** jnp.arange(8)
+    for number in (0, 8, 16, 23):
+        mean = np.abs(diffusion.sampler.posterior_mean(number, far))
+        assert mean.max() < 400
+
+
+@pytest.mark.parametrize("method", ["decimation", "diffusion"])
+def test_a_stored_flow_draws_and_certifies_the_same(method, request, tmp_path):
+    flow = request.getfixturevalue("inverse" if method == "decimation" else "diffusion")
+    own_action = None if method == "decimation" else flow.theory
+    flow.save(tmp_path / "flow")
+    back = fields.InverseFlow.load(tmp_path / "flow", own_action)
+    whole, rest = flow.sample(KEY, 600), back.sample(KEY, 200, first=400)
+    np.testing.assert_array_equal(whole.fields[400:], rest.fields)
+    np.testing.assert_array_equal(whole.log_weights[400:], rest.log_weights)
+    np.testing.assert_array_equal(back.held_out.fields, flow.held_out.fields)
+    assert back.held_out.chains == flow.held_out.chains
+    assert sorted(path.name for path in (tmp_path / "flow").iterdir()) == [
+        "arrays.safetensors",
+        "model.json",
+    ]
+    other = fields.Phi4((8, 8), 0.25, 0.022)
+    with pytest.raises(ValueError, match="not of"):
+        fields.InverseFlow.load(tmp_path / "flow", other)
+    if method == "diffusion":
+        with pytest.raises(ValueError, match="action of your own"):
+            fields.InverseFlow.load(tmp_path / "flow")
+    arrays = tmp_path / "flow" / "arrays.safetensors"
+    arrays.write_bytes(arrays.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="cut short"):
+        fields.InverseFlow.load(tmp_path / "flow", own_action)
+
+
+def test_draws_that_were_cut_off_go_on_to_the_same_fields(inverse, tmp_path):
+    class CutOffError(Exception):
+        pass
+
+    def cut(stage, share):
+        if share > 0.5:
+            raise CutOffError
+
+    whole = inverse.sample(jax.random.key(9), 700)
+    with pytest.raises(CutOffError):
+        run_draws(inverse, 700, 9, tmp_path / "draws", block=300, progress=cut)
+    assert len(fields.load_ensemble(tmp_path / "draws")) == 600
+    again = run_draws(inverse, 700, 9, tmp_path / "draws", block=300)
+    np.testing.assert_array_equal(again.fields, whole.fields)
+    np.testing.assert_array_equal(again.log_weights, whole.log_weights)
+    first = inverse.sampler.first
+    changed = dataclasses.replace(first, sigma=1.001 * first.sigma)
+    sampler = dataclasses.replace(inverse.sampler, first=changed)
+    with pytest.raises(ValueError, match="another fit"):
+        run_draws(dataclasses.replace(inverse, sampler=sampler), 900, 9, tmp_path / "draws")
+    with pytest.raises(ValueError, match="choose another folder"):
+        run_draws(inverse, 900, 8, tmp_path / "draws")
 
 
 def test_what_cannot_be_is_refused_in_one_sentence(theory, inverse, data, drawn):

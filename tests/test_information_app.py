@@ -75,8 +75,8 @@ def test_a_run_says_what_it_found(run):
     assert first.startswith(f"The data determined {run.informed} directions of 27")
     record = json.loads(json.dumps(run.record(), allow_nan=False))
     assert record["prices"]["kept"] == run.prices.kept.tolist()
-    assert len(run.doubts) == 1  # it was not trained
-    assert "not at the minimum" in run.doubts[0]
+    assert len(run.diagnostics) == 1  # it was not trained
+    assert "not at the minimum" in run.diagnostics[0]
 
 
 def test_the_page_has_every_part(run):

@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 
 from wilsonian import RankCutoff, SharpCutoff, coarse_grain, information, networks
 from wilsonian.information import likelihoods
+from wilsonian.information.lanczos import leading_pairs
 from wilsonian.information.products import push
 
 CLASSES, WIDTH, POINTS = 3, 8, 40
@@ -75,8 +76,25 @@ def test_three_routes_give_one_spectrum(net, spectrum, dual):
         )
     assert lanczos.kept == 10
     np.testing.assert_allclose(lanczos.unresolved, np.sum(spectrum.information[10:]), rtol=1e-8)
-    assert "below" in " ".join(information.doubts(lanczos))
+    assert "below" in " ".join(information.diagnostics(lanczos))
     assert spectrum.stationarity < 1e-4
+
+
+def test_lanczos_finds_every_copy_of_an_eigenvalue():
+    """Blocks as wide as the multiplicity; a single column finds one copy of each."""
+    values = np.repeat([9.0, 5.0, 2.0, 1.0], 3)
+    frame = np.linalg.qr(np.random.RandomState(0).randn(40, 12))[0]
+    matrix = jnp.asarray((frame * values) @ frame.T)
+
+    def pairs(block, **options):
+        return leading_pairs(lambda c: matrix @ c, 40, 7, block=block, tolerance=1e-5, **options)
+
+    found = pairs(3)
+    np.testing.assert_allclose(found.values, values[:7], rtol=1e-5)
+    images = matrix @ found.vectors
+    np.testing.assert_allclose(images, found.vectors * found.values, atol=1e-4)
+    assert found.steps <= 18  # four eigenvalues and one more step for rounding
+    np.testing.assert_allclose(pairs(1, steps=5).values[:4], values[::3], rtol=1e-5)
 
 
 def test_routes_agree_in_all_that_a_cut_network_says(blobs, spectrum, dual):
@@ -170,14 +188,10 @@ def test_counts_without_modes(net, spectrum):
 
 def test_split_halves(net, spectrum):
     halves = information.split_halves(net, route="dense")
+    pair = mlp, net.model()
     half = information.spectrum(
         information.network(
-            mlp,
-            net.inputs[::2],
-            net.labels[::2],
-            likelihood="softmax",
-            prior=1.0,
-            parameters=net.model(),
+            pair, net.inputs[::2], net.labels[::2], likelihood="softmax", prior=1.0
         ),
         route="dense",
     )
@@ -201,7 +215,8 @@ def test_split_halves(net, spectrum):
 def test_plan_foretells_the_routes(net):
     planned = information.plan(net, rate=1e9, memory=1e9)
     assert planned.chosen == "dense"  # 51 parameters against 120 outputs
-    assert {cost.route for cost in planned.routes} == {"dense", "dual", "lanczos"}
+    assert [cost.route for cost in planned.routes] == ["last-layer", "dense", "dual", "lanczos"]
+    assert "not the last layer" in planned.cost("last-layer").refusal
     assert planned.cost("dense").operations > 2 * 120 * 51**2
     assert "51 parameters" in str(planned)
     tight = information.plan(net, rate=1e9, memory=1e3)
@@ -294,7 +309,7 @@ def test_regression_noise_by_a_dense_twin(noise):
     covariance = noise if np.ndim(noise) == 2 else np.diag(np.broadcast_to(noise, (2,)))
     fisher = 2 * np.kron(np.linalg.inv(covariance), X.T @ X)
     values = np.linalg.eigvalsh(fisher)[::-1]
-    for route in ("dense", "dual"):
+    for route in ("last-layer", "dual"):
         np.testing.assert_allclose(
             information.spectrum(net, route=route).information[:-1], values, rtol=1e-10
         )
@@ -368,6 +383,14 @@ def test_the_last_layer_is_exact_up_to_the_softmax(blobs, parameters):
     last = network_of(blobs, parameters, scope="last-layer")
     assert last.names() == ["W2", "b2"]
     spectrum = information.spectrum(last)
+    assert spectrum.route == "last-layer"
+    hidden = np.tanh(2**0.5 * blobs[0] @ parameters["W1"].T + 2 * parameters["b1"])
+    features = np.concatenate([2**0.5 * hidden, np.ones((POINTS, 1))], axis=1)
+    p = np.asarray(jax.nn.softmax(last.outputs, axis=1))
+    curvature = p[:, :, None] * np.eye(CLASSES) - p[:, :, None] * p[:, None]
+    fisher = sum(np.kron(h, np.outer(f, f)) for h, f in zip(curvature, features, strict=True))
+    values = np.linalg.eigvalsh(fisher)[::-1][: spectrum.kept]
+    np.testing.assert_allclose(spectrum.information[:-1], values, atol=1e-12 * values[0])
     for reset in ("mean", "prior"):
         prices = spectrum.resetting(reset).prices(scales=(0.1, 0.3, 1.0))
         np.testing.assert_allclose(prices.measured, prices.linearised, rtol=1e-9, atol=1e-13)
@@ -388,7 +411,7 @@ def test_a_saturated_classifier_says_so(blobs):
     spectrum = information.spectrum(net)
     assert net.loss().mean() < 0.01
     assert spectrum.count_above(1.0) < 5
-    assert any("saturated" in doubt for doubt in information.doubts(spectrum))
+    assert any("saturated" in sentence for sentence in information.diagnostics(spectrum))
     prices = spectrum.prices(scales=(1.0, 3.0))
     assert not np.any(prices.valid)
 
@@ -435,7 +458,7 @@ def digits():
         hidden = jax.nn.relu(p["W1"] @ x / 2 + p["b1"])
         return p["W2"] @ hidden / 2**0.5 + p["b2"]
 
-    trained = at_minimum(network, start, X[:1000], y[:1000], information.Softmax(), steps=1500)
+    trained = at_minimum(network, start, X[:1000], y[:1000], information.Softmax(), steps=800)
     net = information.network(
         network, X[:1000], y[:1000], likelihood="softmax", prior=1.0, parameters=trained
     )
@@ -480,6 +503,15 @@ def test_digits(digits):
         ({"precision": "float16"}, "'float64' or 'float32'"),
         ({"start": {"W1": np.ones(2)}}, "the same network"),
         ({"X": np.zeros((POINTS, 3))}, "cannot be called"),
+        ({"X": [[1.0, 2.0], [3.0]]}, "points of different shapes"),
+        ({"X": np.full((POINTS, 2), "a")}, "must hold numbers"),
+        ({"y": np.full(POINTS, np.nan)}, "class indices from 0 to 2"),
+        ({"prior": None, "weight_decay": "5e-4"}, "positive number"),
+        ({"prior": "auto"}, "structure of the parameters"),
+        ({"prior": information.Prior(1.0, np.nan)}, "means must be finite"),
+        ({"scope": []}, "`scope` must be"),
+        ({"likelihood": "regression", "noise_variance": np.triu(np.ones((3, 3)))}, "symmetric"),
+        ({"start": {k: v.T for k, v in drawn().items()}}, "arrays of other shapes"),
     ],
 )
 def test_a_network_is_refused_in_a_sentence(blobs, parameters, changes, message):
@@ -511,8 +543,15 @@ def test_more_refusals(blobs, parameters, net, spectrum):
         spectrum.resetting("zero")
     with pytest.raises(ValueError, match="preprocessed as for training"):
         spectrum.predict(np.zeros((2, 5)))
-    with pytest.raises(ValueError, match="positive numbers"):
-        spectrum.prices(scales=[0.0])
+    for scales in ([0.0], "all", [np.inf]):
+        with pytest.raises(ValueError, match="positive numbers"):
+            spectrum.prices(scales=scales)
+    with pytest.raises(TypeError, match="what network"):
+        information.spectrum(mlp)
+    with pytest.raises(ValueError, match="whole number, at least 1"):
+        information.spectrum(net, modes=2.5)
+    with pytest.raises(ValueError, match="needs the last layer"):
+        information.spectrum(net, route="last-layer")
     with pytest.raises(ValueError, match="pair of inputs and labels"):
         spectrum.prices(held_out=3)
     with pytest.raises(ValueError, match="`route`"):

@@ -242,7 +242,7 @@ def test_arrays_that_cannot_be_held(tmp_path, name, array, sentence):
 
 def test_unknown_kinds_are_a_mistake_of_the_caller(saved):
     for call in (lambda: read_folder(saved, "Model"), lambda: write_folder(saved, "", {}, {})):
-        with pytest.raises(ValueError, match="`kind` must be one of model, checkpoint, got"):
+        with pytest.raises(ValueError, match="`kind` must be one of model, checkpoint, flow, got"):
             call()
 
 

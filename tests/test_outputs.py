@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wilsonian import RBF, ReducedGPRegressor, ResidualCorrection, load_model, save_model
+from wilsonian import RBF, ReducedGPRegressor, load_model, save_model
 
 RANDOM = np.random.default_rng(6)
 X = RANDOM.uniform(-2, 2, (60, 2))
@@ -72,7 +72,5 @@ def test_the_same_model_by_other_routes(tmp_path):
     assert few.log_marginal_likelihood_value_ == pytest.approx(few.flow_.evidence[3])
     draws = model.sample_y(NEW, 3)
     assert draws.shape == (7, 2, 3)
-    with pytest.raises(ValueError, match="per_output=None"):
-        ResidualCorrection.of(model, X, Y)
     with pytest.raises(ValueError, match="`per_output` must be one of"):
         ReducedGPRegressor(per_output="kernel").fit(X, Y)

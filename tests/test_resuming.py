@@ -5,26 +5,29 @@ from __future__ import annotations
 import multiprocessing
 import threading
 
+import numpy as np
 import pytest
 from test_cli import FAST, run
 from test_cli import long_choices as choices_of
 
-from wilsonian.app.runs import fit as fits
+from wilsonian.app.runs import checkpoints
 from wilsonian.app.runs.checkpoints import checkpoint_folder, interruption
 from wilsonian.app.runs.fit import fit_table
 from wilsonian.app.runs.locks import one_at_a_time
+from wilsonian.app.tables import open_table
+from wilsonian.regression.residual_correction import STAGE
 from wilsonian.support.files import FileError
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    import numpy as np
     import pyarrow as pa
     import pyarrow.parquet
 
     random = np.random.default_rng(1)
     X = random.normal(size=(600, 2))
-    columns = {"a": X[:, 0], "b": X[:, 1], "y": X.sum(axis=1) + 0.1 * random.normal(size=600)}
+    y = np.sin(2 * X[:, 0]) + 0.3 * X[:, 1] ** 2 + 0.1 * random.normal(size=600)
+    columns = {"a": X[:, 0], "b": X[:, 1], "y": y}
     path = tmp_path_factory.mktemp("resuming") / "t.parquet"
     pa.parquet.write_table(pa.table(columns), path)
     return path
@@ -60,23 +63,66 @@ def test_a_fit_goes_on_from_where_the_sentence_says(table, tmp_path, stage):
     assert resumed.record.metrics == pytest.approx(straight.record.metrics, rel=1e-12)
 
 
-def test_learning_starts_again_as_the_sentence_says(table, tmp_path, monkeypatch):
+def test_the_residual_correction_is_resumed_stored_and_told(table, tmp_path, capsys):
+    """From the command line: interrupted after a step, resumed from there, and used by predict."""
+    out, taken = tmp_path / "model", []
+    exact = choices_of(table, rank=20, learn="scale", exact=True)
+    with pytest.raises(KeyboardInterrupt):
+        fit_table(exact, out, progress=interrupt_in(STAGE))
+    assert "steps of the residual correction" in interruption(STAGE, 1, out)
+    run_ = fit_table(exact, out, resume=True, progress=lambda *a: taken.append(a[0]))
+    assert "integrating" not in taken
+    correction = run_.estimator.correction_
+    assert correction is not None
+    assert correction.converged
+    assert run_.record.correction.startswith("The equations of all")
+    plain = fit_table(choices(table))
+    assert run_.record.metrics["rmse"] < plain.record.metrics["rmse"]
+    assert run("predict", out, table, "--out", tmp_path / "p.npz", "--quiet") == 0
+    predicted = np.load(tmp_path / "p.npz")["mean"]
+    (block,) = run_.predict(open_table(str(table)))
+    np.testing.assert_allclose(predicted, block["mean"], rtol=1e-12)
+    (without,) = plain.predict(open_table(str(table)))
+    assert np.abs(without["mean"] - predicted).max() > 1e-3
+    assert run("info", out) == 0
+    assert "with the kept modes alone" in capsys.readouterr().out
+
+
+LEARNED, MOVED = "learning hyperparameters", "moving inducing points"
+
+
+@pytest.mark.parametrize(("stage", "calls"), [(LEARNED, 25), (MOVED, 15)])
+def test_learning_goes_on_from_what_it_had_finished(table, tmp_path, monkeypatch, stage, calls):
+    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0.0)
+    all_of_it = choices_of(table, rank=20, learn="all", move_inducing_points=True)
+    told = []
+    straight = fit_table(all_of_it, progress=lambda *a: told.append(a))
+    runs = {said[3].split(":")[0] for said in told if said[0] == LEARNED and len(said) > 3}
+    assert len(runs) > 2
+    assert all("log evidence" in said[3] for said in told if said[0] == MOVED)
+    count = [0]
+
+    def interrupted(at, done, of, told=""):
+        count[0] += at == stage
+        if count[0] == calls:
+            raise KeyboardInterrupt
+
     out = tmp_path / "model"
-    begun = []
-
-    def interrupted(*arguments, **options):
-        begun.append(options["start"])
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(fits, "fit_process", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            fit_table(choices(table), out)
-    said = interruption("learning hyperparameters", 3, out)
-    assert said.startswith("Interrupted; the fit goes on with --resume, with the columns read;")
-    run_ = fit_table(choices(table), out, resume=True)
-    assert begun == [None]
-    assert any("learned again" in note for note in run_.record.notes)
+    with pytest.raises(KeyboardInterrupt):
+        fit_table(all_of_it, out, progress=interrupted)
+    said = interruption(stage, 3, out)
+    assert said.startswith("Interrupted; the fit goes on with --resume, with the columns read")
+    again = []
+    resumed = fit_table(all_of_it, out, resume=True, progress=lambda *a: again.append(a))
+    # Not one step that was finished is done again, and the end is the same to the last bit: 1e-12
+    # only allows for the BLAS.
+    before = sum(said[0] == stage for said in told)
+    assert sum(said[0] == stage for said in again) < before
+    if stage == MOVED:
+        assert {said[3] for said in again if said[0] == LEARNED and len(said) > 3} == set()
+        assert min(said[1] for said in again if said[0] == MOVED) == calls
+    assert any("pieces of the learning done" in note for note in resumed.record.notes)
+    assert resumed.record.metrics == pytest.approx(straight.record.metrics, rel=1e-12)
 
 
 def test_nothing_to_resume_is_said_and_nothing_starts_over(table, tmp_path, capsys):

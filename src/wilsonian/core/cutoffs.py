@@ -97,6 +97,7 @@ class LearnabilityCutoff(AbstractCutoff):
             ridge = ridge + jnp.cumsum(eigenvalues[::-1])[::-1]
         return learnability(eigenvalues, ridge, self.n_samples)
 
+    @jax.jit
     def rank(self, eigenvalues: Float[Numbers, " modes"]) -> Array:
         """How many modes are kept."""
         below = self.learnabilities(eigenvalues) < self.threshold

@@ -19,6 +19,7 @@ import numpy as np
 
 from wilsonian.fields.actions import AbstractFieldTheory
 from wilsonian.fields.ensembles import Ensemble
+from wilsonian.fields.lattice import check_fields
 from wilsonian.fields.theories import theory_from_parameters
 from wilsonian.support.files import StrPath, atomic_path, atomic_write
 from wilsonian.support.strict_json import parse_json, render_json
@@ -122,8 +123,14 @@ class EnsembleWriter:
         path = self.folder / f"{number:05d}-{STATE}"
         if number < 0 or not path.exists():
             return None
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(
+                f"{str(path)!r}, from which the chains go on, is truncated or damaged; copy the "
+                "folder again, or sample into a new one."
+            ) from error
 
     def _write_index(self) -> None:
         atomic_write(self.folder / INDEX, render_json(self.index))
@@ -146,6 +153,11 @@ def read_index(folder: StrPath) -> dict[str, Any]:
         raise ValueError(
             f"{str(path)!r} has version {index.get('version')}, and this program reads {VERSION}; "
             "use a newer wilsonian."
+        )
+    if missing := {"theory", "settings", "how", "chains", "blocks"} - set(index):
+        raise ValueError(
+            f"{str(path)!r} was changed: it lacks {', '.join(sorted(missing))}; copy the folder "
+            "again."
         )
     return index
 
@@ -199,19 +211,56 @@ def import_npz(path: StrPath, theory: AbstractFieldTheory | None = None) -> Ense
 
     Nothing in it is executed. ValueError for truncated files, other contents, another theory.
     """
+    arrays = _read_npz(path)
+    about = str(arrays["about"]) if "about" in arrays else "{}"
+    return _assemble(str(path), arrays["fields"], arrays.get("log_weights"), about, theory)
+
+
+def import_coarse(path: StrPath) -> np.ndarray:
+    """Coarse fields (count, side, side) of an NPZ file, or of an ensemble's folder, to refine.
+
+    ValueError for other shapes, numbers that are not finite, weights, and truncated files.
+    """
+    if Path(path).is_dir():
+        ensemble = load_ensemble(path)
+        arrays = {"fields": ensemble.fields}
+        if ensemble.log_weights is not None:
+            arrays["log_weights"] = ensemble.log_weights
+    else:
+        arrays = _read_npz(path)
+    if "log_weights" in arrays:
+        raise ValueError(
+            f"{str(path)!r} carries weights, which refined fields would lose; give fields of equal "
+            "weight, such as those of `--method hmc`."
+        )
+    fields = arrays["fields"]
+    if fields.ndim != 3 or fields.dtype.kind not in "fiu" or 0 in fields.shape:
+        raise ValueError(
+            f"`fields` of {str(path)!r} has shape {fields.shape} and type {fields.dtype}; coarse "
+            "fields are numbers of shape (count, side, side)."
+        )
+    check_fields(fields, fields.shape[1:])
+    return fields
+
+
+def _read_npz(path: StrPath) -> dict[str, np.ndarray]:
     try:
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        with Path(path).open("rb") as file:
+            stored = np.load(file, allow_pickle=False)
+            if not isinstance(stored, np.lib.npyio.NpzFile):
+                raise ValueError("one array alone")
             arrays = {name: stored[name] for name in stored.files}
     except FileNotFoundError as error:
         raise ValueError(f"there is no file {str(path)!r}; check the name.") from error
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{str(path)!r} is truncated or no NPZ file; copy it again.") from error
+        raise ValueError(
+            f"{str(path)!r} is truncated or no NPZ file; copy it again, or write it with np.savez."
+        ) from error
     if "fields" not in arrays:
         raise ValueError(
             f"{str(path)!r} holds {sorted(arrays)}; store the fields as `fields`, (count, *sides)."
         )
-    about = parse_json(str(arrays["about"]).encode()) if "about" in arrays else {}
-    return _assemble(str(path), arrays["fields"], arrays.get("log_weights"), about, theory)
+    return arrays
 
 
 def export_hdf5(ensemble: Ensemble, path: StrPath) -> None:
@@ -227,11 +276,13 @@ def export_hdf5(ensemble: Ensemble, path: StrPath) -> None:
 def import_hdf5(path: StrPath, theory: AbstractFieldTheory | None = None) -> Ensemble:
     """An ensemble of an HDF5 file with a dataset `fields` (needs h5py)."""
     h5py = _optional("h5py")
+    if not Path(path).is_file():
+        raise ValueError(f"there is no file {str(path)!r}; check the name.")
     try:
         with h5py.File(path, "r") as file:
             fields = np.asarray(file["fields"])
             weights = np.asarray(file["log_weights"]) if "log_weights" in file else None
-            about = parse_json(str(file.attrs.get("about", "{}")).encode())
+            about = str(file.attrs.get("about", "{}"))
     except (OSError, KeyError) as error:
         raise ValueError(f"{str(path)!r} is truncated, or has no dataset `fields`.") from error
     return _assemble(str(path), fields, weights, about, theory)
@@ -247,6 +298,18 @@ def to_xarray(ensemble: Ensemble) -> Any:
     return xarray.Dataset(data, attrs={"about": _about(ensemble)})
 
 
+def from_xarray(dataset: Any, theory: AbstractFieldTheory | None = None) -> Ensemble:
+    """The ensemble of a Dataset of :func:`to_xarray`, or of anyone's with a variable `fields`, its
+    first dimension the draws; as `xarray.open_zarr` and `open_dataset` give it."""
+    if "fields" not in dataset:
+        raise ValueError(
+            f"the dataset holds {sorted(map(str, dataset.data_vars))}; name the fields `fields`."
+        )
+    weights = np.asarray(dataset["log_weights"]) if "log_weights" in dataset else None
+    about = str(dataset.attrs.get("about", "{}"))
+    return _assemble("the dataset", np.asarray(dataset["fields"]), weights, about, theory)
+
+
 def _about(ensemble: Ensemble) -> str:
     about = {
         "theory": ensemble.theory.parameters(),
@@ -260,17 +323,25 @@ def _assemble(
     path: str,
     fields: np.ndarray,
     log_weights: np.ndarray | None,
-    about: dict[str, Any],
+    described: str,
     theory: AbstractFieldTheory | None,
 ) -> Ensemble:
-    stored = about.get("theory")
+    try:
+        about = parse_json(described.encode())
+        stored, how = about.get("theory"), dict(about.get("how", {}))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"`about` of {path!r} is no JSON of ours; leave it out and pass `theory`."
+        ) from error
+    if fields.dtype.kind not in "fiu":
+        raise ValueError(f"`fields` of {path!r} is of type {fields.dtype}; store real numbers.")
     if theory is None:
         if stored is None:
             raise ValueError(f"{path!r} does not say of which theory it is; pass `theory`.")
         theory = theory_from_parameters(stored)
     elif stored is not None and stored != theory.parameters():
         raise ValueError(f"{path!r} is of {stored}, not of {theory.parameters()}.")
-    return Ensemble(theory, fields, log_weights, about.get("chains", 0), about.get("how", {}))
+    return Ensemble(theory, fields, log_weights, about.get("chains", 0), how)
 
 
 def _optional(name: str) -> Any:

@@ -31,9 +31,10 @@ class Ensemble:
         if len(self.fields) == 0:
             raise ValueError("the ensemble holds no fields; draw at least one.")
         check_fields(self.fields, self.theory.shape)
-        if self.log_weights is not None and len(self.log_weights) != len(self.fields):
+        if self.log_weights is not None and np.shape(self.log_weights) != (len(self.fields),):
             raise ValueError(
-                f"{len(self.log_weights)} log weights for {len(self.fields)} fields; pass one each."
+                f"log weights of shape {np.shape(self.log_weights)} for {len(self.fields)} fields; "
+                "pass one each."
             )
         if self.chains and len(self.fields) % self.chains:
             raise ValueError(

@@ -41,15 +41,24 @@ class ZeroMode:
 
 
 def features(
-    basis: ModeBasis, filtered: Array, zero_mean: Array, scale: Array, symmetric: bool
+    basis: ModeBasis,
+    filtered: Array,
+    zero_mean: Array,
+    scale: Array,
+    reach: Array,
+    symmetric: bool,
 ) -> Array:
     """(features, count, *shape) in modes, of the filtered field's modes and the zero mode's mean.
 
-    `scale` is the rms of the fine field, so that powers are of order one.
+    `scale` is the rms of the fine field, so that powers are of order one; `reach` the largest
+    filtered field of the fit in these units, to which fields are clipped here: fifth powers of
+    what the fit never saw would let one field in some thousands run away.
     """
     momenta = basis.momenta_squared()
     heat = [jnp.asarray(np.exp(-width * momenta), filtered.dtype) for width in WIDTHS]
-    smooth = [basis.to_fields(filtered * kernel) / scale for kernel in heat]
+    smooth = [
+        jnp.clip(basis.to_fields(filtered * kernel) / scale, -reach, reach) for kernel in heat
+    ]
     zero = zero_mean.reshape(-1, *(1,) * len(basis.shape)) / scale
 
     def smoothed(values: Array, width: int) -> Array:

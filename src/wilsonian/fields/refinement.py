@@ -9,12 +9,13 @@ of the theory (docs/science/exact-rg.md, "Refinement").
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wilsonian.fields.decimation.flow import DecimationFlow, actions
+from wilsonian.fields.decimation.flow import DecimationFlow, actions, check_spacing
 from wilsonian.fields.ensembles import Ensemble
 from wilsonian.fields.lattice import check_fields
 
@@ -34,14 +35,9 @@ def decimate(fields: np.ndarray, spacing: int) -> np.ndarray:
     return fields[(slice(None), *(slice(None, None, spacing),) * (fields.ndim - 1))]
 
 
-def refine(
-    flow: DecimationFlow, coarse: np.ndarray, key: jax.Array, proposals: int = 8
-) -> Refinement:
-    """Fine fields with the given coarse sites, `proposals` tries each.
-
-    ValueError when the coarse lattice does not fit, holds NaN, or fewer than two tries are asked.
-    """
-    side = flow.theory.shape[0]
+def check_coarse(coarse: np.ndarray, side: int, proposals: int) -> int:
+    """The spacing of coarse fields on a lattice of `side`; ValueError when they do not fit, hold
+    NaN, or fewer than two proposals are asked."""
     sides = coarse.shape[1:]
     if len(sides) != 2 or sides[0] != sides[1] or sides[0] == 0 or side % sides[0]:
         raise ValueError(
@@ -52,6 +48,23 @@ def refine(
         raise ValueError(f"{proposals} proposals cannot correct anything; make it 2 or more.")
     check_fields(coarse, sides)
     spacing = side // sides[0]
+    check_spacing(spacing, side)
+    return spacing
+
+
+def refine(
+    flow: DecimationFlow,
+    coarse: np.ndarray,
+    key: jax.Array,
+    proposals: int = 8,
+    progress: Callable[[str, float], None] | None = None,
+) -> Refinement:
+    """Fine fields with the given coarse sites, `proposals` tries each.
+
+    ValueError when the coarse lattice does not fit, holds NaN, or fewer than two tries are asked.
+    """
+    side = flow.theory.shape[0]
+    spacing = check_coarse(coarse, side, proposals)
     fine = flow.below(spacing)
     known = np.zeros((len(coarse), side, side), np.float32)
     known[:, ::spacing, ::spacing] = coarse
@@ -66,6 +79,8 @@ def refine(
         logs = np.where(take, proposed, logs)
         accepted += int(take.sum()) if attempt else 0
         all_logs.append(proposed)
+        if progress is not None:
+            progress("refining", (attempt + 1) / proposals)
     how = {"method": "refinement", "spacing": spacing, "proposals": proposals}
     return Refinement(
         Ensemble(flow.theory, fields, None, 0, how),

@@ -22,7 +22,7 @@ from wilsonian.information.routes import Plan, plan
 from wilsonian.information.stochastic_counts import Counts, counts
 from wilsonian.information.torch_modules import from_torch
 from wilsonian.information.trained_network import TrainedNetwork, network
-from wilsonian.information.validity import doubts
+from wilsonian.information.validity import diagnostics
 
 __all__ = [
     "AbstractLikelihood",
@@ -43,7 +43,7 @@ __all__ = [
     "count_products",
     "counts",
     "descent_cut",
-    "doubts",
+    "diagnostics",
     "fourth_cumulant",
     "from_torch",
     "information_shell",

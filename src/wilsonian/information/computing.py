@@ -1,4 +1,4 @@
-"""From a trained network to the spectrum of its Fisher information, by one of three routes."""
+"""From a trained network to the spectrum of its Fisher information, by one of four routes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,16 @@ import numpy as np
 from jaxtyping import Array
 
 from wilsonian.information import pricing, products, tangent
+from wilsonian.information.arguments import checked_count
 from wilsonian.information.fisher_spectrum import FisherSpectrum
 from wilsonian.information.lanczos import leading_pairs
+from wilsonian.information.last_layer import last_layer_fisher, last_layer_places
+from wilsonian.information.likelihoods import Regression
 from wilsonian.information.modes import BLOCK, AbstractModes, DataModes, ParameterModes
-from wilsonian.information.routes import LANCZOS_MODES, ROUTES, Route, plan
-from wilsonian.information.trained_network import TrainedNetwork
+from wilsonian.information.routes import LANCZOS_MODES, ROUTES, Route, cheapest_route, plan
+from wilsonian.information.trained_network import TrainedNetwork, check_network
+
+MOST_COLUMNS = 16  # of a step of Lanczos
 
 
 def spectrum(
@@ -38,14 +43,15 @@ def spectrum(
     begun = time.perf_counter()
     if route != "auto" and route not in ROUTES:
         raise ValueError(f"`route` must be 'auto' or one of {', '.join(ROUTES)}, got {route!r}.")
-    if modes is not None and modes < 1:
-        raise ValueError(f"`modes` must be positive, got {modes}.")
+    if modes is not None:
+        modes = checked_count("modes", modes)
+    check_network(network)
     with network.arithmetic():
         if route == "auto":
-            planned = plan(network, modes=modes)
-            if planned.chosen is None:
-                raise MemoryError(f"no route to the spectrum fits:\n{planned}")
-            route = planned.chosen
+            chosen = cheapest_route(network)
+            if chosen is None:
+                raise MemoryError(f"no route to the spectrum fits:\n{plan(network, modes=modes)}")
+            route = chosen
         found, unresolved = _FOUND[route](network, modes, seed)
         return _finished(network, found, unresolved, route, begun)
 
@@ -55,33 +61,53 @@ def _dense(network: TrainedNetwork, modes: int | None, seed: int) -> tuple[Abstr
         *(network.function, network.likelihood, network.point, network.inputs),
         *(jnp.ones(network.examples, network.outputs.dtype), BLOCK),
     )
-    values, vectors = _eigenpairs(fisher)
+    values, vectors = eigenpairs(fisher)
     return ParameterModes(values, vectors), 0.0
 
 
+def _last_layer(
+    network: TrainedNetwork, modes: int | None, seed: int
+) -> tuple[AbstractModes, float]:
+    places = last_layer_places(network)
+    if places is None:
+        raise ValueError(
+            "route='last-layer' needs the last layer of several outputs as the scope; pass "
+            "scope='last-layer' to network(...), or another route."
+        )
+    return ParameterModes(*eigenpairs(jnp.asarray(last_layer_fisher(network, places)))), 0.0
+
+
 def _dual(network: TrainedNetwork, modes: int | None, seed: int) -> tuple[AbstractModes, float]:
-    values, vectors = _eigenpairs(tangent.dressed_gram(network))
+    values, vectors = eigenpairs(tangent.dressed_gram(network))
     return DataModes(values, vectors), 0.0
 
 
 def _lanczos(network: TrainedNetwork, modes: int | None, seed: int) -> tuple[AbstractModes, float]:
-    shape = (network.examples, network.width)
+    size = network.examples * network.width
+    count = min(LANCZOS_MODES if modes is None else modes, size)
     found = leading_pairs(
-        lambda c: products.push(network, products.pull(network, c.reshape(shape))).reshape(-1),
-        network.examples * network.width,
-        min(LANCZOS_MODES if modes is None else modes, network.examples * network.width),
+        lambda columns: products.square(network, columns),
+        *(size, count),
+        block=_block(network, count),
         seed=seed,
         tolerance=1e-10 if network.precision == "float64" else 1e-5,
         dtype=network.outputs.dtype,
     )
-    keep = _resolved(found.values, network.examples * network.width)
+    keep = _resolved(found.values, size)
     chosen = DataModes(found.values[keep], found.vectors[:, keep])
     missing = float(information_trace(network) - jnp.sum(chosen.information))
     complete = found.exhausted or not bool(jnp.all(keep))
     return chosen, 0.0 if complete else max(missing, 0.0)
 
 
-_FOUND = {"dense": _dense, "dual": _dual, "lanczos": _lanczos}
+def _block(network: TrainedNetwork, modes: int) -> int:
+    """Columns per step: one more for every 50 modes, and as many as an eigenvalue's multiplicity
+    may be, which in regression is the number of outputs (a shared read-out)."""
+    copies = network.width if isinstance(network.likelihood, Regression) else 1
+    return min(max(copies, -(-modes // 50)), MOST_COLUMNS)
+
+
+_FOUND = {"last-layer": _last_layer, "dense": _dense, "dual": _dual, "lanczos": _lanczos}
 
 
 def information_trace(network: TrainedNetwork) -> Array:
@@ -92,7 +118,7 @@ def information_trace(network: TrainedNetwork) -> Array:
     return jnp.sum(jnp.trace(whole, axis1=1, axis2=2))
 
 
-def _eigenpairs(matrix: Array) -> tuple[Array, Array]:
+def eigenpairs(matrix: Array) -> tuple[Array, Array]:
     """Eigenpairs above rounding, descending."""
     check_finite(matrix)
     values, vectors = jnp.linalg.eigh(matrix)

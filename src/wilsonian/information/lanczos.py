@@ -27,56 +27,65 @@ def leading_pairs(
     size: int,
     modes: int,
     *,
+    block: int = 1,
     seed: int = 0,
     tolerance: float = 1e-8,
     steps: int | None = None,
     dtype: Any = float,
 ) -> Leading:
-    """The `modes` largest eigenpairs of a positive semidefinite operator on vectors of `size`.
+    """The `modes` largest eigenpairs of a positive semidefinite operator on columns, (size, count).
 
     Stops when their residuals are below `tolerance` of the largest eigenvalue, or after `steps`
-    products (4 `modes` + 50 when left out), and returns then those that are. Full
-    reorthogonalization, twice: without it Ritz values come back as ghosts. One start vector finds
-    one vector of an exactly degenerate eigenvalue; rounding brings in the others.
+    products (4 `modes` + 50 `block` when left out), and returns then those that are. Full
+    reorthogonalization, twice: without it Ritz values come back as ghosts. Each step multiplies
+    `block` columns at once; an eigenvalue of a higher multiplicity than that is found so many
+    times, but for what rounding brings in (Golub and Underwood 1977).
     """
-    limit = min(size, 4 * modes + 50 if steps is None else steps)
-    start = np.random.default_rng(seed).standard_normal(size)
-    vector = jnp.asarray(start / np.linalg.norm(start), dtype)
+    limit = min(size, 4 * modes + 50 * block if steps is None else steps)
+    block = min(block, limit)
+    start = np.random.default_rng(seed).standard_normal((size, block))
+    columns = jnp.asarray(np.linalg.qr(start)[0], dtype)
     basis = jnp.zeros((limit, size), dtype)
-    diagonal: list[float] = []
-    beside: list[float] = []
-    exhausted = False
-    tiny = float(jnp.finfo(vector.dtype).eps)
-    for step in range(limit):
-        basis = basis.at[step].set(vector)
-        image = operator(vector)
-        image, alpha, beta = _orthogonal(basis, image, vector)
-        diagonal.append(float(alpha))
-        beta = float(beta)
-        largest = max(max(diagonal), 1e-300)
-        if beta <= 10 * tiny * size**0.5 * largest:
-            exhausted = True
-        last = exhausted or step + 1 == limit
-        if last or (step + 1 >= modes and (step + 1 - modes) % 20 == 0):
-            values, rotation = _ritz(diagonal, beside)
-            residuals = np.abs(beta * rotation[-1])
+    projected = np.zeros((limit, limit))
+    coupling = np.zeros((block, 0))
+    exhausted, done, checked = False, 0, 0
+    tiny = float(jnp.finfo(columns.dtype).eps)
+    while True:
+        width = columns.shape[1]
+        basis = basis.at[done : done + width].set(columns.T)
+        image, overlaps = _orthogonal_block(basis, operator(columns), columns)
+        projected[done : done + width, done : done + width] = (overlaps + overlaps.T) / 2
+        done += width
+        # What is new in the image: fewer columns where a subspace has been used up.
+        left, sizes, right = np.linalg.svd(np.asarray(image), full_matrices=False)
+        largest = max(projected.diagonal().max(), 1e-300)
+        new = int(np.sum(sizes > 10 * tiny * size**0.5 * largest))
+        exhausted = new == 0
+        new = min(new, limit - done)
+        coupling = sizes[:, None] * right
+        last = exhausted or new == 0
+        if last or (done >= modes and done - checked >= 20):
+            checked = done
+            values, rotation = _pairs(projected[:done, :done])
+            residuals = np.linalg.norm(coupling @ rotation[done - width :], axis=0)
             good = residuals[:modes] <= tolerance * values[0]
             if last or (len(good) == modes and good.all()):
                 break
-        beside.append(beta)
-        vector = image / beta
-    exhausted = (exhausted or len(diagonal) == size) and len(values) <= modes
-    chosen = slice(0, min(modes, len(values)))
+        projected[done : done + new, done - width : done] = coupling[:new]
+        projected[done - width : done, done : done + new] = coupling[:new].T
+        columns = jnp.asarray(left[:, :new], dtype)
+    exhausted = (exhausted or done == size) and done <= modes
+    chosen = slice(0, min(modes, done))
     values, rotation, residuals = values[chosen], rotation[:, chosen], residuals[chosen]
-    if len(diagonal) == limit and not exhausted:
+    if last and not exhausted:
         # From the top on: an unconverged pair below converged ones would leave a gap.
         bad = np.flatnonzero(residuals > tolerance * values[0])
         count = bad[0] if len(bad) else len(values)
         values, rotation, residuals = values[:count], rotation[:, :count], residuals[:count]
-    vectors = jnp.dot(basis[: len(diagonal)].T, jnp.asarray(rotation, dtype), precision="highest")
+    vectors = jnp.dot(basis[:done].T, jnp.asarray(rotation, dtype), precision="highest")
     return Leading(
         *(jnp.asarray(values, dtype), vectors, jnp.asarray(residuals, dtype)),
-        steps=len(diagonal),
+        steps=done,
         exhausted=exhausted,
     )
 
@@ -92,13 +101,19 @@ def tridiagonal(
     tiny = float(jnp.finfo(vector.dtype).eps)
     for step in range(steps):
         basis = basis.at[step].set(vector)
-        image, alpha, beta = _orthogonal(basis, _without(apart, operator(vector)), vector)
+        image, alpha, beta = _orthogonal(
+            basis, _without(apart, operator(vector[:, None])[:, 0]), vector
+        )
         diagonal.append(float(alpha))
         if float(beta) <= 1e3 * tiny * max(max(diagonal), 1e-300) or step + 1 == steps:
             break
         beside.append(float(beta))
         vector = image / beta
-    values, vectors = _ritz(diagonal, beside[: len(diagonal) - 1])
+    matrix = np.diag(diagonal)
+    if len(diagonal) > 1:
+        off = beside[: len(diagonal) - 1]
+        matrix = matrix + np.diag(off, 1) + np.diag(off, -1)
+    values, vectors = _pairs(matrix)
     return values, vectors[0] ** 2, len(diagonal)
 
 
@@ -116,9 +131,17 @@ def _orthogonal(basis, image, vector):
     return image, alpha, jnp.linalg.norm(image)
 
 
-def _ritz(diagonal: list[float], beside: list[float]) -> tuple[np.ndarray, np.ndarray]:
-    matrix = np.diag(diagonal)
-    if beside:
-        matrix = matrix + np.diag(beside, 1) + np.diag(beside, -1)
+@jax.jit
+def _orthogonal_block(basis, image, columns):
+    overlaps = jnp.dot(columns.T, image, precision="highest")
+    for _ in range(2):
+        image = image - jnp.dot(
+            basis.T, jnp.dot(basis, image, precision="highest"), precision="highest"
+        )
+    return image, overlaps
+
+
+def _pairs(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenpairs, descending."""
     values, vectors = np.linalg.eigh(matrix)
     return values[::-1], vectors[:, ::-1]

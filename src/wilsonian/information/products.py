@@ -20,6 +20,8 @@ from jaxtyping import Array, Float
 
 from wilsonian.information.trained_network import TrainedNetwork
 
+BLOCK_BYTES = 2**28  # of parameters in memory at a time, in products with several columns
+
 _counter: contextvars.ContextVar[dict[str, int] | None] = contextvars.ContextVar(
     "products", default=None
 )
@@ -36,10 +38,10 @@ def count_products() -> Iterator[dict[str, int]]:
         _counter.reset(token)
 
 
-def _count(name: str) -> None:
+def _count(name: str, times: int = 1) -> None:
     counts = _counter.get()
     if counts is not None:
-        counts[name] += 1
+        counts[name] += times
 
 
 def push(network: TrainedNetwork, v: Any) -> Float[Array, "n k"]:
@@ -52,6 +54,18 @@ def pull(network: TrainedNetwork, c: Float[Array, "n k"]) -> Any:
     """:math:`A^T c`, parameters."""
     _count("vjp")
     return _pull(network.function, network.likelihood, network.point, network.inputs, c)
+
+
+def square(network: TrainedNetwork, columns: Float[Array, "nk count"]) -> Float[Array, "nk count"]:
+    """:math:`A A^T` applied to every column, so many at a time as their parameters fit."""
+    count = columns.shape[1]
+    for name in ("jvp", "vjp"):
+        _count(name, count)
+    together = max(1, int(BLOCK_BYTES / (network.size * columns.dtype.itemsize)))
+    return _square(
+        *(network.function, network.likelihood, network.point, network.inputs),
+        *(columns, min(together, count)),
+    )
 
 
 def push_outputs(network: TrainedNetwork, X: Array, v: Any) -> Float[Array, "n k"]:
@@ -79,6 +93,17 @@ def _push(function, likelihood, u, X, v):
 def _pull(function, likelihood, u, X, c):
     f, back = function.pull(u, X)
     return back(likelihood.factor(f, c))
+
+
+@eqx.filter_jit
+def _square(function, likelihood, u, X, columns, together):
+    f, back = function.pull(u, X)
+
+    def of_column(column):
+        v = back(likelihood.factor(f, column.reshape(f.shape)))
+        return likelihood.transposed(f, function.push(u, X, v)[1]).reshape(-1)
+
+    return jax.lax.map(of_column, columns.T, batch_size=together).T
 
 
 @eqx.filter_jit

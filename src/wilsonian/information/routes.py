@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import time
 from typing import Any, Literal
@@ -11,12 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wilsonian.information.trained_network import TrainedNetwork
+from wilsonian.information.last_layer import last_layer_places
+from wilsonian.information.trained_network import TrainedNetwork, check_network
 from wilsonian.support.number_text import format_count
 
-Route = Literal["dense", "dual", "lanczos"]
-ROUTES: tuple[Route, ...] = ("dense", "dual", "lanczos")
-MOST_PARAMETERS = 5_000  # of the dense route
+Route = Literal["last-layer", "dense", "dual", "lanczos"]
+ROUTES: tuple[Route, ...] = ("last-layer", "dense", "dual", "lanczos")
+MOST_PARAMETERS = 5_000  # of the routes that form the Fisher metric
 MOST_DUAL = 12_000  # dressed outputs of the dual route
 LANCZOS_MODES = 200
 
@@ -62,7 +64,7 @@ class Plan:
         for cost in self.routes:
             mark = "->" if cost.route == self.chosen else "  "
             lines.append(
-                f"{mark} {cost.route:8} {cost.operations:9.2g} operations "
+                f"{mark} {cost.route:10} {cost.operations:9.2g} operations "
                 f"{_seconds(cost.seconds):>9} {_bytes(cost.bytes):>9}"
                 + (f"  not possible: {cost.refusal}" if cost.refusal else "")
             )
@@ -79,12 +81,14 @@ def plan(
 ) -> Plan:
     r"""Bytes, operations and seconds of every route to the spectrum of `network`.
 
+    Last layer: :math:`F` from products of its q features, :math:`T K (K + 1) q^2 + 9 P^3`.
     Dense: :math:`F` from blocks of the Jacobian, :math:`2 T K P^2 + 9 P^3`. Dual: the dressed
     tangent kernel by structure, and :math:`9 (T K)^3`. Lanczos for `modes` directions: a JVP and a
     VJP over the data per step, six forward passes, and :math:`4 q T K` to reorthogonalize. `rate`
     in operations per second is measured on a small matrix product when left out; `memory` is the
     machine's.
     """
+    check_network(network)
     with network.arithmetic():
         rate = _measured_rate(network.outputs.dtype) if rate is None else rate
         memory = _memory() if memory is None else memory
@@ -95,7 +99,17 @@ def plan(
     steps = min(2 * count + 40, rows)
     block = 32 * network.width * size * word
     product = 6 * forward * network.examples
+    shared = last_layer_places(network) if size <= MOST_PARAMETERS else None
     found = [
+        _cost(
+            *(
+                "last-layer",
+                rows * size**2 * (1 + 1 / network.width) / network.width + 9.0 * size**3,
+            ),
+            *(5.0 * size**2 * word, rate, memory),
+            shared is not None,
+            "not the last layer of several outputs",
+        ),
         _cost(
             *("dense", 2.0 * rows * size**2 + 9.0 * size**3),
             *(4.0 * size**2 * word + 2 * block, rate, memory),
@@ -128,6 +142,17 @@ def plan(
     )
 
 
+def cheapest_route(network: TrainedNetwork) -> Route | None:
+    """What :func:`plan` chooses, at once where the dual's eigenvalues alone cost more."""
+    size, rows = network.size, network.examples * network.width
+    word = np.dtype(network.precision).itemsize
+    if size <= MOST_PARAMETERS and 9.0 * rows**3 > 2.0 * rows * size**2 + 9.0 * size**3:
+        block = 32 * network.width * size * word
+        if 5.0 * size**2 * word + 2 * block < _memory():
+            return "dense" if last_layer_places(network) is None else "last-layer"
+    return plan(network).chosen
+
+
 def _cost(
     route: Route,
     operations: float,
@@ -143,6 +168,7 @@ def _cost(
     return RouteCost(route, operations, operations / rate, needed, refusal)
 
 
+@functools.cache
 def _measured_rate(dtype: Any) -> float:
     matrix = jnp.ones((384, 384), dtype)
     product = jax.jit(lambda a: jnp.dot(a, a, precision="highest"))

@@ -1,7 +1,7 @@
 """Trained PyTorch modules: their outputs and derivatives by torch.func, all else as for JAX.
 
-Needs the extra `wilsonian[torch]`. Arrays cross the border as contiguous copies on the CPU; the
-module given is never changed.
+Needs the extra `wilsonian[torch]`. Arrays cross the border by DLPack as contiguous copies on the
+CPU; the module given is never changed.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def _from_halves(halves: Any, shape: Any) -> Any:
 def _tensors(tree: Any) -> Any:
     import torch
 
-    return jax.tree.map(lambda a: torch.from_numpy(np.array(a, order="C")), tree)
+    return jax.tree.map(lambda a: torch.from_dlpack(np.array(a, order="C")), tree)
 
 
 def from_torch(
@@ -234,7 +234,8 @@ def from_torch(
     context = jax.enable_x64(True) if precision == "float64" else contextlib.nullcontext()
     with context:
         every = {
-            name: jnp.asarray(value.numpy(), dtype) for name, value in module.named_parameters()
+            name: jnp.array(jnp.from_dlpack(value.contiguous()), dtype)
+            for name, value in module.named_parameters()
         }
         X = as_inputs(examples, dtype)
         with torch.no_grad():
@@ -289,6 +290,11 @@ def _examples(data: Any) -> tuple[np.ndarray, np.ndarray]:
         pairs = [tuple(pair) for pair in data]
     if not pairs or any(len(pair) != 2 for pair in pairs):
         raise ValueError("`data` must be a pair (inputs, labels), or a loader of such pairs.")
-    columns = [[np.asarray(part) for part in column] for column in zip(*pairs, strict=True)]
+    columns = [[_array(part) for part in column] for column in zip(*pairs, strict=True)]
     X, y = (np.concatenate(column) for column in columns)
     return (X.astype(np.int32) if X.dtype.itemsize < 4 else X), y
+
+
+def _array(part: Any) -> np.ndarray:
+    """A tensor, wherever it is and whatever is derived from it, or what NumPy makes of it."""
+    return np.asarray(part.detach().cpu() if hasattr(part, "detach") else part)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wilsonian.information.flax_modules import as_function
 from wilsonian.information.functions import AbstractFunction, JaxFunction
 from wilsonian.information.likelihoods import AbstractLikelihood, as_likelihood
 from wilsonian.information.prior import Prior, Scope, as_prior, last_layer, named_scope, paths_of
@@ -115,8 +116,10 @@ def network(
 
     `model` is an Equinox module, called with one point; or a function `f(parameters, x)` of one
     point with its `parameters`; with `batched` either is called with points along the first axis.
-    A network of :mod:`wilsonian.networks` is batched by itself. Outputs of any shape are
-    flattened. `X`, `y` are the T training examples.
+    The pair `(f, parameters)` may stand for both. A network of :mod:`wilsonian.networks` is batched
+    by itself. A Flax module is called with one point: Linen with its variables as `parameters`,
+    NNX as `model.eval()` leaves it; cut parameters come back as the collection `"params"`, or the
+    state of `nnx.Param`. Outputs of any shape are flattened. `X`, `y` are the T training examples.
 
     `likelihood` is `"softmax"` (y: class indices), `"regression"` (with `noise_variance`, that of a
     label: one number, one per output, or a covariance), or a likelihood. The unit of information
@@ -132,6 +135,8 @@ def network(
     """
     if precision not in ("float64", "float32"):
         raise ValueError(f"`precision` must be 'float64' or 'float32', got {precision!r}.")
+    if isinstance(model, (tuple, list)) and len(model) == 2 and parameters is None:
+        model, parameters = model
     if isinstance(model, AbstractLayer):
         model, batched = model.apply, True if batched is None else batched
         if parameters is None:
@@ -139,6 +144,13 @@ def network(
                 "a network of wilsonian.networks has its `parameters` apart; pass what "
                 "network.init(key, shape) made and training changed."
             )
+    elif (module := as_function(model, parameters)) is not None:
+        model, parameters = module
+    if parameters is not None and not callable(model):
+        raise TypeError(
+            f"the network must be a function f(parameters, x) of its `parameters`, got a "
+            f"{type(model).__name__}."
+        )
     _check_mode(model)
     likelihood = as_likelihood(likelihood, noise_variance)
     dtype = np.dtype(precision)
@@ -152,6 +164,10 @@ def network(
                 "the network has no floating-point arrays to differentiate; pass an Equinox module "
                 "with `X` and `y`, or a function f(parameters, x) and `parameters`."
             )
+        if any(np.issubdtype(leaf.dtype, np.complexfloating) for leaf in leaves):
+            raise ValueError(
+                "the network has complex parameters; give their real and imaginary parts apart."
+            )
         kinds = tuple(str(leaf.dtype) for leaf in leaves)
         moved = jax.tree.unflatten(structure, [jnp.asarray(leaf, dtype) for leaf in leaves])
         inner = None if parameters is None else model
@@ -161,7 +177,7 @@ def network(
         labels = as_labels(likelihood, y, len(X), outputs.shape[1], dtype)
         chosen = jax.tree.unflatten(structure, _chosen(whole, moved, X, scope))
         inside, outside = eqx.partition(moved, chosen)
-        begun = None if start is None else _start(start, structure, chosen, dtype)
+        begun = None if start is None else _start(start, moved, chosen, dtype)
         return whitened(
             lambda scales: JaxFunction(inner, eqx.combine(outside, fixed), scales, bool(batched)),
             *(inside, begun, X, labels, likelihood, outputs),
@@ -227,7 +243,8 @@ def _chosen(whole: JaxFunction, moved: Any, X: Array, scope: Scope) -> list[bool
     return named_scope(moved, scope)
 
 
-def _start(start: Any, structure: Any, chosen: Any, dtype: Any) -> Any:
+def _start(start: Any, moved: Any, chosen: Any, dtype: Any) -> Any:
+    structure = jax.tree.structure(moved)
     leaves, _ = jax.tree.flatten(eqx.filter(start, eqx.is_inexact_array))
     if len(leaves) != structure.num_leaves:
         raise ValueError(
@@ -235,11 +252,31 @@ def _start(start: Any, structure: Any, chosen: Any, dtype: Any) -> Any:
             "same network as it was before training."
         )
     whole = jax.tree.unflatten(structure, [jnp.asarray(leaf, dtype) for leaf in leaves])
+    shapes = [leaf.shape for leaf in jax.tree.leaves(moved)]
+    if [leaf.shape for leaf in leaves] != shapes:
+        raise ValueError(
+            "`start` has arrays of other shapes than the network; pass the same network as it was "
+            "before training."
+        )
     return eqx.filter(whole, chosen)
 
 
+def check_network(network: Any) -> None:
+    """Raise TypeError unless `network` is a :class:`TrainedNetwork`."""
+    if not isinstance(network, TrainedNetwork):
+        raise TypeError(
+            f"information is asked of what network(...) or from_torch(...) returns, got a "
+            f"{type(network).__name__}."
+        )
+
+
 def as_inputs(X: Any, dtype: Any) -> Array:
-    X = np.asarray(X)
+    try:
+        X = np.asarray(X)
+    except ValueError as error:
+        raise ValueError("`X` has points of different shapes; pad or cut them to one.") from error
+    if not np.issubdtype(X.dtype, np.number) and X.dtype != bool:
+        raise ValueError(f"`X` must hold numbers, got {X.dtype}; encode it as for training.")
     if X.ndim == 0 or len(X) == 0:
         raise ValueError(f"`X` must hold points along its first axis, got shape {X.shape}.")
     if np.issubdtype(X.dtype, np.floating):
@@ -260,7 +297,7 @@ def as_labels(likelihood: Any, y: Any, points: int, width: int, dtype: Any) -> A
 def checked_outputs(whole: AbstractFunction, moved: Any, X: Array) -> Array:
     try:
         outputs, again = evaluate(whole, moved, X), evaluate(whole, moved, X)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # whatever a user's function raises
         batched = getattr(whole, "batched", True)
         raise ValueError(
             f"the network cannot be called with {'all points' if batched else 'one point'} "

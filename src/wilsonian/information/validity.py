@@ -28,7 +28,7 @@ def is_valid(predicted: Any, measured: Any, standard_error: float) -> np.ndarray
         return (np.abs(measured - predicted) <= allowed) & (predicted < LARGEST_COST)
 
 
-def doubts(spectrum: Any) -> tuple[str, ...]:
+def diagnostics(spectrum: Any) -> tuple[str, ...]:
     """Why the numbers of a spectrum may mislead, in sentences; empty if nothing speaks against."""
     network, found = spectrum.network, []
     if spectrum.stationarity > FAR_FROM_MINIMUM:

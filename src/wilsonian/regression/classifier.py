@@ -13,13 +13,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from wilsonian.regression.estimator_inputs import check_labels_present, check_weights
 from wilsonian.regression.label_process import LabelProcess
 from wilsonian.regression.outputs import parts_of
 from wilsonian.regression.reduced import ReducedProcess
-from wilsonian.regression.regressor import MERGED_ROWS, ReducedGPRegressor
+from wilsonian.regression.regressor import ReducedGPRegressor
+from wilsonian.regression.residual_correction import ResidualCorrection
+from wilsonian.regression.sample import Sample, check_weights
 from wilsonian.regression.statistics import Block, chunks
-from wilsonian.support.sampling import merge_repeated_rows
 
 CALIBRATION_ROWS = 4096  # the one parameter of the calibration needs no more
 ROWS_PER_LENGTH_SCALE = 100
@@ -60,8 +60,9 @@ class ReducedGPClassifier(ClassifierMixin, BaseEstimator):
         also no more length scales than one per 100 rows.
     kernel, amplitude, rank, max_rank, cutoff, threshold, optimizer, learn,
     move_inducing_points, \
-n_restarts, max_iterations, inducing points, block_size, dtype, random_state
-        As in :class:`ReducedGPRegressor`.
+n_restarts, max_iterations, inducing points, block_size, dtype, exact, random_state
+        As in :class:`ReducedGPRegressor`; latents of the logistic likelihood know kept modes only,
+        so that `exact` concerns the regression's.
 
     Attributes
     ----------
@@ -93,6 +94,7 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
         inducing_points: Any = None,
         block_size: int = 4096,
         dtype: str = "float64",
+        exact: bool = False,
         random_state: Any = None,
     ):
         self.kernel = kernel
@@ -112,6 +114,7 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
         self.inducing_points = inducing_points
         self.block_size = block_size
         self.dtype = dtype
+        self.exact = exact
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReducedGPClassifier:
@@ -134,10 +137,9 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
                 "the target column."
             )
         regressor = self.regressor(*X.shape).fit(X, class_targets(codes, len(classes)), weights)
-        if len(X) <= MERGED_ROWS:
-            X, codes, weights = merge_repeated_rows(X, codes[:, None], weights)
-            codes = codes[:, 0].astype(int)
-        return self.adopt(regressor, classes, X, codes, weights)
+        merged = Sample(X, codes[:, None], weights).merged()
+        codes = merged.y[:, 0].astype(int)
+        return self.adopt(regressor, classes, merged.X, codes, merged.weights)
 
     def regressor(self, rows: int | None = None, columns: int = 1) -> ReducedGPRegressor:
         """The regressor, unfitted, that learns :func:`class_targets` from a table of this shape. A
@@ -154,6 +156,11 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
     def _check_likelihood(self) -> None:
         if self.likelihood not in LIKELIHOODS:
             raise ValueError(f"`likelihood` must be one of {LIKELIHOODS}, got {self.likelihood!r}.")
+        if self.exact and self.likelihood == "logistic":
+            raise ValueError(
+                "exact=True needs likelihood='regression' or 'auto': the latents of the logistic "
+                "likelihood know kept modes only."
+            )
 
     def adopt(
         self,
@@ -171,7 +178,7 @@ n_restarts, max_iterations, inducing points, block_size, dtype, random_state
         weights = np.ones(len(X)) if weights is None else weights
         beta, regression_loss = None, np.inf
         if self.likelihood != "logistic":
-            process = _process(regressor)
+            process = regressor.correction_ or _process(regressor)
             beta, regression_loss = calibrate(process, len(classes), X, codes, weights)
         if self.likelihood == "regression":
             return self.restore(
@@ -238,7 +245,11 @@ def class_targets(codes: np.ndarray, classes: int) -> np.ndarray:
 
 
 def calibrate(
-    process: ReducedProcess, classes: int, X: np.ndarray, codes: np.ndarray, weights: np.ndarray
+    process: ReducedProcess | ResidualCorrection,
+    classes: int,
+    X: np.ndarray,
+    codes: np.ndarray,
+    weights: np.ndarray,
 ) -> tuple[float, float]:
     """The inverse temperature of least log loss of rows left out of a regression on
     :func:`class_targets`, and that loss in nats."""
@@ -247,7 +258,8 @@ def calibrate(
     with jax.enable_x64(True):
         targets = class_targets(codes, classes).reshape(len(X), -1)
         means, variances = process.leave_one_out(X, targets, weights)
-    deviations = np.sqrt(variances)[:, None] * process.modes.target_scale
+        scale = process.modes.target_scale
+    deviations = np.sqrt(variances)[:, None] * scale
 
     def log_loss(log_inverse_temperature):
         scores = temperature_scores(means, deviations, np.exp(log_inverse_temperature))
@@ -269,3 +281,41 @@ def _process(regressor: ReducedGPRegressor) -> ReducedProcess:
     """The process of all classes' targets, which share amplitude and noise."""
     (process,) = parts_of(regressor.process_)
     return process
+
+
+def check_labels_present(y: Any) -> None:
+    """Raise ValueError when class labels of any type are missing (None, NaN, NaT or pandas' NA), or
+    of types that have no order."""
+    if isinstance(y, list | tuple):  # NumPy would make text of every label beside one
+        try:
+            labels = np.array(y, dtype=object)
+        except ValueError:  # ragged
+            return
+    else:
+        labels = np.asarray(y)
+    if labels.ndim != 1 or labels.dtype.kind not in "OM":
+        return  # scikit-learn's own checks have their sentences
+    missing = np.flatnonzero([_missing(label) for label in labels])
+    if len(missing):
+        raise ValueError(
+            f"`y` holds {len(missing)} missing labels (the first is {labels[missing[0]]!r} in row "
+            f"{missing[0]}): leave those rows out, or give them a class name of their own."
+        )
+    kinds = sorted({type(label).__name__ for label in labels})
+    if len(kinds) > 1:
+        try:
+            np.unique(labels)
+        except TypeError as error:
+            raise ValueError(
+                f"`y` mixes labels of types that have no order ({', '.join(kinds)}): make them "
+                "all text, for instance."
+            ) from error
+
+
+def _missing(label: Any) -> bool:
+    if label is None:
+        return True
+    try:
+        return not bool(label == label)  # NaN and NaT differ from themselves
+    except (TypeError, ValueError):  # pandas' NA has no truth
+        return True

@@ -1,7 +1,9 @@
-"""Log evidence of a reduced theory as a differentiable function of its hyperparameters."""
+"""Hyperparameters, and the log evidence of a reduced theory as a function of them."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -10,10 +12,26 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wilsonian.core.precision import with_precision
 from wilsonian.core.types import Scalar
 from wilsonian.kernels import Kernel
 from wilsonian.kernels.learnable import learnable
-from wilsonian.regression.evidence_gradient import JITTER, evidence_and_slopes
+from wilsonian.regression.evidence_gradient import JITTER, EvidenceSlopes, evidence_and_slopes
+from wilsonian.regression.host_grams import gram_and_pull, has_host_form
+from wilsonian.regression.sample import Sample
+
+Grams = tuple[np.ndarray, np.ndarray, np.ndarray]  # k(X, Z), k(Z, Z), k(x, x)
+
+
+@dataclasses.dataclass(frozen=True)
+class Hyperparameters:
+    """A prior (kernel times amplitude), a noise variance, and how they were come by."""
+
+    kernel: Kernel
+    amplitude: np.ndarray  # (1,) for all outputs, or (outputs,)
+    noise_variance: np.ndarray  # likewise
+    converged: bool
+    message: str  # one sentence
 
 
 class Candidate(eqx.Module):
@@ -37,6 +55,10 @@ class Candidate(eqx.Module):
 
     def kernel(self, fixed: Any) -> Kernel:
         return eqx.combine(jax.tree.map(jnp.exp, self.log_kernel), fixed)
+
+    def on_host(self, fixed: Any) -> Kernel:
+        """:meth:`kernel` of NumPy's numbers."""
+        return eqx.combine(jax.tree.map(np.exp, self.log_kernel), fixed)
 
 
 def inducing_evidence(
@@ -97,19 +119,10 @@ def inducing_evidence(
     return jnp.sum(jax.vmap(of_group)(targets, amplitude, noise_variance))
 
 
-class Data(eqx.Module):
-    """Rows that an evidence is of, NumPy arrays of one precision."""
-
-    X: Any  # (rows, d)
-    y: Any  # (rows, outputs)
-    weights: Any  # (rows,), counts
-    row_noise: Any = None  # (rows,), known variances in the squared units of y
-
-
 def loss_and_gradient(
     candidate: Candidate,
     fixed: Any,
-    data: Data,
+    sample: Sample,
     input_dependent: bool,
     move_inducing_points: bool,
 ) -> tuple[float, Candidate]:
@@ -117,33 +130,77 @@ def loss_and_gradient(
     automatic differentiation on it, on the host by the evidence's own gradient and one
     vector-Jacobian product through the kernel."""
     if jax.default_backend() != "cpu":
-        loss, gradient = differentiated(candidate, fixed, data, input_dependent)
+        loss, gradient = differentiated(candidate, fixed, sample, input_dependent)
         if not move_inducing_points:
             none = jnp.zeros_like(gradient.inducing_points)
             gradient = eqx.tree_at(lambda c: c.inducing_points, gradient, none)
         return float(loss), gradient
-    moved = candidate.log_kernel, candidate.inducing_points
-    grams, pull = _grams(moved, fixed, data.X, move_inducing_points)
-    matrices = np.asarray(grams[0]), np.asarray(grams[1]), np.asarray(grams[2])
+    kernel = candidate.on_host(fixed)
+    points = np.asarray(candidate.inducing_points)
+    if has_host_form(kernel, sample.X):
+        grams, pull = _grams_on_host(kernel, candidate, sample.X, move_inducing_points)
+    else:
+        grams, pull = _grams_by_jax(candidate, fixed, sample.X, move_inducing_points)
     slopes = evidence_and_slopes(
-        *matrices,
-        np.asarray(data.y),
-        np.asarray(data.weights),
+        *grams,
+        np.asarray(sample.y),
+        np.asarray(sample.weights),
         np.exp(np.asarray(candidate.log_amplitude, float)),
         np.exp(np.asarray(candidate.log_noise_variance, float)),
-        row_noise=data.row_noise,
+        row_noise=sample.row_noise,
         input_dependent=input_dependent,
     )
-    kernel_slopes = slopes.gram, slopes.square, slopes.diagonal
-    pulled = _pull(
-        pull, tuple(np.asarray(s, g.dtype) for s, g in zip(kernel_slopes, grams, strict=True))
-    )
+    log_kernel, moved = pull(slopes)
     dtype = np.asarray(candidate.log_amplitude).dtype
-    points = pulled[1] if move_inducing_points else np.zeros_like(candidate.inducing_points)
-    scale = -1 / (float(np.sum(data.weights, dtype=float)) * data.y.shape[1])
-    gradient = Candidate(pulled[0], slopes.amplitude, slopes.noise_variance, points)
+    scale = -1 / (float(np.sum(sample.weights, dtype=float)) * sample.y.shape[1])
+    moved = moved if move_inducing_points else np.zeros_like(points)
+    gradient = Candidate(log_kernel, slopes.amplitude, slopes.noise_variance, moved)
     gradient = jax.tree.map(lambda slope: np.asarray(slope * scale, dtype), gradient)
     return slopes.evidence * scale, gradient
+
+
+def _grams_on_host(
+    kernel: Kernel, candidate: Candidate, X: np.ndarray, move_inducing_points: bool
+) -> tuple[Grams, Callable[[EvidenceSlopes], tuple[Any, Any]]]:
+    points = np.asarray(candidate.inducing_points)
+    gram, pull = gram_and_pull(kernel, X, points)
+    # The small matrix is that of the points in float64: its factor divides everything else.
+    square, pull_square = gram_and_pull(
+        with_precision(kernel, float), points.astype(float), points.astype(float)
+    )
+    one = with_precision(points[:1], X.dtype)
+    variance, pull_diagonal = gram_and_pull(kernel, one, one)
+
+    def pull_all(slopes):
+        kernel_slope, moved = pull(slopes.gram, move_inducing_points)
+        of_square, moved_square = pull_square(slopes.square, move_inducing_points)
+        of_diagonal, _ = pull_diagonal(np.full((1, 1), np.sum(slopes.diagonal, dtype=float)), False)
+        total = jax.tree.map(
+            lambda log, *parts: None if log is None else sum(parts) * np.exp(log),
+            candidate.log_kernel,
+            kernel_slope,
+            of_square,
+            of_diagonal,
+            is_leaf=lambda leaf: leaf is None,
+        )
+        return total, moved + 2 * moved_square if move_inducing_points else None
+
+    return (gram, square, np.full(len(X), variance[0, 0])), pull_all
+
+
+def _grams_by_jax(
+    candidate: Candidate, fixed: Any, X: np.ndarray, move_inducing_points: bool
+) -> tuple[Grams, Callable[[EvidenceSlopes], tuple[Any, Any]]]:
+    moved = candidate.log_kernel, candidate.inducing_points
+    grams, pull = _grams(moved, fixed, X, move_inducing_points)
+
+    def pull_all(slopes):
+        given = slopes.gram, slopes.square, slopes.diagonal
+        given = tuple(np.asarray(s, g.dtype) for s, g in zip(given, grams, strict=True))
+        pulled = _pull(pull, given)
+        return pulled[0], pulled[1] if move_inducing_points else None
+
+    return (np.asarray(grams[0]), np.asarray(grams[1]), np.asarray(grams[2])), pull_all
 
 
 @eqx.filter_jit
@@ -169,7 +226,7 @@ def _pull(pull, slopes):
 
 @eqx.filter_jit
 def differentiated(
-    candidate: Candidate, fixed: Any, data: Data, input_dependent: bool
+    candidate: Candidate, fixed: Any, sample: Sample, input_dependent: bool
 ) -> tuple[Array, Candidate]:
     """:func:`loss_and_gradient` by automatic differentiation of :func:`inducing_evidence`."""
 
@@ -179,12 +236,12 @@ def differentiated(
             jnp.exp(candidate.log_amplitude),
             jnp.exp(candidate.log_noise_variance),
             candidate.inducing_points,
-            data.X,
-            data.y,
-            data.weights,
-            data.row_noise,
+            sample.X,
+            sample.y,
+            sample.weights,
+            sample.row_noise,
             input_dependent=input_dependent,
         )
-        return -evidence / (jnp.sum(data.weights) * data.y.shape[1])
+        return -evidence / (jnp.sum(sample.weights) * sample.y.shape[1])
 
     return jax.value_and_grad(loss)(candidate)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import scipy.linalg
 
-from wilsonian.kernels import Kernel, compiled_diagonal, compiled_gram
+from wilsonian.kernels import Kernel, compiled_diagonal
+from wilsonian.regression.host_grams import gram
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +20,10 @@ class InducingPoints:
     factor: np.ndarray  # (pool, rank), K approx factor @ factor.T
     residual: np.ndarray  # (pool,), diagonal of K - factor @ factor.T
     exhausted: bool  # nothing above rounding was left to choose
+
+    @property
+    def rank(self) -> int:
+        return len(self.indices)
 
     @property
     def root(self) -> np.ndarray:
@@ -68,7 +74,7 @@ def randomly_pivoted_cholesky(
         if total <= 0:
             break
         proposals = random.choice(size, size=min(block_size, size), p=residual / total)
-        block = np.array(compiled_gram(kernel, pool[proposals], pool[proposals]))
+        block = np.array(gram(kernel, pool[proposals], pool[proposals]))
         block -= factor[proposals, :count] @ factor[proposals, :count].T
         if block.diagonal().min() < -1e3 * floor - 1e-6 * diagonal.max():
             raise ValueError(_not_semidefinite(block.diagonal().min()))
@@ -77,7 +83,7 @@ def randomly_pivoted_cholesky(
             residual[proposals] = np.where(block.diagonal() > floor, block.diagonal(), 0.0)
             continue
         pivots = proposals[kept]
-        columns = np.asarray(compiled_gram(kernel, pool, pool[_padded(pivots, block_size)]))
+        columns = gram(kernel, pool, pool[_padded(pivots, block_size)])
         columns = columns[:, : len(pivots)] - factor[:, :count] @ factor[pivots, :count].T
         new = scipy.linalg.solve_triangular(lower, columns.T, lower=True).T
         factor[:, count : count + len(pivots)] = new
@@ -89,6 +95,25 @@ def randomly_pivoted_cholesky(
         count += len(pivots)
     residual = np.maximum(residual, 0.0)
     return InducingPoints(indices[:count], factor[:, :count], residual, count < rank)
+
+
+def choose_inducing_points(
+    kernel: Kernel,
+    pool: np.ndarray,
+    rank: int,
+    budget: int,
+    random: np.random.Generator,
+    enough: Callable[[InducingPoints], bool],
+) -> tuple[InducingPoints, bool]:
+    """`rank` inducing points from `pool`, doubled until they are enough, exhaust the kernel or
+    reach the `budget`: (inducing points, whether they are enough)."""
+    chosen = None
+    while True:
+        chosen = randomly_pivoted_cholesky(kernel, pool, rank, random, start=chosen)
+        met = enough(chosen)
+        if met or chosen.exhausted or rank >= budget:
+            return chosen, met
+        rank = min(2 * rank, budget)
 
 
 def _accept(

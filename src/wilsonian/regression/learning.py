@@ -1,70 +1,58 @@
-"""Learning a kernel's hyperparameters: several starts, L-BFGS-B, and the null model beside them."""
+"""Learning a kernel's hyperparameters: several starts, named candidates, the null model beside
+them."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
-import scipy.optimize
-from jax.flatten_util import ravel_pytree
 
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel
-from wilsonian.kernels.learnable import learnable
-from wilsonian.regression.evidence import Candidate, loss_and_gradient
-from wilsonian.regression.inducing_points import randomly_pivoted_cholesky
-from wilsonian.regression.mode_theory import ModeTheory
-from wilsonian.regression.sample import Sample
+from wilsonian.kernels.formulas import AbstractStationary
+from wilsonian.kernels.learnable import kept_as_given, learnable
+from wilsonian.regression.ascent import Run, maximize
+from wilsonian.regression.diary import Diary, Progress, silent
+from wilsonian.regression.evidence import Hyperparameters
+from wilsonian.regression.periods import nats_of_search
+from wilsonian.regression.sample import Sample, column_spread
 from wilsonian.regression.starts import (
     AMPLITUDE_RANGE,
-    NOISE_RANGE,
     Start,
     null_evidence,
     starting_kernels,
     starts_of,
 )
 
-# Bounds of a kernel's numbers, as factors of the starting value.
-KERNEL_RANGE = (1e-3, 1e3)
 # Starts are compared, and followed for a few iterations, on this many rows and inducing points;
 # what leads there is followed to the end on all rows of the sample.
-SCOUT_ROWS, SCOUT_RANK, SCOUTS, SCOUT_ITERATIONS = 500, 200, 6, 15
+SCOUT_ROWS, SCOUT_RANK, SCOUTS, SCOUT_ITERATIONS = 500, 200, 8, 15
 SHAKEN = 12  # further kernels, the most likely one times log-normal factors, that are compared
+COARSE_SHAKEN, COARSE_SCOUTS = 4, 3  # of both, for what is refined while inducing points move
 SCOUT_MARGIN = 5.0  # nats behind the best scout, at which another is not followed
-# Learning ends where the evidence of all rows would rise by no more than this, in nats, for each
-# factor of e in a hyperparameter; far below the nat that means something.
-SLOPE = 0.01
 # The null model is kept unless something else is better by a nat for each number that was moved:
 # Akaike's price of a number. Half of it, what one gains from noise on average, is not enough: the
 # best of many starts gains more (benchmarks/weak_signals.py).
-NULL_MARGIN, CHANCE = 1.0, 1.0
+NULL_MARGIN, CHANCE = 3.0, 1.0
+# A second length scale per column, a rough part that one product of columns would call noise,
+# starts at these shares of the first one's variance and this many spreads of the column times
+# sqrt(d), beside where one scale came to and beside where it started. The best two after some
+# iterations on all rows are followed.
+SECOND_SCALES, SECOND_ITERATIONS = ((0.03, 0.5), (0.01, 0.2)), 12
+STAGE = "learning hyperparameters"
 
 
 @dataclasses.dataclass(frozen=True)
-class Hyperparameters:
-    """A prior (kernel times amplitude), a noise variance, and how they were come by."""
+class Found:
+    """What a search came to."""
 
-    kernel: Kernel
-    amplitude: np.ndarray  # (1,) for all outputs, or (outputs,)
-    noise_variance: np.ndarray  # likewise
-    converged: bool
-    message: str  # one sentence
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """Where an optimizer came to."""
-
-    start: Start  # its kernel, amplitude and noise, and the log evidence there
-    iterations: int
-    settled: bool
-    at_bounds: int  # hyperparameters at their bounds
-    complaint: str  # the optimizer's own, if it did not settle
+    best: Run
+    candidates: dict[str, Run]  # the best of every kind that was tried, by name
+    starts: int
+    runs: int
 
 
 def learn(
@@ -80,54 +68,171 @@ def learn(
     input_dependent: bool,
     max_iterations: int,
     random: np.random.Generator,
-    progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
+    second_scale: bool = False,
+    coarse: bool = False,
+    progress: Progress = silent,
+    diary: Diary | None = None,
 ) -> Hyperparameters:
     """Maximize the reduced log evidence of `sample` over kernel, amplitude and noise; these two are
-    one each for all outputs (`groups` 1), or one for every output.
+    one each for all outputs (`groups` 1), or one for every output. The prior that
+    :func:`search` finds, or noise alone if that is as likely.
+    """
+    found = search(
+        kernel,
+        sample,
+        scale=(np.full(groups, amplitude), np.full(groups, noise_variance)),
+        ard=ard,
+        rank=rank,
+        restarts=restarts,
+        input_dependent=input_dependent,
+        max_iterations=max_iterations,
+        random=random,
+        second_scale=second_scale,
+        coarse=coarse,
+        progress=progress,
+        diary=Diary() if diary is None else diary,
+    )
+    return judged(found, sample, rank)
+
+
+def search(
+    kernel: Kernel,
+    sample: Sample,
+    *,
+    scale: tuple[np.ndarray, np.ndarray],
+    ard: bool,
+    rank: int,
+    restarts: int,
+    input_dependent: bool,
+    max_iterations: int,
+    random: np.random.Generator,
+    second_scale: bool,
+    coarse: bool,
+    progress: Progress,
+    diary: Diary,
+) -> Found:
+    """The highest log evidence that several runs find.
 
     Every kernel of :func:`wilsonian.regression.starts.starting_kernels` starts at its best
-    amplitudes and noises; the given ones are one more start. The best few are followed for some
-    iterations of SciPy's L-BFGS-B on a part of the rows, and the leaders of those to the end, on
-    all. `restarts` further runs start from the best multiplied by log-normal factors. The model
-    without signal is one candidate more. Inducing points are chosen for each start and stay put.
+    amplitudes and noises; the given ones (`scale`) are one more start. The best few are followed
+    for some iterations of SciPy's L-BFGS-B on a part of the rows, and the leaders of those to the
+    end, on all. Beside them stands the kernel whose length scales keep their proportions, one
+    number for all columns; where it ends they are set free. The best run goes on from inducing
+    points chosen for where it came to. With `second_scale` a sum of two such kernels starts from
+    there, and `restarts` further runs from the best multiplied by log-normal factors. `coarse` is
+    for what is refined later: the leader alone, in single precision.
     """
-    stage = "learning hyperparameters"
-    progress(stage, 0, max_iterations)
+    progress(STAGE, 0, max_iterations)
     options: dict[str, Any] = {"input_dependent": input_dependent, "random": random}
     few = sample.draw(SCOUT_ROWS, random)
-    few_rank = min(rank, SCOUT_RANK, len(few.X))
+    few_rank, groups = min(rank, SCOUT_RANK, len(few.X)), len(scale[0])
     starts = []
-    for each in starting_kernels(kernel, sample.X, ard):
+    kernels = starting_kernels(kernel, sample, ard)
+    for each in kernels:
         starts += starts_of(each, few, few_rank, groups, random)
     starts.sort(key=lambda start: -start.evidence)
-    for _ in range(SHAKEN if _freedom(starts[0].kernel) > 1 else 0):
-        shaken = _shaken(starts[0], random).kernel
+    plain, freedom = starts[0], _freedom(starts[0].kernel)
+    shaken_starts, scouts_sent = (COARSE_SHAKEN, COARSE_SCOUTS) if coarse else (SHAKEN, SCOUTS)
+    for _ in range(shaken_starts if freedom > 1 else 0):
+        shaken = _shaken(plain, random).kernel
         starts += starts_of(with_precision(shaken, float), few, few_rank, groups, random)
     starts.sort(key=lambda start: -start.evidence)
-    given = starting_kernels(kernel, sample.X, ard)[0]
-    scale = np.full(groups, amplitude), np.full(groups, noise_variance)
-    scouted = [*_unlike(starts, SCOUTS), Start(given, *scale, -np.inf)]
+    runs: dict[str, Run] = {}
+    single = coarse and not _offset(sample)
+
+    def follow(name: str, start: Start, **more: Any) -> Run:
+        def watch(done: int, evidence: float) -> None:
+            told = f"{name}: log evidence {evidence:,.1f}"
+            progress(STAGE, min(done, max_iterations), max_iterations, told)
+
+        def run() -> Run:
+            asked = {"max_iterations": max_iterations, "watch": watch, **options, **more}
+            if single:
+                found = maximize(start, sample, rank, dtype=np.float32, **asked)
+                if np.isfinite(found.evidence):
+                    return found  # else the noise is below the rounding
+            return maximize(start, sample, rank, **asked)
+
+        runs[name] = diary.once(name, random, run)
+        return runs[name]
+
+    given = Start(kernels[0], *scale, -np.inf)
+    scouted = [*_unlike(starts, scouts_sent), given]
+    tied = None
+    if not coarse and _tied_differs(plain.kernel):
+        tied = follow(ONE_SCALE, plain, tied=True)
+        scouted.append(tied.start)
     scouts = [
-        _maximize(start, few, few_rank, max_iterations=SCOUT_ITERATIONS, **options)
+        maximize(start, few, few_rank, max_iterations=SCOUT_ITERATIONS, **options)
         for start in scouted
     ]
-    scouts.sort(key=lambda run: -run.start.evidence)
+    scouts.sort(key=lambda run: -run.evidence)
     # A part of the rows may mislead about those that are close.
-    least = scouts[0].start.evidence - SCOUT_MARGIN
-    followed = 3 if few is sample else 2
-    leaders = _unlike([run.start for run in scouts if run.start.evidence >= least], followed)
-    runs: list[Run] = []
-    for index in range(len(leaders) + restarts):
-        if index < len(leaders):
-            start = leaders[index]
-        else:
-            start = _shaken(max(runs, key=lambda run: run.start.evidence).start, random)
-        watch = (lambda done: progress(stage, done, max_iterations)) if not index else None
-        runs.append(
-            _maximize(start, sample, rank, max_iterations=max_iterations, watch=watch, **options)
+    least = scouts[0].evidence - SCOUT_MARGIN
+    followed = 1 if coarse else 3 if few is sample else 2
+    leaders = _unlike([run.start for run in scouts if run.evidence >= least], followed)
+    if tied is not None:
+        leaders = _unlike([*leaders, tied.start], followed + 1)
+    for index, start in enumerate(leaders):
+        follow(f"run {index + 1} of {len(leaders)}", start)
+    best = max(runs.values(), key=lambda run: run.evidence)
+    for index in range(restarts):
+        follow(f"restart {index + 1} of {restarts}", _shaken(best.start, random))
+    best = max(runs.values(), key=lambda run: run.evidence)
+    if not coarse and rank < len(sample.X):
+        for index in range(POLISHED):
+            best = max(best, follow(f"polish {index + 1}", best.start), key=lambda r: r.evidence)
+    candidates = {SCALES if tied is not None else "the kernel": best}
+    if tied is not None:
+        candidates[ONE_SCALE] = tied
+    if second_scale and isinstance(best.start.kernel, AbstractStationary):
+        begun = [
+            maximize(start, sample, rank, max_iterations=SECOND_ITERATIONS, **options)
+            for start in (
+                _with_second(best.start, sample, *SECOND_SCALES[0]),
+                *(_with_second(plain, sample, *second) for second in SECOND_SCALES),
+            )
+        ]
+        begun.sort(key=lambda run: -run.evidence)
+        second = max(
+            (
+                follow(f"{TWO_SCALES}, run {index + 1} of 2", run.start)
+                for index, run in enumerate(begun[:2])
+            ),
+            key=lambda run: run.evidence,
         )
-    best = max(runs, key=lambda run: run.start.evidence)
-    return _judged(best, len(starts) + 1, len(runs), sample, rank)
+        candidates[TWO_SCALES] = second
+        more = _freedom(second.start.kernel) - _freedom(best.start.kernel)
+        if second.evidence > best.evidence + CHANCE * more:
+            best = second
+    return Found(best, candidates, len(starts) + 1, len(runs))
+
+
+POLISHED = 1
+ONE_SCALE, SCALES = "one length scale", "one length scale per column"
+TWO_SCALES = "two length scales per column"
+
+
+def _offset(sample: Sample) -> bool:
+    """Whether single precision would lose what columns far from zero say."""
+    return bool(np.max(np.abs(sample.X) / column_spread(sample.X)) > 1e3)
+
+
+def _tied_differs(kernel: Kernel) -> bool:
+    """Whether a kernel has arrays whose entries can move apart."""
+    moved = eqx.partition(kernel, learnable(kernel))[0]
+    return any(np.size(leaf) > 1 for leaf in jax.tree.leaves(moved))
+
+
+def _with_second(start: Start, sample: Sample, share: float, scale: float) -> Start:
+    """A prior plus `share` of one of short length scales (docs/science/learning.md, section 5)."""
+    kernel = start.kernel
+    short = scale * np.sqrt(sample.X.shape[1]) * column_spread(sample.X)
+    if not np.ndim(kernel.length_scale):  # type: ignore[attr-defined]
+        short = np.exp(np.mean(np.log(short)))
+    rough = eqx.tree_at(lambda k: k.length_scale, kernel, short)  # type: ignore[attr-defined]
+    both = with_precision(kernel + share * rough, float)
+    return dataclasses.replace(start, kernel=both, evidence=-np.inf)
 
 
 def _unlike(starts: list[Start], count: int) -> list[Start]:
@@ -155,157 +260,50 @@ def _shaken(start: Start, random: np.random.Generator) -> Start:
     return Start(kernel, factor(start.amplitude), factor(start.noise_variance), -np.inf)
 
 
-def _freedom(kernel: Kernel) -> int:
+def _freedom(kernel: Kernel, tied: bool = False) -> int:
     """How many numbers of a kernel are learned."""
-    moved = eqx.partition(kernel, learnable(kernel))[0]
-    return sum(np.size(leaf) for leaf in jax.tree.leaves(moved))
+    moved = jax.tree.leaves(eqx.partition(kernel, learnable(kernel))[0])
+    return len(moved) if tied else sum(np.size(leaf) for leaf in moved)
 
 
-def _judged(best: Run, compared: int, runs: int, sample: Sample, rank: int) -> Hyperparameters:
-    """The best run or the null model, and a sentence saying what was compared."""
+def judged(found: Found, sample: Sample, rank: int) -> Hyperparameters:
+    """The best run, or the null model where no candidate beats it by what chance may give, and a
+    sentence saying what was compared."""
     null, rows = null_evidence(sample), float(sample.weights.sum())
-    gain = best.start.evidence - null
-    told = (
+    best = found.best
+    groups = len(best.start.amplitude)
+    gains, chances = {}, {}
+    for name, run in found.candidates.items():
+        numbers = _freedom(run.start.kernel, name == ONE_SCALE) + groups
+        chance = CHANCE * numbers + nats_of_search(run.start.kernel, sample.X)
+        gains[name], chances[name] = run.evidence - null, max(NULL_MARGIN, chance)
+    gain = best.evidence - null
+    kept = kept_as_given(best.start.kernel)
+    rest = "the rest" if _freedom(best.start.kernel) else "amplitude and noise alone"
+    told = f"{kept} Of {rest}: " if kept else ""
+    told += (
         f"L-BFGS-B {'converged' if best.settled else 'stopped'} after {best.iterations} iterations "
         f"on {len(sample.X)} rows with {min(rank, len(sample.X))} inducing points, the best of "
-        f"{runs} runs from {compared} starts: log evidence "
+        f"{found.runs} runs from {found.starts} starts: log evidence {best.evidence / rows:.4f} "
+        f"per row, {gain:.1f} nats above that of noise alone"
     )
-    chance = CHANCE * (_freedom(best.start.kernel) + len(best.start.amplitude))
-    if not gain >= max(NULL_MARGIN, chance):
-        scale = sample.mean_squares() if len(best.start.amplitude) > 1 else sample.mean_square()
+    start = best.start
+    if not any(gains[name] >= chances[name] for name in gains):
+        scale = sample.mean_squares() if groups > 1 else sample.mean_square()
         scale = np.atleast_1d(scale)
-        message = told + (
-            f"{best.start.evidence / rows:.4f} per row, {gain:.1f} nats above that of noise alone; "
-            f"chance may give {chance:.1f}. Noise alone was kept: no signal was found."
-        )
+        most = chances[max(gains, key=lambda name: gains[name])]
+        message = f"{told}; chance may give {most:.1f}. Noise alone was kept: no signal was found."
         return Hyperparameters(
-            best.start.kernel, AMPLITUDE_RANGE[0] * scale, scale, best.settled, message
+            start.kernel, AMPLITUDE_RANGE[0] * scale, scale, best.settled, message
         )
     message = (
         told
-        + f"{best.start.evidence / rows:.4f} per row, {gain:.1f} nats above that of noise alone"
         + (f", {best.at_bounds} parameters at their bounds" if best.at_bounds else "")
         + ("." if best.settled else f" ({best.complaint}).")
     )
-    start = best.start
+    if len(gains) > 1:
+        compared = ", ".join(f"{name} {value:,.1f}" for name, value in gains.items())
+        message += f" Compared, in nats above noise alone: {compared}."
     return Hyperparameters(
         start.kernel, start.amplitude, start.noise_variance, best.settled, message
     )
-
-
-def _maximize(
-    start: Start,
-    sample: Sample,
-    rank: int,
-    *,
-    input_dependent: bool,
-    max_iterations: int,
-    random: np.random.Generator,
-    watch: Callable[[int], None] | None = None,
-) -> Run:
-    """One L-BFGS-B run."""
-    data = sample.data(float)
-    points = sample.X[randomly_pivoted_cholesky(start.kernel, sample.X, rank, random).indices]
-    # The compiled kernel is for one shape: fill up with copies (the jitter copes with them).
-    points = np.resize(points, (min(rank, len(sample.X)), sample.X.shape[1]))
-    candidate, fixed = Candidate.of(start.kernel, start.amplitude, start.noise_variance, points)
-    moved = (candidate.log_kernel, candidate.log_amplitude, candidate.log_noise_variance)
-    raveled, unravel = ravel_pytree(jax.tree.map(jnp.asarray, moved))
-    vector, groups = np.array(raveled), len(candidate.log_amplitude)
-    rows, outputs = float(data.weights.sum()), sample.y.shape[1]
-
-    def at(vector: np.ndarray) -> Candidate:
-        parts: Any = jax.tree.map(np.asarray, unravel(jnp.asarray(vector)))
-        return Candidate(parts[0], parts[1], parts[2], points)
-
-    def objective(vector):
-        loss, slope = loss_and_gradient(at(vector), fixed, data, input_dependent, False)
-        if not np.isfinite(loss):  # outside the region where the factorizations exist
-            return 1e10, np.zeros_like(vector)
-        slopes = (slope.log_kernel, slope.log_amplitude, slope.log_noise_variance)
-        return loss, np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(slopes)])
-
-    scale = np.log(sample.mean_squares() if groups > 1 else [sample.mean_square()])[:, None]
-    bounds = np.concatenate(
-        [
-            vector[: len(vector) - 2 * groups, None] + np.log(KERNEL_RANGE),
-            scale + np.log(AMPLITUDE_RANGE),
-            scale + np.log(NOISE_RANGE),
-        ]
-    )
-    if data.row_noise is not None:  # beside known noise there may be none
-        bounds[-groups:, 0] = np.minimum(bounds[-groups:, 0], np.log(NOISE_RANGE[0]))
-    low, high = bounds.T
-    iterations, settled, slope = 0, False, np.inf
-    result = scipy.optimize.OptimizeResult(x=vector, fun=np.inf)
-    # A line search may fail on rounding: begin anew from there, without its memory.
-    for _ in range(3):
-        before = result.fun
-        result = scipy.optimize.minimize(
-            objective,
-            np.clip(result.x, low, high),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=bounds,
-            callback=None if watch is None else _counting(watch, iterations),
-            options={
-                "maxiter": max(max_iterations - iterations, 1),
-                "ftol": 1e-7,
-                "gtol": SLOPE / (rows * outputs),
-            },
-        )
-        iterations += result.nit
-        inside = ((result.x > low) | (result.jac < 0)) & ((result.x < high) | (result.jac > 0))
-        slope = np.max(np.abs(result.jac[inside]), initial=0.0) * rows * outputs
-        settled = bool(result.success)
-        if settled or iterations >= max_iterations or before - result.fun < 1e-7:
-            break
-    # No lower point along a slope of next to nothing: that is the rounding.
-    settled = settled or (iterations < max_iterations and slope < 100 * SLOPE)
-    best = at(result.x)
-    at_bounds = int(np.sum(np.minimum(result.x - low, high - result.x) < 1e-6))
-    scales = np.exp(best.log_amplitude), np.exp(best.log_noise_variance)
-    evidence = -result.fun * rows * outputs if result.fun < 1e10 else -np.inf
-    end = Start(with_precision(best.kernel(fixed), float), *scales, evidence)
-    return Run(end, iterations, settled, at_bounds, str(result.message))
-
-
-def _counting(watch: Callable[[int], None], before: int) -> Callable[[Any], None]:
-    count = before
-
-    def callback(_: Any) -> None:
-        nonlocal count
-        count += 1
-        watch(count)
-
-    return callback
-
-
-def learn_scale(
-    theory_of: Callable[[Any, Any], ModeTheory],
-    hyperparameters: Hyperparameters,
-    mean_square: float,
-) -> Hyperparameters:
-    """Amplitude and noise that maximize the evidence of `theory_of(amplitude, noise)`, which knows
-    all rows through their sufficient statistics. Bounded L-BFGS-B in two logarithms."""
-
-    @jax.jit
-    def loss_and_slope(vector):
-        def loss(vector):
-            theory = theory_of(*jnp.exp(vector))
-            return -theory.log_evidence() / (theory.n_samples * theory.target_square.shape[0])
-
-        return jax.value_and_grad(loss)(vector)
-
-    bounds = np.log(mean_square * np.array([AMPLITUDE_RANGE, NOISE_RANGE]))
-    scales = hyperparameters.amplitude, hyperparameters.noise_variance
-    start = np.clip(np.log(scales).ravel(), *bounds.T)
-    result = scipy.optimize.minimize(
-        lambda vector: tuple(np.asarray(value, float) for value in loss_and_slope(vector)),
-        start,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=bounds,
-    )
-    amplitude, noise_variance = np.exp(result.x)[:, None]
-    return dataclasses.replace(hyperparameters, amplitude=amplitude, noise_variance=noise_variance)

@@ -3,17 +3,85 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
-import equinox as eqx
 import jax
 import numpy as np
-import optax
 
 from wilsonian.core.precision import with_precision
-from wilsonian.regression.evidence import Candidate, loss_and_gradient
-from wilsonian.regression.learning import Hyperparameters
+from wilsonian.kernels import Kernel
+from wilsonian.kernels.learnable import has_length_scale
+from wilsonian.regression.ascent import raveled, unraveled
+from wilsonian.regression.diary import Diary, Progress, silent
+from wilsonian.regression.evidence import Candidate, Hyperparameters, loss_and_gradient
 from wilsonian.regression.sample import Sample, column_spread
+
+# Adam (Kingma and Ba, arXiv:1412.6980), algorithm 1.
+LEARNING_RATE, MEMORY, SQUARE_MEMORY, FLOOR = 0.1, 0.9, 0.999, 1e-8
+# Steps come in windows, whose evidence is the mean over rows each seen before a step is taken on
+# them. While it rises by more than GAIN nats per row from window to window the rate stays; where it
+# falls by as much, the climb goes back and on at a smaller rate; and where it does neither, or the
+# most steps are done, the rate falls to zero along a cosine for LANDING windows.
+WINDOW, GAIN, SLOWER, LANDING = 10, 0.003, 0.25, 3
+ENTRY = "moving inducing points"
+
+
+@dataclasses.dataclass
+class Ascent:
+    """State of the climb; losses are negative log evidences per row."""
+
+    vector: np.ndarray  # numbers of a Candidate
+    mean: np.ndarray  # of the slopes, decaying
+    square: np.ndarray  # of their squares, decaying
+    safe: np.ndarray  # where the best window ended
+    losses: np.ndarray  # one a step
+    level: float = np.inf  # mean loss of the best window
+    speed: float = LEARNING_RATE
+    begun: int = 0  # the step at which the averages are empty
+    landing: int = -1  # the step at which the rate began to fall, if it has
+
+    @property
+    def rate(self) -> float:
+        """Learning rate of the next step."""
+        if self.landing < 0:
+            return self.speed
+        done = (len(self.losses) - self.landing) / (LANDING * WINDOW)
+        return 0.5 * self.speed * (1 + np.cos(np.pi * done))
+
+    @property
+    def finished(self) -> bool:
+        return 0 <= self.landing <= len(self.losses) - LANDING * WINDOW
+
+    def step(self, loss: float, slope: np.ndarray, unit: np.ndarray) -> None:
+        """One step of Adam downhill, in units of `unit`."""
+        rate, slope = self.rate, slope * unit
+        self.losses = np.append(self.losses, loss)
+        count = len(self.losses) - self.begun
+        self.mean = MEMORY * self.mean + (1 - MEMORY) * slope
+        self.square = SQUARE_MEMORY * self.square + (1 - SQUARE_MEMORY) * slope**2
+        mean = self.mean / (1 - MEMORY**count)
+        root = np.sqrt(self.square / (1 - SQUARE_MEMORY**count))
+        self.vector = self.vector - rate * unit * mean / (root + FLOOR)
+
+    def settle(self, most_steps: int) -> None:
+        """After a step: at the end of a window go on, go back, or begin to land."""
+        count = len(self.losses)
+        if count == 1:
+            self.level = float(self.losses[0])
+        if count % WINDOW:
+            return
+        latest = float(np.mean(self.losses[-WINDOW:]))
+        fallen = latest > self.level + GAIN
+        rising = latest < self.level - GAIN
+        if not fallen:
+            self.safe, self.level = self.vector, min(latest, self.level)
+        if fallen and (self.landing < 0 or self.finished):
+            self.vector, self.begun = self.safe, count
+            self.mean, self.square = np.zeros_like(self.mean), np.zeros_like(self.square)
+            self.speed *= SLOWER
+        elif self.landing < 0 and not rising:
+            self.landing = count
+        if self.landing < 0 and count + LANDING * WINDOW >= most_steps:
+            self.landing = count
 
 
 def move_inducing_points(
@@ -22,16 +90,17 @@ def move_inducing_points(
     sample: Sample,
     *,
     rows: int,
-    steps: int,
+    most_steps: int,
     rows_per_step: int,
     input_dependent: bool,
     random: np.random.Generator,
-    progress: Callable[[int, int], None],
-    learning_rate: float = 0.1,
+    progress: Progress = silent,
+    diary: Diary | None = None,
 ) -> tuple[Hyperparameters, np.ndarray]:
-    """Move inducing points and hyperparameters together up the evidence, by Adam (optax) with a
-    cosine schedule; each step sees a fresh random subset of rows. Inducing points move in units of
-    the spread of each column."""
+    """Move inducing points and hyperparameters together up the evidence, by Adam, until the
+    evidence of the rows of each step has stopped rising, at most about `most_steps`. The steps run
+    through the rows in random order, again and again. With a diary the climb goes on from where it
+    stands there."""
     spread = column_spread(sample.X)
     # Single precision, unless a column's offset would eat it up.
     offset = np.max(np.abs(sample.X), axis=0) / spread
@@ -43,35 +112,76 @@ def move_inducing_points(
         inducing_points,
     )
     candidate, fixed = with_precision(candidate, dtype), with_precision(fixed, dtype)
-    optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
-    state = optimizer.init(candidate)
-    update = jax.jit(optimizer.update)
-    losses: list[float] = []
-    for step in range(steps):
-        few = sample.draw(rows_per_step, random)
+    vector = raveled(candidate)
+    unit = np.ones(len(vector))
+    unit[-inducing_points.size :] = np.tile(
+        _units(hyperparameters.kernel, spread), len(inducing_points)
+    )
+    diary = Diary() if diary is None else diary
+    none = np.zeros_like(vector)
+    ascent = _stood(diary, len(vector)) or Ascent(vector, none, none, vector, np.empty(0))
+    order = _Order(len(sample.X), min(rows_per_step, len(sample.X)), int(random.integers(2**63)))
+    broken = False
+    while not ascent.finished and not broken:
+        few = sample.rows(order.of(len(ascent.losses)))
         # Each row drawn stands for several, so that the evidence is that of all rows.
         few = dataclasses.replace(few, weights=few.weights * (rows / len(few.X)))
-        loss, gradient = loss_and_gradient(candidate, fixed, few.data(dtype), input_dependent, True)
+        here = unraveled(ascent.vector, candidate)
+        few = with_precision(few, dtype)
+        loss, slope = loss_and_gradient(here, fixed, few, input_dependent, True)
         if not np.isfinite(loss):
-            break
-        losses.append(float(loss))
-        change, state = update(gradient, state)
-        change = eqx.tree_at(
-            lambda c: c.inducing_points, change, change.inducing_points * spread.astype(dtype)
-        )
-        candidate = optax.apply_updates(candidate, change)
-        progress(step + 1, steps)
-    kernel = with_precision(candidate.kernel(fixed), float)
-    gain = np.mean(losses[:5]) - np.mean(losses[-5:]) if losses else 0.0
+            broken = dtype is np.float64
+            dtype = np.float64  # the noise may be below the rounding of single precision
+            candidate, fixed = with_precision(candidate, dtype), with_precision(fixed, dtype)
+            continue
+        ascent.step(loss, raveled(slope), unit)
+        ascent.settle(most_steps)
+        done = len(ascent.losses)
+        end = most_steps if ascent.landing < 0 else ascent.landing + LANDING * WINDOW
+        progress(ENTRY, done, end, f"log evidence per row {-loss:.4f}")
+        diary.write(ENTRY, dataclasses.asdict(ascent))
+    end_point = unraveled(ascent.vector, candidate)
+    losses = ascent.losses
+    gain = np.mean(losses[:WINDOW]) - np.mean(losses[-WINDOW:]) if len(losses) else 0.0
     message = (
         f"{hyperparameters.message} Then {len(losses)} Adam steps moved {len(inducing_points)} "
         f"inducing points and gained {gain:.4f} nats per row."
     )
     moved = Hyperparameters(
-        kernel,
-        np.exp(np.asarray(candidate.log_amplitude, float)),
-        np.exp(np.asarray(candidate.log_noise_variance, float)),
-        hyperparameters.converged and len(losses) == steps,
+        with_precision(end_point.on_host(fixed), float),
+        np.exp(np.asarray(end_point.log_amplitude, float)),
+        np.exp(np.asarray(end_point.log_noise_variance, float)),
+        hyperparameters.converged and not broken,
         message,
     )
-    return moved, np.asarray(candidate.inducing_points, float)
+    return moved, np.asarray(end_point.inducing_points, float)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Order:
+    """Which rows each step sees: passes through all, every pass in an order of its own."""
+
+    rows: int
+    per_step: int
+    seed: int
+
+    def of(self, step: int) -> np.ndarray:
+        steps = max(self.rows // self.per_step, 1)
+        shuffled = np.random.default_rng([self.seed, step // steps]).permutation(self.rows)
+        start = step % steps * self.per_step
+        return np.sort(shuffled[start : start + self.per_step])
+
+
+def _stood(diary: Diary, size: int) -> Ascent | None:
+    entry = diary.entries.get(ENTRY)
+    if entry is None or len(entry["vector"]) != size:
+        return None
+    return Ascent(**entry)
+
+
+def _units(kernel: Kernel, spread: np.ndarray) -> np.ndarray:
+    """What each column's coordinate of an inducing point moves in: the spread of the column, or the
+    kernel's shortest length scale there if that is less."""
+    parts = jax.tree.leaves(kernel, is_leaf=has_length_scale)
+    scales = [part.length_scale for part in parts if has_length_scale(part)]
+    return np.min([spread, *(np.broadcast_to(scale, spread.shape) for scale in scales)], axis=0)

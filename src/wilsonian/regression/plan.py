@@ -6,28 +6,28 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 from wilsonian.core.cutoffs import AbstractCutoff
-from wilsonian.regression.estimator_inputs import check_inducing_points
+from wilsonian.regression.learners import (
+    AbstractLearner,
+    LearnAll,
+    LearnNothing,
+    LearnScale,
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """The parameters of :class:`wilsonian.ReducedGPRegressor`, resolved for a number of columns."""
 
-    amplitude: float
-    noise_variance: float
+    learner: AbstractLearner
     rank: int | None  # None: as many as the cutoff rule asks for, at most `max_rank`
     max_rank: int
     cutoff: Any  # "auto", None, a number of modes, or an AbstractCutoff
     threshold: float
     input_dependent: bool
-    learn: str | None  # "all", "scale" or None
-    per_output: str | None  # "scale": amplitude and noise of its own; None: one for all
-    move_inducing_points: bool | None  # None: where it helps (see `fitting.prepare`)
-    ard: bool
-    restarts: int
-    max_iterations: int
+    move_inducing_points: bool | None  # None: where it helps (see `preparation.prepare`)
     normalize_y: bool
     inducing_points: np.ndarray | None
     block_size: int
@@ -63,21 +63,15 @@ class Plan:
         _check_cutoff(given["cutoff"])
         points = given["inducing_points"]
         return cls(
-            amplitude=float(given["amplitude"]),
-            noise_variance=float(given["noise_variance"]),
+            learner=_learner(given, columns),
             rank=None if given["rank"] is None else int(given["rank"]),
             max_rank=int(given["max_rank"]),
             cutoff=given["cutoff"],
             threshold=float(threshold),
             input_dependent=given["ridge"] == "input-dependent",
-            learn=None if given["optimizer"] is None else given["learn"],
-            per_output=given.get("per_output"),
             move_inducing_points=None
             if given["move_inducing_points"] == "auto"
             else given["move_inducing_points"],
-            ard=columns <= ARD_COLUMNS if given["ard"] == "auto" else given["ard"],
-            restarts=int(given["n_restarts"]),
-            max_iterations=int(given["max_iterations"]),
             normalize_y=bool(given.get("normalize_y", True)),
             inducing_points=None if points is None else check_inducing_points(points, columns),
             block_size=int(given["block_size"]),
@@ -93,8 +87,22 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "per_output": ("scale", None),
     "move_inducing_points": ("auto", True, False),
     "ard": ("auto", True, False),
+    "second_scale": ("auto", False),
     "dtype": ("float64", "float32"),
+    "exact": (False, True),
 }
+
+
+def _learner(given: dict[str, Any], columns: int) -> AbstractLearner:
+    scales = float(given["amplitude"]), float(given["noise_variance"])
+    per_output = given.get("per_output") == "scale"
+    if given["optimizer"] is None:
+        return LearnNothing(*scales)
+    if given["learn"] == "scale":
+        return LearnScale(*scales, per_output)
+    ard = columns <= ARD_COLUMNS if given["ard"] == "auto" else given["ard"]
+    counts = int(given["n_restarts"]), int(given["max_iterations"])
+    return LearnAll(*scales, per_output, ard, given.get("second_scale") == "auto", *counts)
 
 
 def _is_number(value: Any) -> bool:
@@ -120,3 +128,21 @@ def _check_cutoff(cutoff: Any) -> None:
             "`cutoff` must be 'auto', None, a number of modes (int), an eigenvalue scale (float) "
             f"or a cutoff object such as RankCutoff(100), got {cutoff!r}."
         )
+
+
+def check_inducing_points(inducing_points: Any, columns: int) -> np.ndarray:
+    """Inducing points given by the user. Raises ValueError unless they are (rank, columns) and
+    finite."""
+    points = np.asarray(inducing_points, float)
+    if points.ndim != 2 or points.shape[1] != columns or not len(points):
+        raise ValueError(
+            f"`inducing_points` must have shape (rank, {columns}), got {points.shape}."
+        )
+    if not np.all(np.isfinite(points)):
+        raise ValueError("`inducing_points` must be finite, got NaN or infinity.")
+    return points
+
+
+def random_generator(random_state: Any) -> np.random.Generator:
+    """NumPy's generator for scikit-learn's `random_state`."""
+    return np.random.default_rng(check_random_state(random_state).randint(2**31 - 1))

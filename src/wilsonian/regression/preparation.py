@@ -3,39 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
 
-import jax
 import numpy as np
 import scipy.linalg
 
 from wilsonian.core.cutoffs import LearnabilityCutoff
-from wilsonian.core.precision import with_precision
 from wilsonian.core.spectrum import Measure
-from wilsonian.kernels import Kernel, compiled_gram
-from wilsonian.regression.inducing_features import InducingFeatures
-from wilsonian.regression.inducing_points import InducingPoints, randomly_pivoted_cholesky
-from wilsonian.regression.learning import Hyperparameters, learn
-from wilsonian.regression.moving import move_inducing_points
+from wilsonian.kernels import Kernel
+from wilsonian.regression.diary import Diary, Progress, silent
+from wilsonian.regression.evidence import Hyperparameters
+from wilsonian.regression.inducing_points import InducingPoints, choose_inducing_points
+from wilsonian.regression.learners import LEARNING_ROWS
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.sample import Sample
+from wilsonian.regression.statistics import InducingFeatures
 
-# Hyperparameters are learned from at most this many rows and inducing points; amplitude and noise
-# are then set by the evidence of all rows. Inducing points move, and hyperparameters with them, in
-# steps that see INDUCING_POINT_ROWS fresh rows each, for INDUCING_POINT_PASSES through the rows
-# within INDUCING_POINT_STEPS.
-LEARNING_ROWS, LEARNING_RANK = 2000, 512
-INDUCING_POINT_ROWS, INDUCING_POINT_PASSES, INDUCING_POINT_STEPS = 4000, 25, (100, 300)
 # Inducing points are chosen from at most this many rows per inducing point of the largest rank.
 POOL_PER_INDUCING_POINT = 8
-
-
-Progress = Callable[[str, int, int], None]  # stage, done, of how many
-
-
-def silent(stage: str, done: int, of: int) -> None:
-    """Progress that nobody watches."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,75 +35,55 @@ class Prepared:
 def prepare(
     kernel: Kernel,
     sample: Sample,
+    weights: np.ndarray,
     rows: int,
     plan: Plan,
     random: np.random.Generator,
+    diary: Diary,
     progress: Progress = silent,
 ) -> Prepared:
-    """Learn hyperparameters and choose inducing points from a `sample` of the `rows` training rows;
-    targets centred and scaled. Runs in float64: call it under `jax.enable_x64(True)`."""
-    # One amplitude and noise for each output, where they are learned.
-    own = plan.per_output == "scale" and plan.learn is not None
-    groups = sample.y.shape[1] if own else 1
-    message = (
-        "Nothing was learned: kernel, amplitude and noise are as given."
-        if plan.learn is None
-        else "The kernel is as given; amplitude and noise maximize the evidence of all rows."
-    )
-    hyperparameters = Hyperparameters(
-        with_precision(kernel, float),
-        np.full(groups, plan.amplitude),
-        np.full(groups, plan.noise_variance),
-        True,
-        message,
-    )
+    """Learn hyperparameters and choose inducing points from a `sample` of the `rows` training rows,
+    whose targets are scaled under these `weights`. Runs in float64: call it under
+    `jax.enable_x64(True)`."""
+    if plan.normalize_y:
+        sample = sample.scaled(weights)
     budget = min(plan.rank or plan.max_rank, rows)
-    if plan.learn == "all":
-        few = sample.draw(LEARNING_ROWS, random)
-        hyperparameters = learn(
-            kernel,
-            few,
-            amplitude=plan.amplitude,
-            noise_variance=plan.noise_variance,
-            ard=plan.ard,
-            rank=min(budget, LEARNING_RANK, len(few.X)),
-            groups=groups,
-            restarts=plan.restarts,
-            input_dependent=plan.input_dependent or sample.row_noise is not None,
-            max_iterations=plan.max_iterations,
-            random=random,
-            progress=progress,
+    by_row = plan.input_dependent or sample.row_noise is not None
+    points = plan.inducing_points
+    # What is learned before inducing points move is refined while they do.
+    moves = plan.move_inducing_points is not False and measure_of(budget, rows) == "population"
+    hyperparameters = plan.learner.before(
+        kernel, sample, budget, by_row, moves and points is None, random, diary, progress
+    )
+    if points is not None:
+        status = f"The {len(points)} inducing points were given."
+    else:
+        pool = sample.draw(max(POOL_PER_INDUCING_POINT * budget, LEARNING_ROWS), random)
+        budget = min(budget, len(pool.X))
+        chosen, met = choose_inducing_points(
+            hyperparameters.kernel,
+            pool.X,
+            budget if plan.rank else min(64, budget),
+            budget,
+            random,
+            lambda chosen: _kept_modes(chosen, hyperparameters, rows, plan.threshold) < chosen.rank,
         )
-    given = plan.inducing_points
-    if given is not None:
-        status = f"The {len(given)} inducing points were given."
-        features = _features(hyperparameters.kernel, given, plan.dtype)
-        return Prepared(features, hyperparameters, measure_of(len(given), rows), status)
-    pool = sample.draw(max(POOL_PER_INDUCING_POINT * budget, LEARNING_ROWS), random)
-    chosen, status, met = choose_inducing_points(hyperparameters, pool.X, rows, plan, random)
-    points = pool.X[chosen.indices]
-    measure = measure_of(len(points), rows)
-    wanted = plan.move_inducing_points
-    if wanted is None:
-        wanted = measure == "population" and (not met or rows > LEARNING_ROWS)
-        wanted &= not chosen.exhausted  # nowhere better to go: they span the kernel already
-    if wanted and plan.learn == "all":
-        hyperparameters, points = move_inducing_points(
-            hyperparameters,
-            points,
-            sample,
-            rows=rows,
-            steps=int(
-                np.clip(INDUCING_POINT_PASSES * rows / INDUCING_POINT_ROWS, *INDUCING_POINT_STEPS)
-            ),
-            rows_per_step=INDUCING_POINT_ROWS,
-            input_dependent=plan.input_dependent or sample.row_noise is not None,
-            random=random,
-            progress=lambda done, of: progress("moving inducing points", done, of),
-        )
-        status += " They were then moved by gradient of the evidence."
-    features = _features(hyperparameters.kernel, points, plan.dtype)
-    return Prepared(features, hyperparameters, measure, status)
+        status = _status(plan, chosen, met, rows)
+        points = pool.X[chosen.indices]
+        wanted = plan.move_inducing_points
+        if wanted is None:
+            wanted = measure_of(len(points), rows) == "population"
+            wanted &= not met or rows > LEARNING_ROWS
+            wanted &= not chosen.exhausted  # nowhere better to go: they span the kernel already
+        if wanted:
+            hyperparameters, moved = plan.learner.along(
+                hyperparameters, points, sample, rows, by_row, random, diary, progress
+            )
+            if moved is not points:
+                status += " They were then moved by gradient of the evidence."
+            points = moved
+    features = InducingFeatures.of(hyperparameters.kernel, points, plan.dtype)
+    return Prepared(features, hyperparameters, measure_of(len(points), rows), status)
 
 
 def measure_of(rank: int, rows: int) -> Measure:
@@ -129,45 +93,9 @@ def measure_of(rank: int, rows: int) -> Measure:
     return "sample" if 2 * rank > rows else "population"
 
 
-def _features(kernel: Kernel, points: np.ndarray, dtype: Any) -> InducingFeatures:
-    kernel = with_precision(kernel, float)
-    square = np.array(compiled_gram(kernel, points, points))
-    # The jitter is relative to the diagonal and to the precision of the products to come.
-    jitter = np.finfo(dtype).eps * np.mean(np.diagonal(square))
-    for _ in range(20):
-        try:
-            root = np.linalg.cholesky(square + jitter * np.eye(len(points)))
-            break
-        except np.linalg.LinAlgError:
-            jitter *= 10
-    else:
-        raise ValueError(
-            f"the kernel matrix of the {len(points)} inducing points is not positive semidefinite; "
-            "use a valid kernel or other inducing points."
-        )
-    return InducingFeatures.of(kernel, points.astype(dtype), root)
-
-
-def choose_inducing_points(
-    hyperparameters: Hyperparameters,
-    pool: np.ndarray,
-    rows: int,
-    plan: Plan,
-    random: np.random.Generator,
-) -> tuple[InducingPoints, str, bool]:
-    """Inducing points for the plan's rank, or doubled from 64 until the cutoff rule is met or the
-    budget is reached: (inducing points, sentence saying which, whether the rule is met)."""
-    budget = min(plan.rank or plan.max_rank, len(pool))
-    rank = budget if plan.rank else min(64, budget)
-    chosen = None
-    while True:
-        chosen = randomly_pivoted_cholesky(hyperparameters.kernel, pool, rank, random, start=chosen)
-        count = len(chosen.indices)
-        kept = _kept_modes(chosen, hyperparameters, rows, plan.threshold)
-        met = kept < count
-        if met or chosen.exhausted or rank >= budget:
-            break
-        rank = min(2 * rank, budget)
+def _status(plan: Plan, chosen: InducingPoints, met: bool, rows: int) -> str:
+    """Why there are as many inducing points."""
+    count = chosen.rank
     rule = f"learnability of the next mode below {plan.threshold:g}"
     if plan.rank:
         status = f"{count} inducing points, as asked"
@@ -182,7 +110,7 @@ def choose_inducing_points(
         status = f"{count} inducing points are the budget; the cutoff rule ({rule}) is not met yet."
     if chosen.exhausted and plan.rank and count < plan.rank:
         status = f"{count} of the {plan.rank} inducing points asked for exhaust the kernel's rank."
-    return chosen, status, met
+    return status
 
 
 def _kept_modes(
@@ -193,13 +121,7 @@ def _kept_modes(
     eigenvalues = np.maximum(scipy.linalg.eigvalsh(second_moment)[::-1], 0.0)
     lost = float(chosen.residual.mean())
     kept = [
-        int(rank_of(LearnabilityCutoff(threshold, noise, rows, a * lost), a * eigenvalues))
+        int(LearnabilityCutoff(threshold, noise, rows, a * lost).rank(a * eigenvalues))
         for a, noise in zip(hyperparameters.amplitude, hyperparameters.noise_variance, strict=True)
     ]
     return max(kept)
-
-
-@jax.jit
-def rank_of(rule: LearnabilityCutoff, eigenvalues: jax.Array) -> jax.Array:
-    """How many modes the rule keeps."""
-    return rule.rank(eigenvalues)

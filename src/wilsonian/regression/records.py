@@ -1,4 +1,5 @@
-"""Plain records of a fitted theory: its spectrum, and its flow over all cutoffs."""
+"""Plain records of a fitted theory: its spectrum, and its flow over all cutoffs. By themselves, so
+that what only shows them starts without JAX."""
 
 from __future__ import annotations
 

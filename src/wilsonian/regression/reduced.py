@@ -1,4 +1,4 @@
-"""The reduced Gaussian process: modes of the data seen, a cutoff, and predictions from them."""
+"""The reduced Gaussian process: predictions from the modes that a cutoff keeps."""
 
 from __future__ import annotations
 
@@ -6,88 +6,12 @@ import abc
 import dataclasses
 import functools
 from collections.abc import Iterator
-from typing import Any
 
-import equinox as eqx
-import jax
 import numpy as np
-import scipy.linalg
 
-from wilsonian.core.ridges import BareRidge, UniformRidge
-from wilsonian.core.spectrum import Measure, Spectrum, eigenvalue_floor
-from wilsonian.kernels import compiled_diagonal, compiled_gram
-from wilsonian.regression.inducing_features import InducingFeatures
-from wilsonian.regression.mode_theory import ModeTheory
+from wilsonian.kernels import compiled_gram
+from wilsonian.regression.modes import Modes, ModeTheory
 from wilsonian.regression.records import FlowRecord, SpectrumRecord
-from wilsonian.regression.statistics import Statistics
-
-
-@dataclasses.dataclass(frozen=True)
-class Modes:
-    r"""Kernel modes orthonormal on the data behind some statistics,
-    :math:`\phi_k(x) = f(x) \cdot u_k / \sqrt{\lambda_k}`, for a kernel of unit amplitude."""
-
-    features: InducingFeatures
-    rotation: np.ndarray  # (rank, modes), u_k
-    eigenvalues: np.ndarray  # (modes,), descending
-    tail: float  # mean diagonal that no mode resolves
-    coefficients: np.ndarray  # (modes, outputs), mean of phi_k y, y centred and scaled
-    target_square: np.ndarray  # (outputs,), sum of y^2, y centred and scaled
-    target_mean: np.ndarray  # (outputs,), in the target's units
-    target_scale: np.ndarray  # (outputs,)
-    n_samples: float
-    measure: Measure
-
-    @classmethod
-    def of(
-        cls,
-        features: InducingFeatures,
-        statistics: Statistics,
-        *,
-        normalize: bool,
-        measure: Measure,
-    ) -> Modes:
-        """Rayleigh-Ritz in the span of the inducing points: the modes diagonalize the second moment
-        of the features. With `normalize` targets are counted from their mean in units of their
-        standard deviation."""
-        size = statistics.weight
-        if normalize:
-            shift = statistics.target / size
-            square = statistics.target_square - size * shift**2
-            scale = np.sqrt(np.maximum(square, 0.0) / size)
-            # Constant to rounding: there is no scale to divide by.
-            scale = np.where(scale > 1e-12 * np.abs(statistics.offset + shift), scale, 1.0)
-            mean = statistics.offset + shift
-        else:
-            # The offset is put back: without normalization targets count from zero.
-            shift, scale = -statistics.offset, np.ones(len(statistics.offset))
-            mean = np.zeros(len(shift))
-            square = statistics.target_square - 2 * shift * statistics.target + size * shift**2
-        cross = (statistics.cross - np.outer(statistics.features, shift)) / scale
-        values, vectors = scipy.linalg.eigh(statistics.gram / size)
-        values, vectors = values[::-1], vectors[:, ::-1]
-        count = int(np.sum(values > float(eigenvalue_floor(values))))
-        values, vectors = values[:count], vectors[:, :count]
-        coefficients = (vectors.T @ cross) / (size * np.sqrt(values)[:, None])
-        tail = max((statistics.diagonal - np.trace(statistics.gram)) / size, 0.0)
-        return cls(
-            features,
-            vectors,
-            values,
-            tail,
-            coefficients,
-            square / scale**2,
-            mean,
-            scale,
-            size,
-            measure,
-        )
-
-    def theory(self, amplitude: Any, noise_variance: Any) -> ModeTheory:
-        """The theory of all resolved modes; the unresolved tail is absorbed into its ridge."""
-        arrays = self.eigenvalues, self.tail, self.coefficients, self.target_square
-        population = self.measure == "population"
-        return _whole(*arrays, self.n_samples, amplitude, noise_variance, population)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,25 +53,13 @@ class ReducedProcess(abc.ABC):
     def kept(self) -> int:
         return self.kept_root.shape[1]
 
-    def with_lost_range(self, X: np.ndarray, before: float = 0.0) -> ReducedProcess:
-        """Knowing the largest unresolved variance at the (training) rows `X`, and `before` at rows
-        seen earlier (for a kernel of unit amplitude)."""
-        largest = float(np.max(self._unresolved(X, self.features(X))))
-        return dataclasses.replace(self, largest_lost=max(largest, self.amplitude * before))
-
-    def _unresolved(self, X: np.ndarray, features: np.ndarray) -> np.ndarray:
-        """Prior variance (rows,) outside the span of the inducing points, targets scaled."""
-        rest = self.diagonal(X) - np.einsum("ij,ij->i", features, features)
-        return self.amplitude * np.maximum(rest, 0.0)
-
     def features(self, X: np.ndarray) -> np.ndarray:
         """Whitened features of the inducing points, (rows, rank)."""
-        dtype = self.modes.features.inducing_points.dtype
-        return np.asarray(_features(self.modes.features, X.astype(dtype)), float)
+        return self.modes.features.at(X)
 
     def diagonal(self, X: np.ndarray) -> np.ndarray:
         """`k(x, x)` of the kernel of unit amplitude, (rows,)."""
-        return _diagonal(self.modes.features, X)
+        return self.modes.features.diagonal(X)
 
     def kept_features(self, X: np.ndarray) -> np.ndarray:
         """(rows, kept): the kept kernel, targets scaled, is their product with themselves."""
@@ -194,7 +106,8 @@ class ReducedProcess(abc.ABC):
         kept = features @ self.kept_root
         diagonal = self.amplitude * self.diagonal(X)
         lost = np.maximum(diagonal - np.einsum("ij,ij->i", kept, kept), 0.0)
-        excess = np.maximum(self._unresolved(X, features) - self.largest_lost, 0.0)
+        unresolved = self.amplitude * self.modes.features.unresolved(X, features)
+        excess = np.maximum(unresolved - self.largest_lost, 0.0)
         if self.uniform_lost is None:
             excess = np.minimum(excess, lost)
             return lost - excess, excess
@@ -297,23 +210,3 @@ class ReducedProcess(abc.ABC):
             tail=self.amplitude * modes.tail * unit,
             threshold=threshold,
         )
-
-
-@functools.partial(jax.jit, static_argnums=7)
-def _whole(
-    eigenvalues, tail, coefficients, target_square, n_samples, amplitude, noise_variance, population
-) -> ModeTheory:
-    spectrum = Spectrum.averaged(amplitude * eigenvalues)
-    total = noise_variance + amplitude * tail
-    ridge = UniformRidge(total) if population else BareRidge(total)
-    return ModeTheory(spectrum, ridge, coefficients, target_square, n_samples)
-
-
-def _diagonal(features: InducingFeatures, X: np.ndarray) -> np.ndarray:
-    dtype = features.inducing_points.dtype
-    return np.asarray(compiled_diagonal(features.kernel, X.astype(dtype)), float)
-
-
-@eqx.filter_jit
-def _features(features: InducingFeatures, X: Any) -> jax.Array:
-    return features(X)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -14,24 +15,17 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from wilsonian.core.cutoffs import AbstractCutoff
 from wilsonian.kernels import Kernel, Matern52, as_kernel
 from wilsonian.language.kernel_text import parse_kernel
-from wilsonian.regression.estimator_inputs import (
-    check_row_noise,
-    check_varying,
-    check_weights,
-    random_generator,
-)
-from wilsonian.regression.fitting import FittedProcess, finish, fit_process, resolve_cutoff
+from wilsonian.regression.finishing import FittedProcess, finish, resolve_cutoff
+from wilsonian.regression.fitting import LOST_BLOCKS, fit_process
 from wilsonian.regression.input_dependent import InputDependentProcess
 from wilsonian.regression.outputs import OutputProcesses, parts_of
-from wilsonian.regression.plan import Plan
+from wilsonian.regression.plan import Plan, random_generator
 from wilsonian.regression.preparation import measure_of
 from wilsonian.regression.reduced import ReducedProcess
+from wilsonian.regression.residual_correction import ResidualCorrection, solve_parts
 from wilsonian.regression.sample import Sample
-from wilsonian.regression.statistics import accumulate, chunks, row_blocks
+from wilsonian.regression.statistics import Trust, accumulate, chunks, row_blocks
 from wilsonian.regression.uniform import UniformProcess
-from wilsonian.support.sampling import merge_repeated_rows
-
-MERGED_ROWS = 20_000  # up to here repeated rows are merged, and the order of rows does not matter
 
 
 class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -76,6 +70,11 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     ard : "auto" or bool
         Whether scalar length scales become one per column when they are learned; "auto" up to 32
         columns.
+    second_scale : "auto" or False
+        Whether a sum of two stationary kernels, each with length scales of its own, is learned
+        beside the kernel and kept where its evidence is higher by a nat for each further number:
+        one length scale per column calls small rough effects noise. "auto": up to about two rows
+        per inducing point.
     n_restarts : int
         Further optimizer runs from random starting points.
     normalize_y : bool
@@ -84,6 +83,9 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Inducing points to use as they are.
     dtype : "float64" or "float32"
         Precision of the pass over the data.
+    exact : bool
+        Whether eliminated modes are read out of the training rows, which the model then keeps
+        (:class:`ResidualCorrection`; in time that grows with the square of their number).
 
     Attributes
     ----------
@@ -98,12 +100,16 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     measure_ : "population" or "sample", whose modes they are (see `wilsonian.Eigenfunctions`)
     rank_status_, convergence_ : str, one sentence each
     process_ : ReducedProcess
+    correction_ : ResidualCorrection if `exact`, else None
 
     References
     ----------
     .. [1] J. N. Howard, R. Jefferson, A. Maiti, Z. Ringel, "Wilsonian Renormalization of Neural
        Network Gaussian Processes", arXiv:2405.06008.
     """
+
+    correction_: ResidualCorrection | None
+    target_dimensions_: int
 
     def __init__(
         self,
@@ -121,12 +127,14 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         per_output: str | None = "scale",
         move_inducing_points: bool | str = "auto",
         ard: bool | str = "auto",
+        second_scale: bool | str = "auto",
         n_restarts: int = 0,
         max_iterations: int = 100,
         normalize_y: bool = True,
         inducing_points: Any = None,
         block_size: int = 4096,
         dtype: str = "float64",
+        exact: bool = False,
         random_state: Any = None,
     ):
         self.kernel = kernel
@@ -142,12 +150,14 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.per_output = per_output
         self.move_inducing_points = move_inducing_points
         self.ard = ard
+        self.second_scale = second_scale
         self.n_restarts = n_restarts
         self.max_iterations = max_iterations
         self.normalize_y = normalize_y
         self.inducing_points = inducing_points
         self.block_size = block_size
         self.dtype = dtype
+        self.exact = exact
         self.random_state = random_state
 
     # Fitting ------------------------------------------------------------------------------------
@@ -171,8 +181,28 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Raises ValueError for NaN or infinity, mismatched lengths, fewer than two rows, a constant
         target, or a parameter outside its range.
         """
-        X, y, weights, known = self._check(X, y, sample_weight, True, noise_variance_per_row)
-        return self._fit_arrays(X, y, weights, known)
+        X, y = self._validated(X, y, first=True)
+        sample = Sample.checked(X, y, sample_weight, noise_variance_per_row)
+        sample.check()
+        sample = sample.merged()
+        fitted = fit_process(
+            self.prior(),
+            sample,
+            functools.partial(row_blocks, sample, self.block_size),
+            self.plan(X.shape[1]),
+            random_generator(self.random_state),
+            rows=len(sample.X),
+        )
+        self.adopt(fitted, self.target_dimensions_)
+        return self.read_out(sample) if self.exact else self
+
+    def read_out(self, sample: Sample, **options: Any) -> ReducedGPRegressor:
+        """Predict with all modes from now on, given all training rows; `options` are those of
+        `wilsonian.regression.residual_correction.solve_parts`."""
+        options |= {"one_output": self.target_dimensions_ == 1, "block_size": self.block_size}
+        options |= {"learn_scale": self.optimizer is not None}
+        self.correction_ = solve_parts(self.process_, sample, **options)
+        return self
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReducedGPRegressor:
         """Add rows. The first call chooses inducing points and kernel; later ones add to the
@@ -183,49 +213,30 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 "`partial_fit` needs ridge='uniform': an input-dependent ridge has no sufficient "
                 "statistics; use `fit`."
             )
+        if self.exact:
+            raise ValueError("`partial_fit` needs exact=False: all modes need all rows; use `fit`.")
         first = not hasattr(self, "process_")
         if not first and _by_row(self.process_):
             raise ValueError(
                 "known noise of every row has no sufficient statistics: use `fit` with all rows."
             )
-        X, y, weights, _ = self._check(X, y, sample_weight, first)
         if first:
-            return self._fit_arrays(X, y, weights)
-        if y.shape[1] != len(self.statistics_.offset):
-            raise ValueError(
-                f"y has {y.shape[1]} outputs, the model was fitted with "
-                f"{len(self.statistics_.offset)}."
-            )
+            return self.fit(X, y, sample_weight)
+        sample = Sample.checked(*self._validated(X, y, first=False), sample_weight)
+        if sample.y.shape[1] != len(self.statistics_.offset):
+            seen, had = sample.y.shape[1], len(self.statistics_.offset)
+            raise ValueError(f"y has {seen} outputs, the model was fitted with {had}.")
         with jax.enable_x64(True):
-            blocks = row_blocks(X, y, weights, self.block_size)
-            *_, statistics = accumulate(self.prepared_.features, self.statistics_, blocks)
+            blocks = row_blocks(sample, self.block_size)
+            *_, statistics = accumulate(self.prepared_.features, self.statistics_, blocks, Trust())
             prepared = dataclasses.replace(
                 self.prepared_, measure=measure_of(self.rank_, statistics.rows)
             )
-            seen = max(p.largest_lost / p.amplitude for p in parts_of(self.process_))
-            plan = self.plan(X.shape[1])
-            fitted = finish(
-                prepared, statistics, Sample(X, y, weights), plan, lambda start: (), seen
-            )
-        return self.adopt(fitted, self.target_dimensions_)
-
-    def _fit_arrays(
-        self,
-        X: np.ndarray,
-        y: np.ndarray,
-        weights: np.ndarray,
-        known: np.ndarray | None = None,
-    ) -> ReducedGPRegressor:
-        if len(X) <= MERGED_ROWS and known is None:
-            X, y, weights = merge_repeated_rows(X, y, weights)
-        fitted = fit_process(
-            self.prior(),
-            Sample(X, y, weights, known),
-            lambda start: row_blocks(X, y, weights, self.block_size, start, known),
-            self.plan(X.shape[1]),
-            random_generator(self.random_state),
-            rows=len(X),
-        )
+            plan = self.plan(self.n_features_in_)
+            lost = max(p.largest_lost / p.amplitude for p in parts_of(self.process_))
+            few = sample.X[: LOST_BLOCKS * plan.block_size]
+            lost = max(lost, self.prepared_.features.largest_unresolved(few))
+            fitted = finish(prepared, statistics, sample, plan, lambda start: (), lost)
         return self.adopt(fitted, self.target_dimensions_)
 
     def prior(self) -> Kernel:
@@ -240,7 +251,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def adopt(self, fitted: FittedProcess, target_dimensions: int) -> ReducedGPRegressor:
         """Be the fitted estimator of a process; targets had one axis or two."""
-        prepared = fitted.prepared
+        prepared, self.correction_ = fitted.prepared, None
         self.prepared_, self.statistics_ = prepared, fitted.statistics
         self.target_dimensions_ = target_dimensions
         self.n_features_in_ = prepared.features.inducing_points.shape[1]
@@ -274,15 +285,14 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         if self.ridge != "uniform" or _by_row(self.process_):
             raise ValueError("only a uniform ridge flows without the data; fit again.")
-        copy = type(self)(**{**self.get_params(deep=False), "cutoff": cutoff})
+        copy = type(self)(**{**self.get_params(deep=False), "cutoff": cutoff, "exact": False})
         plan, old = copy.plan(self.n_features_in_), self.process_
         with jax.enable_x64(True):
             parts = []
             for part in parts_of(old):
                 scale = part.amplitude, part.noise_variance
                 chosen = resolve_cutoff(part.modes, *scale, plan)
-                cut = UniformProcess.of(part.modes, *scale, chosen)
-                parts.append(dataclasses.replace(cut, largest_lost=part.largest_lost))
+                parts.append(UniformProcess.of(part.modes, *scale, chosen, part.largest_lost))
             process = parts[0] if len(parts) == 1 else OutputProcesses(tuple(parts))
         fitted = FittedProcess(self.prepared_, self.statistics_, process, self.convergence_)
         copy.adopt(fitted, self.target_dimensions_)
@@ -306,6 +316,10 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             raise RuntimeError("ask for either `return_std` or `return_cov`, not both.")
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=float)
+        if self.correction_ is not None:
+            if return_cov:
+                raise ValueError("exact=True has no covariances; fit with exact=False.")
+            return self.correction_.predict(X, return_std, include_noise)
         process, scale = self.process_, self.process_.modes.target_scale
         noise_variance = process.noise_variance if include_noise else 0.0
         with jax.enable_x64(True):
@@ -330,10 +344,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         random = check_random_state(random_state)
         if mean.ndim == 1:
             return random.multivariate_normal(mean, covariance, n_samples, "ignore").T
-        draws = [
-            random.multivariate_normal(mean[:, k], covariance[..., k], n_samples, "ignore").T
-            for k in range(mean.shape[1])
-        ]
+        each = zip(mean.T, np.moveaxis(covariance, -1, 0), strict=True)
+        draws = [random.multivariate_normal(m, c, n_samples, "ignore").T for m, c in each]
         return np.stack(draws, axis=1)
 
     def log_marginal_likelihood(
@@ -363,29 +375,21 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     # Checks -------------------------------------------------------------------------------------
 
-    def _check(self, X, y, sample_weight, reset, row_noise=None):
+    def _validated(self, X: Any, y: Any, first: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs (rows, columns) and targets (rows, outputs) without gaps."""
         X, y = validate_data(
             self,
             X,
             y,
-            reset=reset,
+            reset=first,
             dtype=float,
             multi_output=True,
             y_numeric=True,
-            ensure_min_samples=2 if reset else 1,
+            ensure_min_samples=2 if first else 1,
         )
-        if reset:
+        if first:
             self.target_dimensions_ = y.ndim
-        y = np.asarray(y, float).reshape(len(y), -1)
-        weights = check_weights(sample_weight, X)
-        known = check_row_noise(row_noise, len(y), y.shape[1])
-        if np.any(weights == 0):
-            counted = weights > 0
-            X, y, weights = X[counted], y[counted], weights[counted]
-            known = None if known is None else known[counted]
-        if reset:
-            check_varying(y)
-        return X, y, weights, known
+        return X, np.asarray(y, float).reshape(len(y), -1)
 
     def _squeeze(self, values: np.ndarray) -> np.ndarray:
         return values[..., 0] if self.target_dimensions_ == 1 else values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -10,49 +11,77 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from wilsonian.kernels import compiled_gram
-from wilsonian.regression.estimator_inputs import check_weights
+from wilsonian.regression.corrected_outputs import DENSE_ROWS, CorrectedOutputs
 from wilsonian.regression.input_dependent import InputDependentProcess
-from wilsonian.regression.outputs import OutputProcesses
+from wilsonian.regression.learners import Progress
+from wilsonian.regression.modes import Modes
+from wilsonian.regression.outputs import OutputProcesses, parts_of
+from wilsonian.regression.preparation import silent
 from wilsonian.regression.reduced import ReducedProcess
-from wilsonian.regression.regressor import ReducedGPRegressor
-from wilsonian.regression.statistics import chunks, row_blocks
+from wilsonian.regression.sample import Sample
+from wilsonian.regression.statistics import chunks
+from wilsonian.regression.whole_scale import scale_of_whole
+
+TOLERANCE, MAX_STEPS, NEIGHBOURS = 1e-3, 200, 256
+# Of the targets' variance. Less is not learned from more than DENSE_ROWS rows: the number of steps
+# grows with the square root of what the noise is less than, and errors stay far above its root.
+LEAST_NOISE = 1e-3
+STAGE = "reading out eliminated modes"
+
+Keep = Callable[[tuple[np.ndarray, ...], bool], None]
 
 
 @dataclasses.dataclass(frozen=True)
 class ResidualCorrection:
-    r"""Posterior mean of a reduced regressor with the modes it eliminated, to leading order.
+    r"""Posterior of a reduced process with the modes it eliminated: exact, to a tolerance.
 
     A mode q that was integrated out still answers to the data (Howard, Jefferson, Maiti and Ringel
-    2024; docs/science/wilsonian.md, section 3):
+    2024; docs/science/wilsonian.md, section 3). To leading order
 
     .. math:: \bar f_q = \lambda_q \sum_i \phi_q(x_i) \alpha_i, \qquad
         \alpha_i = \frac{y_i - \bar f_<(x_i)}{\sigma_c^2(x_i)},
 
-    so that in all :math:`\bar f(x) = \bar f_<(x) + \sum_i K_>(x, x_i) \alpha_i`. With eliminated
-    modes of learnability up to T this takes the error that the cutoff makes from order T to about
-    :math:`T^2`. The price: the training rows must be kept, and a prediction costs a kernel value
-    for each of them; nothing larger than the reduced model is factorized.
+    which is the dual vector of the reduced theory, :math:`\alpha = (K_< + \sigma_c^2)^{-1} y`. From
+    there conjugate gradients, preconditioned by the reduced theory, go to that of the whole,
+    :math:`(K + \sigma^2) \alpha = y`: `max_steps=0` is the leading order, which takes the error
+    that the cutoff makes from order T to about :math:`T^2`, and the residual says how much any
+    number of steps has left. A step costs the kernel of all pairs of training rows, in blocks that
+    are never held together; memory is that of the rows and of twice their kept features.
 
-    Build it with :meth:`of`, from a fitted :class:`ReducedGPRegressor` and its training rows.
+    The variance is that of :class:`~wilsonian.regression.corrected_outputs.CorrectedOutputs`.
     """
 
-    process: ReducedProcess
-    rows: np.ndarray  # (n, columns)
-    dual: np.ndarray  # (n, outputs), alpha with targets scaled
-    kept_dual: np.ndarray  # (kept, outputs), of the kept features at the rows
+    process: ReducedProcess | OutputProcesses
+    parts: tuple[CorrectedOutputs, ...]  # of the outputs that share amplitude and noise
     one_output: bool
     block_size: int
 
     @classmethod
     def of(
-        cls, model: ReducedGPRegressor, X: Any, y: Any, sample_weight: Any = None
+        cls,
+        model: Any,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        noise_variance_per_row: Any = None,
+        *,
+        tolerance: float = TOLERANCE,
+        max_steps: int = MAX_STEPS,
+        variance: bool = True,
+        neighbours: int = NEIGHBOURS,
+        progress: Progress = silent,
     ) -> ResidualCorrection:
-        """From the rows `X` (n, columns), targets `y` (n,) or (n, outputs) and weights that `model`
-        was fitted on.
+        """From a fitted :class:`ReducedGPRegressor`, and the rows `X` (n, columns), targets `y`
+        (n,) or (n, outputs), weights and known noise that it was fitted on.
 
-        Raises ValueError if they have other columns or outputs than the model, hold NaN, or do not
-        fit together; NotFittedError if the model is not fitted.
+        The equations are solved until the residual's norm is `tolerance` of the targets' (their
+        root mean square at the training rows then is at most so far from the exact one), or for
+        `max_steps` steps. Without `variance`, which costs another two passes, there are no standard
+        deviations; more `neighbours` bring them nearer to the exact ones.
+
+        Raises ValueError if the rows have other columns or outputs than the model, hold NaN, or do
+        not fit together, or for an option out of its range; NotFittedError if the model is not
+        fitted.
         """
         check_is_fitted(model)
         X = check_array(X, dtype=float, input_name="X")
@@ -63,50 +92,197 @@ class ResidualCorrection:
             )
         _check_columns(X, model.n_features_in_)
         process = model.process_
-        if model.ridge == "uniform" and isinstance(process, InputDependentProcess):
-            raise ValueError(
-                "a model with known noise of every row has no residual correction; use the model."
-            )
-        if isinstance(process, OutputProcesses):
-            raise ValueError(
-                "outputs with amplitudes and noises of their own have no common residual "
-                "correction; fit with per_output=None, or each output by itself."
-            )
         outputs = len(process.modes.target_mean)
         one_output, targets = targets.ndim == 1, targets.reshape(len(X), -1)
         if targets.shape[1] != outputs:
             raise ValueError(
                 f"`y` has {targets.shape[1]} outputs and the model {outputs}; pass its targets."
             )
-        weights = check_weights(sample_weight, X)
-        duals, kept_dual = [], np.zeros((process.kept, outputs))
-        with jax.enable_x64(True):
-            for rows, part, weight, _ in row_blocks(X, targets, weights, model.block_size):
-                ridge = np.asarray(process.mean_ridge())
-                if model.ridge == "input-dependent":
-                    ridge = process.ridge_at(rows)
-                left = (part - process.mean(rows)) / process.modes.target_scale
-                duals.append(left * (weight / ridge)[:, None])
-                kept_dual += process.kept_features(rows).T @ duals[-1]
-        points = X.astype(process.modes.features.inducing_points.dtype)
-        return cls(process, points, np.concatenate(duals), kept_dual, one_output, model.block_size)
+        sample = Sample.checked(X, targets, sample_weight, noise_variance_per_row)
+        by_row = isinstance(parts_of(process)[0], InputDependentProcess)
+        if sample.row_noise is None and by_row and model.ridge == "uniform":
+            raise ValueError(
+                "the model was fitted with known noise of every row; pass it as "
+                "`noise_variance_per_row`."
+            )
+        return solve_parts(
+            process,
+            sample,
+            one_output=one_output,
+            block_size=model.block_size,
+            tolerance=tolerance,
+            max_steps=max_steps,
+            variance=variance,
+            neighbours=neighbours,
+            learn_scale=model.optimizer is not None,
+            progress=progress,
+        )
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Posterior mean at `X` (rows, columns), in the target's units: (rows,) or (rows, outputs)
-        as the targets were given. Raises ValueError for other columns, and for NaN."""
+    @property
+    def modes(self) -> Modes:
+        """Those of the reduced process."""
+        return self.process.modes
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The training rows (n, columns)."""
+        return self.parts[0].rows
+
+    @property
+    def steps(self) -> int:
+        """Steps that the output that needed most took."""
+        return max(part.steps for part in self.parts)
+
+    @property
+    def converged(self) -> bool:
+        """Whether the tolerance was reached."""
+        return all(part.converged for part in self.parts)
+
+    @property
+    def residual(self) -> np.ndarray:
+        """(outputs,), in the target's units: at the training rows the posterior mean's root mean
+        square distance from the exact one is at most this."""
+        found = np.concatenate([part.residual for part in self.parts])
+        return found * self.modes.target_scale
+
+    def predict(self, X: Any, return_std: bool = False, include_noise: bool = False) -> Any:
+        """Posterior mean at `X` (points, columns), in the target's units: (points,) or (points,
+        outputs) as the targets were given; with `return_std` also the standard deviation of the
+        latent function, with `include_noise` of a new label. Raises ValueError for other columns,
+        for NaN, and where no variance was asked for."""
         X = check_array(X, dtype=float, input_name="X")
         _check_columns(X, self.rows.shape[1])
-        process, modes = self.process, self.process.modes
-        dual = self.dual.astype(self.rows.dtype)
-        means = []
         with jax.enable_x64(True):
-            for block in chunks(X, self.block_size):
-                gram = compiled_gram(modes.features.kernel, block.astype(dual.dtype), self.rows)
-                whole = process.amplitude * np.asarray(gram @ dual, float)
-                lost = whole - process.kept_features(block) @ self.kept_dual
-                means.append(process.mean(block) + modes.target_scale * lost)
-        mean = np.concatenate(means)
-        return mean[:, 0] if self.one_output else mean
+            means = [
+                np.hstack([part.mean(block) for part in self.parts])
+                for block in chunks(X, self.block_size)
+            ]
+            mean = self._squeeze(np.concatenate(means))
+            if not return_std:
+                return mean
+            variances = self.variances(X)
+        noise = np.array([part.noise_variance for part in self.parts]) * include_noise
+        scale = self.modes.target_scale
+        return mean, self._squeeze(np.sqrt(variances + noise) * scale)
+
+    def variances(self, X: np.ndarray) -> np.ndarray:
+        """Posterior variances of the latent functions with targets scaled, (points, 1) if all
+        outputs share one, else (points, outputs). In float64: call it where that is enabled."""
+        return np.stack([part.variance(X) for part in self.parts], axis=1)
+
+    def leave_one_out(
+        self, X: np.ndarray, y: np.ndarray, weights: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        r"""As :meth:`ReducedProcess.leave_one_out`, at some of the training rows: of all modes,
+        whose ridge is the noise. No row is held by itself more than its prior variance allows,
+        :math:`1 - h \ge \sigma^2 / (\sigma^2 + k(x, x))`. For one amplitude and noise; in float64:
+        call it where that is enabled."""
+        (part,) = self.parts
+        variance, noise = part.variance(X), part.noise_variance
+        least = noise / (noise + part.amplitude * part.process.diagonal(X))
+        rest = np.maximum(1 - np.minimum(weights, 1.0) * variance / noise, least)
+        return y - (y - part.mean(X)) / rest[:, None], variance / rest
+
+    def sentence(self) -> str:
+        """How it went, for a report."""
+        count = len(self.rows)
+        share = float(np.max(self.residual / self.modes.target_scale))
+        state = "solved" if self.converged else "not yet solved"
+        return (
+            f"The equations of all {count:,} rows are {state} after {self.steps} steps: at the "
+            f"training rows the exact posterior mean is within {share:.1e} of the target's "
+            "standard deviation."
+        )
+
+    def _squeeze(self, values: np.ndarray) -> np.ndarray:
+        return values[:, 0] if self.one_output else values
+
+
+def solve_parts(
+    process: ReducedProcess | OutputProcesses,
+    sample: Sample,
+    *,
+    one_output: bool,
+    block_size: int,
+    tolerance: float | None = None,
+    max_steps: int = MAX_STEPS,
+    variance: bool = True,
+    neighbours: int = NEIGHBOURS,
+    learn_scale: bool = False,
+    progress: Progress = silent,
+    start: Sequence[np.ndarray] = (),
+    keep: Keep = lambda duals, now: None,
+) -> ResidualCorrection:
+    """The correction of a process from all its training rows. With `learn_scale` amplitude and
+    noise are those of the whole process (:func:`wilsonian.regression.whole_scale.scale_of_whole`),
+    unless the noise of rows is known or there are no steps. It goes on from the dual vectors of
+    `start`, where an earlier one stood: `keep(duals, now)` hears of them after every step, and when
+    it is interrupted; `now` says that they must be stored at once."""
+    tolerance = TOLERANCE if tolerance is None else tolerance
+    _check_options(tolerance, max_steps, neighbours)
+    parts: list[CorrectedOutputs] = []
+    X, weights, known = sample.X, sample.weights, sample.row_noise
+    duals = list(start)
+    first = 0
+    with jax.enable_x64(True):
+        for number, part in enumerate(parts_of(process)):
+            columns = slice(first, first + len(part.modes.target_mean))
+            first = columns.stop
+            scaled = (sample.y[:, columns] - part.modes.target_mean) / part.modes.target_scale
+            own = np.zeros(len(X)) if known is None else known / part.modes.target_scale[0] ** 2
+            amplitude, noise = part.amplitude, part.noise_variance
+            if learn_scale and known is None and max_steps:
+                rows = Sample(X, scaled, weights)
+                least = LEAST_NOISE if len(X) > DENSE_ROWS else 0.0
+                amplitude, noise = scale_of_whole(part.modes.features.kernel, rows, least)
+            lost = _ridge(part, X) - part.noise_variance
+            ridge = (noise + own + lost * amplitude / part.amplitude) / weights
+            if number == len(duals):
+                kept = (part.mean(X) - part.modes.target_mean) / part.modes.target_scale
+                duals.append((scaled - kept) / ridge[:, None])
+
+            def watch(steps, norm, dual, number=number):
+                duals[number] = dual
+                keep(tuple(duals), False)
+                progress(STAGE, min(steps, max_steps), max_steps)
+
+            try:
+                solved = CorrectedOutputs.solved(
+                    part,
+                    amplitude,
+                    noise,
+                    X,
+                    scaled,
+                    (noise + own) / weights,
+                    ridge,
+                    duals[number],
+                    tolerance=tolerance,
+                    max_steps=max_steps,
+                    variance=variance,
+                    neighbours=neighbours,
+                    watch=watch,
+                )
+            except KeyboardInterrupt:
+                keep(tuple(duals), True)
+                raise
+            parts.append(solved)
+            duals[number] = solved.dual
+    return ResidualCorrection(process, tuple(parts), one_output, block_size)
+
+
+def _ridge(process: ReducedProcess, X: np.ndarray) -> np.ndarray:
+    """Renormalized ridge (n,) of single rows without known noise, targets scaled."""
+    if not isinstance(process, InputDependentProcess):
+        return np.full(len(X), float(process.mean_ridge()))
+    return np.concatenate([process.ridge_at(block) for block in chunks(X, 4096)])
+
+
+def _check_options(tolerance: float, max_steps: int, neighbours: int) -> None:
+    if not 0 < tolerance < 1:
+        raise ValueError(f"`tolerance` lies between 0 and 1, got {tolerance!r}; try {TOLERANCE}.")
+    for name, value, least in (("max_steps", max_steps, 0), ("neighbours", neighbours, 1)):
+        if not isinstance(value, int | np.integer) or value < least:
+            raise ValueError(f"`{name}` must be an integer of at least {least}, got {value!r}.")
 
 
 def _check_columns(X: np.ndarray, columns: int) -> None:

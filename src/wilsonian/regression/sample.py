@@ -1,38 +1,77 @@
-"""Rows to learn from."""
+"""Rows to learn from, checked."""
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
+import equinox as eqx
 import numpy as np
+from sklearn.utils.validation import _check_sample_weight
 
-from wilsonian.core.precision import with_precision
-from wilsonian.regression.evidence import Data
+MERGED_ROWS = 20_000  # up to here repeated rows are merged, and the order of rows does not matter
 
 
-@dataclasses.dataclass(frozen=True)
-class Sample:
+class Sample(eqx.Module):
     """Rows to learn from: inputs (rows, d), targets (rows, outputs), weights (rows,) that count
     repetitions, and known noise variances of the rows (rows,) in the squared units of the
-    targets, if there are any."""
+    targets, if there are any. NumPy arrays."""
 
-    X: np.ndarray
-    y: np.ndarray
-    weights: np.ndarray
-    row_noise: np.ndarray | None = None
+    X: Any
+    y: Any
+    weights: Any
+    row_noise: Any = None
+
+    @classmethod
+    def checked(
+        cls, X: np.ndarray, y: np.ndarray, sample_weight: Any = None, row_noise: Any = None
+    ) -> Sample:
+        """The rows that count, of inputs (rows, d) and targets (rows, outputs) without gaps. Raises
+        ValueError as :func:`check_weights` and :func:`check_row_noise` do."""
+        weights = check_weights(sample_weight, X)
+        known = check_row_noise(row_noise, len(y), y.shape[1])
+        if np.all(weights > 0):
+            return cls(X, y, weights, known)
+        counted = weights > 0
+        known = None if known is None else known[counted]
+        return cls(X[counted], y[counted], weights[counted], known)
+
+    def check(self) -> None:
+        """Raise ValueError unless these rows can be the first of a fit."""
+        check_repetitions(self.weights)
+        check_varying(self.y)
+
+    def merged(self) -> Sample:
+        """Distinct rows in a canonical order, with their weights added up: repeating a row and
+        giving it a weight become the same data. Left alone beyond MERGED_ROWS, and where noise is
+        known row by row."""
+        if len(self.X) > MERGED_ROWS or self.row_noise is not None:
+            return self
+        table = np.hstack([self.X, self.y])
+        order = np.lexsort(table.T[::-1])
+        table = table[order]
+        new = np.ones(len(table), bool)
+        new[1:] = np.any(table[1:] != table[:-1], axis=1)
+        starts = np.flatnonzero(new)
+        X, y = np.split(table[starts], [self.X.shape[1]], axis=1)
+        return Sample(X, y, np.add.reduceat(self.weights[order], starts))
 
     def draw(self, rows: int, random: np.random.Generator) -> Sample:
         """A uniform subsample, or all of it if that is no more."""
         if rows >= len(self.X):
             return self
-        chosen = np.sort(random.choice(len(self.X), rows, replace=False))
+        return self.rows(np.sort(random.choice(len(self.X), rows, replace=False)))
+
+    def rows(self, chosen: np.ndarray) -> Sample:
+        """The rows of those numbers."""
         known = None if self.row_noise is None else self.row_noise[chosen]
         return Sample(self.X[chosen], self.y[chosen], self.weights[chosen], known)
 
-    def data(self, dtype: Any) -> Data:
-        """As arrays of one precision."""
-        return with_precision(Data(self.X, self.y, self.weights, self.row_noise), dtype)
+    def scaled(self, weights: np.ndarray) -> Sample:
+        """With targets centred and of variance one, under other weights."""
+        mean = weights @ self.y / weights.sum()
+        scale = np.sqrt(weights @ (self.y - mean) ** 2 / weights.sum())
+        known = None if self.row_noise is None else self.row_noise / scale[0] ** 2
+        return Sample(self.X, (self.y - mean) / scale, self.weights, known)
 
     def mean_squares(self) -> np.ndarray:
         """Weighted mean square of every output, (outputs,)."""
@@ -54,3 +93,58 @@ def column_spread(X: np.ndarray) -> np.ndarray:
     spread = X.std(axis=0)
     varies = spread > 1e-6 * np.abs(X).max(axis=0)
     return np.where(varies, spread, spread[varies].mean() if varies.any() else 1.0)
+
+
+def check_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
+    """Sample weights (rows,), one each if None. Raises ValueError when they are negative, not
+    finite, not one per row, or all zero."""
+    weights = _check_sample_weight(sample_weight, X, dtype=float, ensure_non_negative=True)
+    if not np.any(weights > 0):
+        raise ValueError("all values of `sample_weight` are zero: no row counts.")
+    return weights
+
+
+def check_repetitions(weights: np.ndarray) -> None:
+    """Raise ValueError when all rows of a data set together count less than one: sample weights are
+    repetitions."""
+    if weights.sum() < 1:
+        raise ValueError(
+            f"`sample_weight` adds up to {weights.sum():.3g} rows: a weight is how often a row is "
+            "repeated. If these are precisions (inverse variances of the measurements), pass "
+            "noise_variance_per_row=1/weights to a regressor's `fit` instead; if they are shares, "
+            "multiply them by the number of rows."
+        )
+
+
+def check_row_noise(given: Any, rows: int, outputs: int) -> np.ndarray | None:
+    """Known noise variances (rows,), None if there are none. Raises ValueError when they are
+    negative, not finite or not one per row, and for several outputs."""
+    if given is None:
+        return None
+    known = np.asarray(given, float)
+    if known.shape != (rows,):
+        raise ValueError(
+            f"`noise_variance_per_row` must have shape ({rows},), one variance per row, got "
+            f"{known.shape}."
+        )
+    if not np.all(np.isfinite(known)) or np.any(known < 0):
+        raise ValueError(
+            "`noise_variance_per_row` must be finite and not negative; pass variances (squared "
+            "standard errors), not precisions, and leave out rows that are not known at all."
+        )
+    if outputs != 1:
+        raise ValueError(
+            f"`noise_variance_per_row` is of one output, `y` has {outputs}; fit each output with "
+            "the variances of its own."
+        )
+    return known
+
+
+def check_varying(y: np.ndarray) -> None:
+    """Raise ValueError when an output of the targets (rows, outputs) is the same in all rows."""
+    for k, column in enumerate(y.T):
+        if np.ptp(column) == 0:
+            raise ValueError(
+                f"`y` is constant in output {k} (every value is {column[0]:g}): there is "
+                "nothing to learn; check the target column."
+            )

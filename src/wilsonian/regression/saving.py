@@ -23,17 +23,20 @@ from wilsonian.core.precision import with_precision
 from wilsonian.kernels import as_kernel
 from wilsonian.language.kernel_text import format_kernel, parse_kernel
 from wilsonian.regression.classifier import ReducedGPClassifier
-from wilsonian.regression.fitting import FittedProcess
-from wilsonian.regression.inducing_features import InducingFeatures
+from wilsonian.regression.evidence import Hyperparameters
+from wilsonian.regression.fitting import FittedProcess, Prepared
 from wilsonian.regression.input_dependent import InputDependentProcess
-from wilsonian.regression.label_process import LabelProcess
-from wilsonian.regression.laplace import Latents
-from wilsonian.regression.learning import Hyperparameters
-from wilsonian.regression.outputs import OutputProcesses, parts_of
-from wilsonian.regression.preparation import Prepared
-from wilsonian.regression.reduced import Flow, Modes, ReducedProcess
+from wilsonian.regression.modes import Modes
+from wilsonian.regression.outputs import OutputProcesses
+from wilsonian.regression.reduced import Flow, ReducedProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
-from wilsonian.regression.statistics import Statistics
+from wilsonian.regression.statistics import InducingFeatures, Statistics
+from wilsonian.regression.stored_parts import (
+    correction_state,
+    labels_state,
+    restore_correction,
+    restore_labels,
+)
 from wilsonian.regression.uniform import UniformProcess
 from wilsonian.support.model_files import ModelFileError, read_folder, write_folder
 
@@ -120,7 +123,7 @@ def estimator_state(estimator: Estimator) -> tuple[Document, Arrays]:
         document["inverse_temperature"] = estimator.inverse_temperature_
         document["leave_one_out_log_loss"] = estimator.leave_one_out_log_loss_
         if estimator.labels_ is not None:
-            document["labels"], more = _labels_state(estimator.labels_)
+            document["labels"], more = labels_state(estimator.labels_)
             arrays |= more
     names = getattr(estimator, "feature_names_in_", None)
     document["feature_names"] = None if names is None else [str(name) for name in names]
@@ -153,7 +156,7 @@ def restore_estimator(document: Document, arrays: Arrays) -> Estimator:
         estimator.restore(
             regressor,
             np.array(classes["values"], dtype=classes["dtype"]),
-            labels=_restore_labels(document, arrays, regressor),
+            labels=restore_labels(document, arrays, regressor.process_),
             inverse_temperature=document["inverse_temperature"],
             log_loss=document.get("leave_one_out_log_loss", np.nan),
         )
@@ -267,34 +270,6 @@ def restore_statistics(document: Document, arrays: Arrays) -> Statistics:
     return Statistics(**document, **sums)
 
 
-def _labels_state(labels: LabelProcess) -> tuple[Document, Arrays]:
-    latents = labels.latents
-    document = {
-        "scale": float(labels.scale),
-        "spread": float(labels.spread),
-        "steps": int(latents.steps),
-        "decrement": float(latents.decrement),
-    }
-    arrays = {"mean": latents.mean, "root": latents.root, "rest": latents.rest}
-    return document, {f"latent_{name}": array for name, array in arrays.items()}
-
-
-def _restore_labels(
-    document: Document, arrays: Arrays, regressor: ReducedGPRegressor
-) -> LabelProcess | None:
-    if "labels" not in document:
-        return None
-    labels, (process,) = document["labels"], parts_of(regressor.process_)
-    mean, root, rest = (arrays[f"latent_{name}"] for name in ("mean", "root", "rest"))
-    features, classes = mean.shape
-    leading = features - rest.shape[1]
-    if features != process.kept + 1 or root.shape != (classes, leading, leading):
-        raise ValueError(f"latents {mean.shape}, {root.shape} do not fit {process.kept} modes")
-    latents = Latents(mean, root, rest, labels["steps"], labels["decrement"])
-    loss = document["leave_one_out_log_loss"]
-    return LabelProcess(process, labels["scale"], labels["spread"], latents, loss)
-
-
 _LADDER_ARRAYS = ("kept", "ridge", "log_evidence", "evidence_ridge")
 _MODE_ARRAYS = (
     "rotation",
@@ -317,6 +292,9 @@ def _regressor_state(regressor: ReducedGPRegressor) -> tuple[Document, Arrays]:
         "convergence": regressor.convergence_,
     }
     arrays |= sums
+    if regressor.correction_ is not None:
+        document["correction"], more = correction_state(regressor.correction_)
+        arrays |= more
     states: list[Document] = []
     if not isinstance(process, OutputProcesses):
         own, own_arrays = _process_state(process)
@@ -363,6 +341,14 @@ def _restore_regressor(regressor: ReducedGPRegressor, document: Document, arrays
     statistics = restore_statistics(document["statistics"], arrays)
     fitted = FittedProcess(prepared, statistics, process, document["convergence"])
     regressor.adopt(fitted, document["target_dimensions"])
+    if "correction" in document:
+        regressor.correction_ = restore_correction(
+            document["correction"],
+            arrays,
+            process,
+            one_output=document["target_dimensions"] == 1,
+            block_size=regressor.block_size,
+        )
 
 
 def _restore_process(prepared: Prepared, document: Document, arrays: Arrays) -> ReducedProcess:
@@ -375,14 +361,17 @@ def _restore_process(prepared: Prepared, document: Document, arrays: Arrays) -> 
     )
     with jax.enable_x64(True):
         process: ReducedProcess = UniformProcess.of(
-            modes, document["amplitude"], document["noise"], StoredWeights(arrays["weights"])
+            modes,
+            document["amplitude"],
+            document["noise"],
+            StoredWeights(arrays["weights"]),
+            document["largest_lost"],
         )
     process = dataclasses.replace(
         process,
         mean_weights=arrays["mean_weights"],
         root=arrays["root"],
         uniform_lost=document["uniform_lost"],
-        largest_lost=document["largest_lost"],
     )
     if "input_dependent" in document:  # models of 0.1.0 did not keep their own account
         process = InputDependentProcess(

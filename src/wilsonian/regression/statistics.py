@@ -1,17 +1,22 @@
-"""Sufficient statistics of data seen once, in blocks: memory rank^2 + block * rank."""
+"""Features of inducing points, and the sufficient statistics of rows seen once, in blocks: memory
+rank^2 + block * rank."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.linalg
 
-from wilsonian.regression.inducing_features import InducingFeatures
+from wilsonian.core.precision import with_precision
+from wilsonian.kernels import Kernel, compiled_diagonal, compiled_gram
+from wilsonian.regression.sample import Sample
+from wilsonian.support.reading_ahead import read_ahead
 
 
 class Block(NamedTuple):
@@ -24,9 +29,99 @@ class Block(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
+class Trust:
+    """What rows weigh in the mean and scale of the targets and in the modes' measure: where their
+    noise is known, rows much noisier than the median row weigh little. The fit itself then takes
+    every row at its own noise."""
+
+    usual: float | None = None  # known variance of the median row
+    unit: float = 1.0
+
+    @classmethod
+    def of(cls, sample: Sample) -> Trust:
+        """By the rows of a sample, whose weights stay the same in all."""
+        known, weights = sample.row_noise, sample.weights
+        if known is None:
+            return cls()
+        order = np.argsort(known)
+        half = np.searchsorted(np.cumsum(weights[order]), 0.5 * weights.sum())
+        usual = float(known[order][half]) or float(np.average(known, weights=weights)) or 1.0
+        return cls(usual, float(np.average(usual / (usual + known), weights=weights)))
+
+    def weights(self, rows: Any) -> np.ndarray:
+        """Of the rows of a sample or block."""
+        weights = np.ones(len(rows.X)) if rows.weights is None else rows.weights
+        if self.usual is None or rows.row_noise is None:
+            return weights
+        return weights * self.usual / (self.usual + rows.row_noise) / self.unit
+
+
+class InducingFeatures(eqx.Module):
+    r"""Whitened features :math:`f(x) = L^{-1} k(Z, x)` with :math:`L L^T = k(Z, Z)`,
+    so that :math:`f(x) \cdot f(z)` is the Nystrom kernel."""
+
+    kernel: Kernel
+    inducing_points: Any  # (rank, d)
+    whitening: Any  # (rank, rank), L^{-T}
+
+    @classmethod
+    def of(cls, kernel: Kernel, points: np.ndarray, dtype: Any) -> InducingFeatures:
+        """Features of inducing points, for products in the precision `dtype`. Raises ValueError
+        when their kernel matrix is not positive semidefinite."""
+        kernel = with_precision(kernel, float)
+        square = np.array(compiled_gram(kernel, points, points))
+        # The jitter is relative to the diagonal and to the precision of the products to come.
+        jitter = np.finfo(dtype).eps * np.mean(np.diagonal(square))
+        for _ in range(20):
+            try:
+                root = np.linalg.cholesky(square + jitter * np.eye(len(points)))
+                break
+            except np.linalg.LinAlgError:
+                jitter *= 10
+        else:
+            raise ValueError(
+                f"the kernel matrix of the {len(points)} inducing points is not positive "
+                "semidefinite; use a valid kernel or other inducing points."
+            )
+        whitening = scipy.linalg.solve_triangular(root, np.eye(len(root)), lower=True).T
+        return cls(with_precision(kernel, dtype), points.astype(dtype), whitening.astype(dtype))
+
+    @property
+    def rank(self) -> int:
+        return self.inducing_points.shape[0]
+
+    def __call__(self, X: jax.Array) -> jax.Array:
+        """Features (rows, rank) of the rows of `X`."""
+        gram = self.kernel.gram(X, self.inducing_points)
+        return jnp.matmul(gram, self.whitening, precision=jax.lax.Precision.HIGHEST)
+
+    def at(self, X: np.ndarray) -> np.ndarray:
+        """The features in float64, whatever the precision they are computed in."""
+        return np.asarray(_at(self, X.astype(self.inducing_points.dtype)), float)
+
+    def diagonal(self, X: np.ndarray) -> np.ndarray:
+        """`k(x, x)` at the rows of `X`, (rows,)."""
+        points = X.astype(self.inducing_points.dtype)
+        return np.asarray(compiled_diagonal(self.kernel, points), float)
+
+    def unresolved(self, X: np.ndarray, features: np.ndarray) -> np.ndarray:
+        """Prior variance (rows,) outside the span of the inducing points, at the rows of `X` with
+        these features."""
+        return np.maximum(self.diagonal(X) - np.einsum("ij,ij->i", features, features), 0.0)
+
+    def largest_unresolved(self, X: np.ndarray) -> float:
+        return float(np.max(self.unresolved(X, self.at(X))))
+
+
+@eqx.filter_jit
+def _at(features: InducingFeatures, X: Any) -> jax.Array:
+    return features(X)
+
+
+@dataclasses.dataclass(frozen=True)
 class Statistics:
-    """Everything a uniform-ridge regression needs of the data, in float64; statistics of disjoint
-    data add up. Targets are counted from `offset`, so that a large mean costs no digits."""
+    """Everything a uniform-ridge regression needs of the data, in float64. Targets are counted from
+    `offset`, so that a large mean costs no digits."""
 
     rows: int
     weight: float  # sum of sample weights w
@@ -54,16 +149,6 @@ class Statistics:
             np.asarray(offset, float),
         )
 
-    def __add__(self, other: Statistics) -> Statistics:
-        if not np.array_equal(self.offset, other.offset):
-            raise ValueError("statistics counted from different target offsets do not add up.")
-        sums = {
-            field.name: getattr(self, field.name) + getattr(other, field.name)
-            for field in dataclasses.fields(self)
-            if field.name != "offset"
-        }
-        return Statistics(**sums, offset=self.offset)
-
     def add(
         self, features: InducingFeatures, X: np.ndarray, y: np.ndarray, weights: np.ndarray | None
     ) -> Statistics:
@@ -71,36 +156,56 @@ class Statistics:
         dtype = features.inducing_points.dtype
         weights = np.ones(len(X)) if weights is None else weights
         y = y - self.offset
-        filler = _padded_rows(len(X)) - len(X)
-        sums = _block(
+        filler = padded_rows(len(X)) - len(X)
+        products = _products_on_host if jax.default_backend() == "cpu" else _products
+        sums = products(
             features,
             np.pad(X.astype(dtype), ((0, filler), (0, 0)), mode="edge"),
             np.pad(y.astype(dtype), ((0, filler), (0, 0))),
             np.pad(np.sqrt(weights).astype(dtype), (0, filler)),
         )
-        gram, feature_sum, cross, diagonal = (np.asarray(value, float) for value in sums)
-        block = Statistics(
-            len(X),
-            float(weights.sum()),
-            gram,
-            feature_sum,
-            cross,
-            weights @ y,
-            weights @ y**2,
-            float(diagonal),
+        gram, feature_sum, cross, diagonal = (np.asarray(value) for value in sums)
+        return Statistics(
+            self.rows + len(X),
+            self.weight + float(weights.sum()),
+            self.gram + gram,
+            self.features + feature_sum,
+            self.cross + cross,
+            self.target + weights @ y,
+            self.target_square + weights @ y**2,
+            self.diagonal + float(diagonal),
             self.offset,
         )
-        return self + block
 
 
-def _padded_rows(rows: int) -> int:
+def padded_rows(rows: int) -> int:
     """Rows to fill a block up to, with rows of no weight: every new length is a new compilation,
     and blocks of a table lose some rows each to the held-out set."""
     return 1 << (rows - 1).bit_length() if rows < 256 else -(-rows // 256) * 256
 
 
+def _products_on_host(features, X, y, root_weights):
+    """As `_products`, by BLAS: a triangular and a symmetric product, half the work of two full
+    ones each. BLAS counts columns first: what it sees are the transposes."""
+    gram, diagonal = _kernel_of_block(features, X)
+    whitening = np.asarray(features.whitening)
+    multiply, square = scipy.linalg.get_blas_funcs(("trmm", "syrk"), (whitening,))
+    weighted = multiply(1.0, whitening.T, np.array(gram).T, lower=1, overwrite_b=1)
+    if not np.all(root_weights == 1):
+        weighted *= root_weights
+    second = square(1.0, weighted, lower=1)
+    second += np.tril(second, -1).T
+    sums = weighted @ np.column_stack([root_weights, y * root_weights[:, None]])
+    return second, sums[:, 0], sums[:, 1:], diagonal @ root_weights**2
+
+
 @eqx.filter_jit
-def _block(features, X, y, root_weights):
+def _kernel_of_block(features, X):
+    return features.kernel.gram(X, features.inducing_points), features.kernel.diagonal(X)
+
+
+@eqx.filter_jit
+def _products(features, X, y, root_weights):
     # Most of the work: two matrix products of the block with (rank, rank).
     weighted = features(X) * root_weights[:, None]
     high = jax.lax.Precision.HIGHEST
@@ -114,27 +219,22 @@ def accumulate(
     features: InducingFeatures,
     statistics: Statistics,
     blocks: Iterable[Block],
+    trust: Trust,
 ) -> Iterator[Statistics]:
-    """Add block after block; yields the running statistics, so that a caller can report progress,
+    """Add block after block, the next one read while this one is multiplied; yields the running
+    statistics, so that a caller can report progress,
     store them, and start again from what it stored."""
-    for X, y, weights, _ in blocks:
-        statistics = statistics.add(features, X, y, weights)
+    for block in read_ahead(blocks):
+        statistics = statistics.add(features, block.X, block.y, trust.weights(block))
         yield statistics
 
 
-def row_blocks(
-    X: np.ndarray,
-    y: np.ndarray,
-    weights: np.ndarray | None,
-    block_size: int,
-    first: int = 0,
-    row_noise: np.ndarray | None = None,
-) -> Iterator[Block]:
-    """Consecutive blocks of rows of arrays in memory, from that of number `first` on."""
-    for start in range(first * block_size, len(X), block_size):
+def row_blocks(sample: Sample, block_size: int, first: int = 0) -> Iterator[Block]:
+    """Consecutive blocks of rows in memory, from that of number `first` on."""
+    for start in range(first * block_size, len(sample.X), block_size):
         rows = slice(start, start + block_size)
-        parts = (None if part is None else part[rows] for part in (weights, row_noise))
-        yield Block(X[rows], y[rows], *parts)
+        known = None if sample.row_noise is None else sample.row_noise[rows]
+        yield Block(sample.X[rows], sample.y[rows], sample.weights[rows], known)
 
 
 def chunks(X: np.ndarray, size: int) -> Iterator[np.ndarray]:

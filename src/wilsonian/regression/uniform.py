@@ -9,12 +9,13 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from wilsonian.core.coarse_graining import coarse_grain, flow
-from wilsonian.core.cutoffs import AbstractCutoff, RankCutoff
+from wilsonian.core.coarse_graining import coarse_grain
+from wilsonian.core.cutoffs import AbstractCutoff
 from wilsonian.core.information import learnability
 from wilsonian.core.precision import with_precision
-from wilsonian.regression.mode_theory import ModeSummary, ModeTheory
-from wilsonian.regression.reduced import Flow, Modes, ReducedProcess
+from wilsonian.regression.mode_flow import ModeSums
+from wilsonian.regression.modes import Modes, ModeTheory
+from wilsonian.regression.reduced import Flow, ReducedProcess
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,9 +24,15 @@ class UniformProcess(ReducedProcess):
 
     @classmethod
     def of(
-        cls, modes: Modes, amplitude: float, noise_variance: float, cutoff: AbstractCutoff
+        cls,
+        modes: Modes,
+        amplitude: float,
+        noise_variance: float,
+        cutoff: AbstractCutoff,
+        largest_lost: float,
     ) -> UniformProcess:
-        """Posterior under a uniform ridge, in closed form from the statistics in `modes`."""
+        """Posterior under a uniform ridge, in closed form from the statistics in `modes`, and the
+        largest variance that they did not resolve in training."""
         whole = modes.theory(amplitude, noise_variance)
         reduced = _coarse_grained(whole, with_precision(cutoff, float))
         theory, learned, coefficients = with_precision(reduced, float)
@@ -42,16 +49,25 @@ class UniformProcess(ReducedProcess):
             kept_root * np.sqrt(1 - learned),
             kept_root,
             max(lost, 0.0) if modes.measure == "population" else None,
-            0.0,
+            largest_lost,
         )
 
     @functools.cached_property
     def flow(self) -> Flow:
         """The flow at every cutoff from no mode kept to all, from the statistics alone."""
-        whole = self.modes.theory(self.amplitude, self.noise_variance)
-        cutoffs = RankCutoff(np.arange(len(self.modes.eigenvalues) + 1))
-        found = with_precision(_flow(whole, cutoffs), float)
-        return Flow(found.kept, found.ridge, found.log_evidence, found.evidence_ridge)
+        modes, amplitude = self.modes, self.amplitude
+        bare, count = self.noise_variance + amplitude * modes.tail, len(modes.eigenvalues)
+        # The modes above the k-th, summed from the least up: nothing is lost to cancellation.
+        lost = np.append(np.cumsum(modes.eigenvalues[::-1])[::-1], 0.0)
+        ridge = bare + amplitude * lost * (modes.measure == "population")
+        sums = ModeSums(
+            modes.n_samples * amplitude * modes.eigenvalues,
+            modes.n_samples * np.sum(modes.coefficients**2, axis=1),
+            float(np.sum(modes.target_square)),
+            len(modes.target_square),
+            modes.n_samples,
+        )
+        return Flow(np.arange(count + 1.0), ridge, sums.at_each(ridge), sums.best_ridges())
 
     def mean_ridge(self):
         return float(self.theory.ridge.mean())
@@ -90,11 +106,6 @@ def _coarse_grained(
 @jax.jit
 def _log_evidence(theory: ModeTheory) -> jax.Array:
     return theory.log_evidence()
-
-
-@eqx.filter_jit
-def _flow(theory: ModeTheory, cutoffs: RankCutoff) -> ModeSummary:
-    return flow(theory, cutoffs)
 
 
 def _kept_root(modes: Modes, amplitude: float, theory: ModeTheory) -> tuple[np.ndarray, np.ndarray]:

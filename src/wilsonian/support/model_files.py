@@ -1,6 +1,6 @@
-"""The folder that holds a model or a checkpoint: `model.json` and `arrays.safetensors`.
+"""The folder of a model, a checkpoint or a flow of fields: `model.json`, `arrays.safetensors`.
 
-Both formats hold data only, so loading runs nothing. `model.json` carries a document for people
+All three hold data only, so loading runs nothing. `model.json` carries a document for people
 and programs to read, the SHA-256 of the arrays and the SHA-256 of itself; a folder in which
 anything was changed by accident is refused. A checksum is no signature: whoever means to change a
 model can write a right one, so take models only from whom you trust. What the document and the
@@ -21,7 +21,7 @@ from wilsonian.support.strict_json import canonical_sha256, check_json, parse_js
 from wilsonian.support.version import __version__
 
 FORMAT_VERSION = 1
-KINDS = ("model", "checkpoint")
+KINDS = ("model", "checkpoint", "flow")
 DOCUMENT, ARRAYS = "model.json", "arrays.safetensors"
 LARGEST_DOCUMENT = 64 * 2**20  # bytes
 

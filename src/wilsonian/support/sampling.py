@@ -22,21 +22,6 @@ def held_out(seed: int, block_index: int, rows: int, test_fraction: float) -> np
     return mask
 
 
-def merge_repeated_rows(
-    X: np.ndarray, y: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Distinct rows of inputs (rows, d) and targets (rows, outputs) in a canonical order, with
-    their weights added up: repeating a row and giving it a weight become the same data."""
-    table = np.hstack([X, y])
-    order = np.lexsort(table.T[::-1])
-    table = table[order]
-    new = np.ones(len(table), bool)
-    new[1:] = np.any(table[1:] != table[:-1], axis=1)
-    starts = np.flatnonzero(new)
-    merged = table[starts]
-    return merged[:, : X.shape[1]], merged[:, X.shape[1] :], np.add.reduceat(weights[order], starts)
-
-
 class Reservoir:
     """A uniform random sample of at most `size` rows of a stream, without replacement.
 

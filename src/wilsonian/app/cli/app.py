@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from wilsonian.app.cli.codes import INTERRUPTED, Interruption
+from wilsonian.support.compilations import keep_compilations
 from wilsonian.support.files import FileError
 from wilsonian.support.version import __version__
 
@@ -22,7 +23,8 @@ app = typer.Typer(
     help="Find which directions of a learning problem the data can resolve, integrate out the "
     "rest, and keep the effective theory.",
     epilog="Exit codes: 0 done; 1 a file could not be written; 2 wrong usage or input; "
-    "130 interrupted.",
+    "130 interrupted. What was compiled is kept for the next run in ~/.cache/wilsonian "
+    "(WILSONIAN_COMPILATION_CACHE=off: not at all, or a folder).",
 )
 
 
@@ -37,6 +39,7 @@ def version(
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit(2)
+    keep_compilations()
 
 
 def run() -> None:

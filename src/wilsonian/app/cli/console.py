@@ -7,14 +7,14 @@ import csv
 import io
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import rich.console
 import rich.progress
 import rich.table
 
-from wilsonian.app.reports.forecast_text import RIDGE_NOTE, forecast_sentences
+from wilsonian.app.reports.forecast_text import RIDGE_NOTE, forecast_sentences, witness_sentence
 from wilsonian.app.reports.text import (
     cutoff_sentence,
     headlines,
@@ -23,24 +23,29 @@ from wilsonian.app.reports.text import (
 from wilsonian.app.reports.verdicts import error_sentence, evidence_sentence, verdicts
 from wilsonian.app.runs.records import RunRecord
 from wilsonian.regression.records import FlowRecord
+from wilsonian.support.number_text import format_count
 from wilsonian.support.strict_json import to_json
 
 if TYPE_CHECKING:
     from wilsonian.app.runs.forecast import ForecastRun
+    from wilsonian.regression.diary import Progress
 
 SHOWN_AFTER = 2.0  # seconds
+SHOWN_NOTES = 8  # about the columns, on the console
 STAGES = {
     "reading": "Reading columns",
     "sampling": "Sampling rows",
     "learning hyperparameters": "Learning hyperparameters",
     "moving inducing points": "Moving inducing points",
     "integrating": "Integrating rows",
+    "reading out eliminated modes": "Reading out eliminated modes",
     "testing": "Testing on held-out rows",
     "predicting": "Predicting",
     "learning the target's prior": "Learning the target's prior",
     "decomposing the kernel": "Decomposing the kernel",
     "measuring subsamples": "Measuring subsamples",
     "fitting the target": "Fitting the target",
+    "weighing the witnesses": "Weighing the witnesses",
     "training": "Training a network",
     "computing information": "Computing the information",
     "splitting halves": "Comparing two halves of the examples",
@@ -73,9 +78,9 @@ class Console:
             self.print("  ".join(cell.rjust(width) for cell, width in cells))
 
     @contextlib.contextmanager
-    def progress(self) -> Iterator[Callable[[str, int, int], None]]:
+    def progress(self) -> Iterator[Progress]:
         """A callback (stage, done, of how many; 0 if unknown) that shows progress with rows per
-        second and time left, once the work has taken two seconds."""
+        second, or what it is told beside, and time left, once the work has taken two seconds."""
         shown = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
             rich.progress.BarColumn(),
@@ -90,7 +95,7 @@ class Console:
         tasks: dict[str, rich.progress.TaskID] = {}
         since: dict[str, tuple[float, int]] = {}
 
-        def update(stage: str, done: int, of: int) -> None:
+        def update(stage: str, done: int, of: int, told: str = "") -> None:
             now = time.monotonic()
             first, before = since.setdefault(stage, (now, done))
             if now - started < SHOWN_AFTER and stage != "learning hyperparameters":
@@ -100,7 +105,7 @@ class Console:
                 for earlier in tasks.values():
                     shown.update(earlier, visible=False)
                 tasks[stage] = shown.add_task(STAGES.get(stage, stage), total=None, rate="")
-            rate = ""
+            rate = told
             if stage in ROWS and now > first and done > before:
                 rate = f"{(done - before) / (now - first):,.0f} rows/s"
             total = max(of, done) if of > 1 else None
@@ -123,8 +128,14 @@ def run_summary(record: RunRecord, details: bool = False) -> str:
     theory = [learned_sentence(record), cutoff_sentence(record), evidence_sentence(record)]
     lines += ["", *filter(None, theory)]
     lines += [f"Kernel: {record.kernel}", record.rank_status, record.convergence]
-    lines += [note for note in record.notes if note.startswith("Hint: ") and not details]
-    if details:
+    lines += [record.correction] if record.correction else []
+    if not details:
+        # Every decision about the user's columns is said; hints come first, and a few will do.
+        notes = sorted(record.notes, key=lambda note: not note.startswith("Hint: "))
+        more = len(notes) - SHOWN_NOTES
+        lines += ["", *notes[:SHOWN_NOTES]]
+        lines += [f"And {format_count(more, 'more note')}, on the page of --report."] * (more > 0)
+    else:
         lines += [
             "",
             f"{record.rows:,} training rows, {record.test_rows:,} test rows, "
@@ -150,6 +161,7 @@ def forecast_summary(run: ForecastRun) -> str:
         f"{found.inputs:,} inputs",
         "",
         *forecast_sentences(run),
+        witness_sentence(run),
         *(f"Careful: {doubt}" for doubt in found.diagnostics),
         "",
         f"Kernel: {run.kernel}",

@@ -116,7 +116,7 @@ def information(
         console.print(sentence)
     console.print("")
     console.print(str(run.prices))
-    for doubt in run.doubts:
-        console.print(f"\nCareful: {doubt}")
+    for sentence in run.diagnostics:
+        console.print(f"\nCareful: {sentence}")
     if report is not None:
         console.print(f"Written to {report}")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from matplotlib import colormaps
 
 from wilsonian.app.reports.page import document, section, table_of
 from wilsonian.app.reports.svg import Drawing
@@ -60,7 +61,15 @@ def _parts(report: FieldsReport) -> Iterator[str]:
     )
     yield _identities(report)
     if len(theory.shape) == 2:
-        yield section("One field at five scales, and the way back", _field_drawings(report))
+        flowed = "A field as it was drawn, and coarse grained: short waves are replaced by noise."
+        yield section(
+            "One field at five RG times", _flowed_drawings(report), _words(flowed), layout="modes"
+        )
+        back = (
+            "The sites that a decimating flow has drawn by then; the last is the field itself. One "
+            "scale of colours for all."
+        )
+        yield section("The way back", _way_back_drawings(report), _words(back), layout="modes")
     yield section("Scale by scale", [_spectrum(report), _information(report)])
     weights = [] if report.certificate is None else [_weights(report)]
     yield section("Weights and magnetization", [*weights, _magnetization(report)])
@@ -138,41 +147,42 @@ def _channel(ensemble: Ensemble) -> Channel:
     return Channel("carosso", theory.shape, z=0.5, omega=2 / theory.kinetic_stiffness())
 
 
-def _field_drawings(report: FieldsReport) -> list[Drawing]:
+def _words(text: str) -> str:
+    return f"<p>{html.escape(text)}</p>\n"
+
+
+def _flowed_drawings(report: FieldsReport) -> list[Drawing]:
     ensemble = report.ensemble
     first = ensemble.fields[:1]
     flowed = _channel(ensemble).flow(first, TIMES[1:], jax.random.key(0))
-    pictures = [("t = 0", first[0])]
-    pictures += [
-        (f"t = {time:g}", np.asarray(field)[0])
-        for time, field in zip(TIMES[1:], flowed, strict=True)
-    ]
-    captions = ["A field as it was drawn."]
-    captions += ["Coarse grained: short waves are replaced by noise."] * (len(pictures) - 1)
-    shown = list(zip(pictures, captions, strict=True))
-    for spacing in (8, 4, 2):
-        if min(ensemble.theory.shape) // spacing >= 2:
-            coarse = first[0][::spacing, ::spacing]
-            shown.append(
-                (
-                    (f"way back, spacing {spacing}", coarse),
-                    "The sites that the inverse flow has drawn by then.",
-                )
-            )
+    pictures = [first[0], *(np.asarray(field)[0] for field in flowed)]
+    titles = [f"t = {time:g}" for time in TIMES]
+    return _pictures("flowed", titles, pictures, float(np.abs(first).max()))
+
+
+def _way_back_drawings(report: FieldsReport) -> list[Drawing]:
+    field = report.ensemble.fields[0]
+    spacings = [s for s in (8, 4, 2, 1) if min(field.shape) // s >= 2]
+    pictures = [field[::spacing, ::spacing] for spacing in spacings]
+    titles = [f"spacing {spacing}" for spacing in spacings]
+    return _pictures("back", titles, pictures, float(np.abs(field).max()))
+
+
+def _pictures(
+    name: str, titles: list[str], pictures: list[np.ndarray], reach: float
+) -> list[Drawing]:
+    def picture(values: np.ndarray):  # type: ignore[no-untyped-def]
+        def draw(ax, scale):  # type: ignore[no-untyped-def]
+            ax.imshow(values, cmap="RdBu", vmin=-reach, vmax=reach, interpolation="nearest")
+            ax.set_axis_off()
+            return ax
+
+        return draw
+
     return [
-        Drawing(f"field-{number}", title, caption, _picture(values), None, ("linear",), (2.4, 2.5))
-        for number, ((title, values), caption) in enumerate(shown)
+        Drawing(f"{name}-{number}", title, "", picture(values), None, ("linear",), (1.9, 1.9))
+        for number, (title, values) in enumerate(zip(titles, pictures, strict=True))
     ]
-
-
-def _picture(values: np.ndarray):  # type: ignore[no-untyped-def]
-    def draw(ax, scale):  # type: ignore[no-untyped-def]
-        reach = float(np.abs(values).max())
-        ax.imshow(values, cmap="RdBu", vmin=-reach, vmax=reach, interpolation="nearest")
-        ax.set_axis_off()
-        return ax
-
-    return draw
 
 
 def _spectrum(report: FieldsReport) -> Drawing:
@@ -191,7 +201,7 @@ def _spectrum(report: FieldsReport) -> Drawing:
             _, measured = shell_average(
                 power_spectrum(seen, ensemble.theory.shape, share / share.sum())
             )
-            shade = (KEPT, MEASURED)[number % 2]
+            shade = colormaps["viridis"](0.9 * number / (len(TIMES) - 1))
             ax.plot(momenta, measured, ".", ms=4, color=shade, label=f"t = {time:g}")
         ax.set_yscale("log")
         ax.set_xlabel("momentum")

@@ -66,9 +66,9 @@ def _parts(run: InformationRun) -> Iterator[str]:
         for number in information_headlines(run)
     )
     yield f'<dl class="numbers">\n{cards}\n</dl>'
-    doubts = "".join(f"<li>{escape(doubt)}</li>\n" for doubt in run.doubts)
-    if doubts:
-        yield f"<section>\n<h2>Why to be careful</h2>\n<ul>\n{doubts}</ul>\n</section>"
+    diagnostics = "".join(f"<li>{escape(text)}</li>\n" for text in run.diagnostics)
+    if diagnostics:
+        yield f"<section>\n<h2>Why to be careful</h2>\n<ul>\n{diagnostics}</ul>\n</section>"
     *others, halves = (f"<p>{escape(sentence)}</p>\n" for sentence in others)
     yield section("What was learned, and where is the cutoff?", _spectrum(run), halves)
     yield section("What may be removed, at what price?", _prices(run), "".join(others), _table(run))

@@ -120,14 +120,23 @@ def _numbers(numbers: list[Headline]) -> str:
     return f'<dl class="numbers">\n{cards}\n</dl>'
 
 
-def section(title: str, drawings: list[Drawing], before: str = "", after: str = "") -> str:
-    """Figures under a heading, with HTML before and after them; nothing without figures."""
+def section(
+    title: str,
+    drawings: list[Drawing],
+    before: str = "",
+    after: str = "",
+    layout: str = "figures",
+) -> str:
+    """Figures under a heading, with HTML before and after them; nothing without figures.
+
+    `layout` is a class of the style sheet: "figures" in two columns, "modes" as small pictures.
+    """
     if not drawings:
         return ""
     figures = "\n".join(_figure(drawing) for drawing in drawings)
     return (
         f"<section>\n<h2>{title}</h2>\n{before}"
-        f'<div class="figures">\n{figures}\n</div>\n{after}</section>'
+        f'<div class="{layout}">\n{figures}\n</div>\n{after}</section>'
     )
 
 
@@ -195,6 +204,7 @@ def _details(record: RunRecord) -> str:
     run = [
         ("Optimizer", record.convergence),
         ("Inducing points", f"{record.rank:,}. {record.rank_status}"),
+        *([("Eliminated modes", record.correction)] if record.correction else []),
         ("Measure", measure),
         ("Random seed", str(record.seed)),
     ]

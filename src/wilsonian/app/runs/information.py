@@ -1,4 +1,4 @@
-"""From a trained network and a table to what its page says: information, prices, doubts."""
+"""From a trained network and a table to what its page says: information, prices, diagnostics."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class InformationRun:
     shares: dict[str, float]  # informed directions by parameter leaf
     sizes: dict[str, int]
     prices: PriceList
-    doubts: tuple[str, ...]
+    diagnostics: tuple[str, ...]
     route: str
     plan: str
     seconds: float
@@ -196,7 +196,7 @@ def information_run(
         shares=spectrum.by_parameter(),
         sizes=dict(zip(network.names(), (leaf.size for leaf in leaves), strict=True)),
         prices=prices,
-        doubts=information.doubts(spectrum),
+        diagnostics=information.diagnostics(spectrum),
         route=spectrum.route,
         plan=str(planned),
         seconds=time.perf_counter() - begun,

@@ -1,0 +1,261 @@
+"""Outputs of one amplitude and noise with all their modes: equations solved over all rows."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.linalg
+
+from wilsonian.core.precision import with_precision
+from wilsonian.kernels import Kernel, compiled_gram
+from wilsonian.regression.conjugate_gradients import solve
+from wilsonian.regression.kernel_products import KernelMatrix
+from wilsonian.regression.reduced import ReducedProcess
+from wilsonian.regression.statistics import chunks, padded_rows
+
+# Right-hand sides that share every pass over the kernel: beyond this, a pass costs more than it
+# saves (a tile's products then take as long as its exponentials).
+COLUMNS = 32
+# With less noise than this, in units of the amplitude, single precision is too coarse.
+COARSE_NOISE = 1e-4
+DENSE_ROWS = 2048  # up to here the variance is that of all rows, by one factorization
+BATCH = 32  # points whose neighbours are factorized at once
+POINTS = 256  # points whose kernel with all rows is held at once
+
+Watch = Callable[[int, float, np.ndarray], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class CorrectedOutputs:
+    r"""Posterior of a Gaussian process with all its modes, from a reduced one.
+
+    .. math:: \bar f(x) = k_x \cdot \alpha, \qquad A \alpha = y, \qquad A = K + \sigma^2 / w .
+
+    The variance :math:`k(x, x) - k_x A^{-1} k_x` is that of a variational subspace: kept modes
+    :math:`E` (:math:`E^T A E = 1`, so that all rows count in them) and the `neighbours` rows N
+    nearest to x, which is where eliminated modes answer to data,
+
+    .. math:: k_x A^{-1} k_x \ge |E^T k_x|^2 + u\,(A_{NN} - C_N C_N^T)^{-1} u, \quad
+        C = A E, \quad u = (k_x)_N - C_N E^T k_x .
+
+    It is never below the exact one, and equal to it once all rows are neighbours.
+    """
+
+    process: ReducedProcess
+    amplitude: float
+    noise_variance: float  # of a new label; both are those of the whole process
+    rows: np.ndarray  # (n, d)
+    noise: np.ndarray  # (n,), variance of each row's label, targets scaled
+    dual: np.ndarray  # (n, outputs), alpha with targets scaled
+    rotation: np.ndarray  # (kept, kept): E is the kept features at the rows times this
+    shared: np.ndarray  # (n, kept), C; without rows where the variance needs none, or is not known
+    neighbours: int
+    residual: np.ndarray  # (outputs,), root mean square of y - A alpha over the rows; NaN unsolved
+    steps: int
+    converged: bool
+
+    @classmethod
+    def solved(
+        cls,
+        process: ReducedProcess,
+        amplitude: float,
+        noise_variance: float,
+        rows: np.ndarray,
+        targets: np.ndarray,
+        noise: np.ndarray,
+        ridge: np.ndarray,
+        start: np.ndarray,
+        *,
+        tolerance: float,
+        max_steps: int,
+        variance: bool,
+        neighbours: int,
+        watch: Watch,
+    ) -> CorrectedOutputs:
+        """Solve for scaled targets (n, outputs) from a `start` (n, outputs), given each row's noise
+        and renormalized `ridge`, (n,); with `variance` also make ready for standard deviations (one
+        more pass over the kernel)."""
+        kernel = process.modes.features.kernel
+        matrix = KernelMatrix(kernel, rows)
+        rotation, shared = np.zeros((process.kept, 0)), np.zeros((0, process.kept), np.float32)
+        residual, steps, converged = np.full(targets.shape[1], np.nan), 0, False
+
+        def times(dtype: Any) -> Callable[[np.ndarray], np.ndarray]:
+            return lambda V: amplitude * matrix.product(V, dtype) + noise[:, None] * V
+
+        coarse = np.float64 if noise.min() < COARSE_NOISE * amplitude else np.float32
+        local = variance and len(rows) > DENSE_ROWS
+        if max_steps or local:
+            features = _kept_features(process, rows)
+        if max_steps:
+            columns = max(min(COLUMNS, len(rows) // 4) - targets.shape[1], 0)
+            company = np.random.default_rng(0).standard_normal((len(rows), columns))
+            found = solve(
+                times(np.float64),
+                times(coarse),
+                _preconditioner(
+                    features * np.float32((amplitude / process.amplitude) ** 0.5), ridge
+                ),
+                targets,
+                company,
+                start=start,
+                tolerance=tolerance,
+                max_steps=max_steps,
+                watch=watch,
+            )
+            start, steps, converged = found.vectors, found.steps, found.converged
+            residual = np.sqrt(np.mean(found.residual**2, axis=0))
+        if local:
+            rotation, shared = _orthonormal(features, times(np.float32)(features))
+        return cls(
+            process,
+            amplitude,
+            noise_variance,
+            rows,
+            noise,
+            start,
+            rotation,
+            shared,
+            neighbours,
+            residual,
+            steps,
+            converged,
+        )
+
+    def mean(self, X: np.ndarray) -> np.ndarray:
+        """Posterior mean (points, outputs), in the target's units."""
+        modes = self.process.modes
+        dtype = modes.features.inducing_points.dtype
+        matrix = KernelMatrix(modes.features.kernel, self.rows)
+        found = self.amplitude * matrix.across(X, self.dual, dtype)
+        return modes.target_mean + modes.target_scale * found
+
+    def variance(self, X: np.ndarray) -> np.ndarray:
+        """Posterior variance (points,) of the latent function, targets scaled."""
+        prior = self.amplitude * self.process.diagonal(X)
+        explained = [
+            self._explained(block, len(block) if len(X) <= POINTS else POINTS)
+            for block in chunks(X, POINTS)
+        ]
+        return np.maximum(prior - np.concatenate(explained), 0.0)
+
+    def bound(self) -> np.ndarray:
+        r"""(outputs,): no posterior mean, anywhere, is farther from the solution of the equations
+        than this times its prior standard deviation, targets scaled:
+        :math:`|k_x A^{-1} r|^2 \le k_x A^{-1} k_x \; r A^{-1} r \le k(x, x)\, |r|^2 / \sigma^2`."""
+        return self.residual * np.sqrt(len(self.rows) / self.noise.min())
+
+    @functools.cached_property
+    def _kernel(self) -> tuple[Kernel, Any, np.ndarray]:
+        """In the precision that the variance needs, with rows filled up to a length compiled."""
+        count = len(self.rows)
+        fine = count <= DENSE_ROWS or self.noise.min() < COARSE_NOISE * self.amplitude
+        dtype = np.float64 if fine else np.float32
+        size = padded_rows(count) if count <= 4096 else -(-count // 4096) * 4096
+        points = np.pad(self.rows.astype(dtype), ((0, size - count), (0, 0)), mode="edge")
+        return with_precision(self.process.modes.features.kernel, dtype), dtype, points
+
+    @functools.cached_property
+    def _basis(self) -> np.ndarray:
+        """E, (n, kept)."""
+        return (_kept_features(self.process, self.rows) @ self.rotation).astype(np.float32)
+
+    @functools.cached_property
+    def _lower(self) -> np.ndarray:
+        """Cholesky factor of A, of few rows."""
+        kernel = with_precision(self.process.modes.features.kernel, float)
+        gram = np.array(compiled_gram(kernel, self.rows, self.rows))
+        gram *= self.amplitude
+        gram[np.diag_indices_from(gram)] += self.noise
+        return np.linalg.cholesky(gram)
+
+    def _explained(self, X: np.ndarray, size: int) -> np.ndarray:
+        """:math:`k_x A^{-1} k_x`, (points,)."""
+        kernel, dtype, points = self._kernel
+        filled = np.pad(X, ((0, padded_rows(size) - len(X)), (0, 0)), mode="edge")
+        across = np.asarray(compiled_gram(kernel, filled.astype(dtype), points))
+        across = self.amplitude * across[: len(X), : len(self.rows)]
+        if len(self.rows) <= DENSE_ROWS:
+            whitened = scipy.linalg.solve_triangular(self._lower, across.T, lower=True)
+            return np.einsum("ij,ij->j", whitened, whitened)
+        projected = across.astype(np.float32) @ self._basis
+        count = min(self.neighbours, (len(self.rows) - self.process.kept) // 2)
+        gain = across**2 / (self.amplitude * self._diagonal + self.noise)
+        nearest = np.argpartition(gain, -count, axis=1)[:, -count:]
+        found = np.einsum("ij,ij->i", projected.astype(float), projected.astype(float))
+        for first in range(0, len(X), BATCH):
+            part = slice(first, first + BATCH)
+            chosen = np.resize(nearest[part], (BATCH, count))
+            batch = (
+                self.rows[chosen].astype(dtype),
+                self.noise[chosen],
+                self.shared[chosen].astype(dtype),
+                np.resize(projected[part].astype(dtype), (BATCH, projected.shape[1])),
+                np.resize(np.take_along_axis(across[part], nearest[part], axis=1), (BATCH, count)),
+            )
+            more = _by_neighbours(kernel, self.amplitude, *batch)
+            found[part] += np.asarray(more)[: len(found[part])]
+        return found
+
+    @functools.cached_property
+    def _diagonal(self) -> np.ndarray:
+        return self.process.diagonal(self.rows)
+
+
+def _kept_features(process: ReducedProcess, rows: np.ndarray) -> np.ndarray:
+    """(n, kept), in single precision: a preconditioner need not be exact."""
+    parts = [process.kept_features(block).astype(np.float32) for block in chunks(rows, 4096)]
+    return np.concatenate(parts)
+
+
+def _preconditioner(features: np.ndarray, ridge: np.ndarray) -> Callable:
+    r"""The reduced theory's own solution: :math:`(\Phi \Phi^T + D)^{-1}` with the kept features at
+    the rows and its renormalized ridge D (n,), by Woodbury's identity."""
+    precision = np.eye(features.shape[1])
+    for first in range(0, len(features), 4096):
+        block = features[first : first + 4096].astype(float)
+        precision += block.T @ (block / ridge[first : first + 4096, None])
+    factor = scipy.linalg.cho_factor(precision, lower=True)
+
+    def apply(residual: np.ndarray) -> np.ndarray:
+        scaled = residual / ridge[:, None]
+        inner = scipy.linalg.cho_solve(
+            factor, (features.T @ scaled.astype(np.float32)).astype(float)
+        )
+        return scaled - (features @ inner.astype(np.float32)) / ridge[:, None]
+
+    return apply
+
+
+def _orthonormal(features: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For features F and images A F: the rotation T with (F T)^T A (F T) = 1, and A F T."""
+    norms = np.sqrt(np.maximum(np.einsum("ij,ij->j", features, features), 1e-300))
+    products = (features.T.astype(float) @ images) / norms / norms[:, None]
+    values, vectors = np.linalg.eigh((products + products.T) / 2)
+    # Modes that rounding cannot tell from others say nothing of their own.
+    kept = values > 1e-6 * np.min(np.diagonal(products))
+    rotation = vectors[:, kept] / np.sqrt(values[kept]) / norms[:, None]
+    return rotation, (images @ rotation).astype(np.float32)
+
+
+@eqx.filter_jit
+def _by_neighbours(kernel, amplitude, rows, noise, shared, projected, across) -> jax.Array:
+    """Variance (points,) that each point's neighbours explain beside the kept modes."""
+    high = jax.lax.Precision.HIGHEST
+
+    def one(rows, noise, shared, projected, across):
+        gram = amplitude * kernel.gram(rows, rows) - jnp.matmul(shared, shared.T, precision=high)
+        gram = gram.astype(noise.dtype) + jnp.diag(noise)
+        rest = across - jnp.matmul(shared, projected, precision=high)
+        lower = jnp.linalg.cholesky(gram)
+        solved = jax.scipy.linalg.solve_triangular(lower, rest.astype(noise.dtype), lower=True)
+        return jnp.sum(solved**2)
+
+    return jax.vmap(one)(rows, noise, shared, projected, across)

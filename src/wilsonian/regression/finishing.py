@@ -1,0 +1,114 @@
+"""The last step of a fit, once all rows are counted: scale, cutoff, posterior."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from wilsonian.core.cutoffs import AbstractCutoff, LearnabilityCutoff, RankCutoff, SharpCutoff
+from wilsonian.regression.evidence import Hyperparameters
+from wilsonian.regression.input_dependent import InputDependentProcess
+from wilsonian.regression.modes import Modes
+from wilsonian.regression.outputs import OutputProcesses, of_outputs
+from wilsonian.regression.plan import Plan
+from wilsonian.regression.preparation import Prepared
+from wilsonian.regression.reduced import ReducedProcess
+from wilsonian.regression.sample import Sample
+from wilsonian.regression.statistics import Block, Statistics
+from wilsonian.regression.uniform import UniformProcess
+
+Blocks = Callable[[int], Iterable[Block]]  # all training rows, from a block of that number on
+
+
+@dataclasses.dataclass(frozen=True)
+class FittedProcess:
+    """A fit that is done."""
+
+    prepared: Prepared
+    statistics: Statistics
+    process: ReducedProcess | OutputProcesses
+    convergence: str  # one sentence on what was learned, and how that went
+
+
+def finish(
+    prepared: Prepared,
+    statistics: Statistics,
+    sample: Sample,
+    plan: Plan,
+    blocks: Blocks,
+    largest_lost: float,
+) -> FittedProcess:
+    """Last step, once all rows are in `statistics`: scale, cutoff, posterior. `sample` is some of
+    the rows, `largest_lost` the largest variance that the inducing points leave unresolved at rows
+    seen (unit amplitude); an input-dependent ridge reads all `blocks` once more. In float64: call
+    it where that is enabled."""
+    modes = Modes.of(
+        prepared.features, statistics, normalize=plan.normalize_y, measure=prepared.measure
+    )
+    learned = prepared.hyperparameters
+    groups, parts = len(learned.amplitude), []
+    for group in range(groups):
+        own = slice(group, group + 1)
+        columns = own if groups > 1 else slice(None)
+        scale = dataclasses.replace(
+            learned, amplitude=learned.amplitude[own], noise_variance=learned.noise_variance[own]
+        )
+        few = dataclasses.replace(sample, y=sample.y[:, columns])
+        rows = (block._replace(y=block.y[:, columns]) for block in blocks(0))
+        part = _process(of_outputs(modes, columns), scale, few, plan, rows, largest_lost)
+        parts.append(part)
+    process = parts[0] if len(parts) == 1 else OutputProcesses(tuple(parts))
+    return FittedProcess(prepared, statistics, process, learned.message)
+
+
+def _process(
+    modes: Modes,
+    hyperparameters: Hyperparameters,
+    sample: Sample,
+    plan: Plan,
+    blocks: Iterable[Block],
+    largest_lost: float,
+) -> ReducedProcess:
+    """The process of outputs that share one amplitude and noise."""
+    by_row = plan.input_dependent or sample.row_noise is not None
+    hyperparameters = plan.learner.after(modes, hyperparameters, sample, by_row)
+    amplitude = float(hyperparameters.amplitude[0])
+    noise_variance = float(hyperparameters.noise_variance[0])
+    usual = noise_variance
+    if sample.row_noise is not None:  # the one noise of as much information in all
+        each = noise_variance + sample.row_noise / modes.target_scale[0] ** 2
+        usual = 1 / float(np.average(1 / each, weights=sample.weights))
+    cutoff = resolve_cutoff(modes, amplitude, usual, plan)
+    lost = amplitude * largest_lost
+    uniform = UniformProcess.of(modes, amplitude, noise_variance, cutoff, lost)
+    return InputDependentProcess.of(uniform, blocks) if by_row else uniform
+
+
+def resolve_cutoff(
+    modes: Modes, amplitude: float, noise_variance: float, plan: Plan
+) -> AbstractCutoff:
+    """The plan's cutoff for these modes.
+
+    Raises ValueError if it asks for more modes than there are.
+    """
+    count, cutoff = len(modes.eigenvalues), plan.cutoff
+    if cutoff is None:
+        return RankCutoff(np.asarray(count))
+    if isinstance(cutoff, AbstractCutoff):
+        return cutoff
+    if isinstance(cutoff, str) and cutoff == "auto":
+        population = modes.measure == "population"
+        rule = LearnabilityCutoff(
+            plan.threshold, noise_variance, modes.n_samples, amplitude * modes.tail, population
+        )
+        return RankCutoff(np.asarray(rule.rank(amplitude * modes.eigenvalues)))
+    if isinstance(cutoff, int | np.integer):
+        if cutoff > count:
+            raise ValueError(
+                f"`cutoff` keeps {cutoff} modes, but {count} are resolved; pass 0 to {count}, or "
+                "raise `rank`."
+            )
+        return RankCutoff(np.asarray(cutoff))
+    return SharpCutoff(float(cutoff))

@@ -1,0 +1,173 @@
+"""What a fit learns: nothing, amplitude and noise, or kernel and inducing points with them."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+
+import numpy as np
+
+from wilsonian.core.precision import with_precision
+from wilsonian.kernels import Kernel
+from wilsonian.regression.diary import Diary, Progress
+from wilsonian.regression.evidence import Hyperparameters
+from wilsonian.regression.learning import learn
+from wilsonian.regression.modes import Modes
+from wilsonian.regression.moving import move_inducing_points
+from wilsonian.regression.sample import Sample
+from wilsonian.regression.scale import learn_scale, learn_scale_of_rows
+
+# Hyperparameters are learned from at most this many rows and inducing points; amplitude and noise
+# are then set by the evidence of all rows. Where there are more rows, inducing points move, and
+# hyperparameters with them, in steps that see INDUCING_POINT_ROWS rows each, for at most
+# INDUCING_POINT_PASSES through the rows within INDUCING_POINT_STEPS; the search before is coarse.
+LEARNING_ROWS, LEARNING_RANK, COARSE_RANK = 2000, 512, 256
+INDUCING_POINT_ROWS, INDUCING_POINT_PASSES, INDUCING_POINT_STEPS = 4000, 25, (60, 300)
+# With no more rows than this every row is an inducing point of the learning, above it half of them.
+ALL_ROWS = 400
+# A second length scale per column is tried up to this many rows per inducing point.
+ROWS_OF_SECOND_SCALE = 2.1
+
+
+@dataclasses.dataclass(frozen=True)
+class AbstractLearner(abc.ABC):
+    """What is learned of a prior: from a sample before the pass over all rows, together with the
+    inducing points, and after the pass. `by_row` says that the ridge is one of each row."""
+
+    amplitude: float  # starting values, or those that are kept
+    noise_variance: float
+
+    @abc.abstractmethod
+    def before(
+        self,
+        kernel: Kernel,
+        sample: Sample,
+        rank: int,
+        by_row: bool,
+        refined: bool,
+        random: np.random.Generator,
+        diary: Diary,
+        progress: Progress,
+    ) -> Hyperparameters:
+        """Hyperparameters for the choice of inducing points, of which there may be `rank`;
+        `refined` if they are refined while these move."""
+
+    @abc.abstractmethod
+    def along(
+        self,
+        hyperparameters: Hyperparameters,
+        points: np.ndarray,
+        sample: Sample,
+        rows: int,
+        by_row: bool,
+        random: np.random.Generator,
+        diary: Diary,
+        progress: Progress,
+    ) -> tuple[Hyperparameters, np.ndarray]:
+        """Hyperparameters and inducing points after these were free to move; `sample` stands for
+        so many `rows`."""
+
+    @abc.abstractmethod
+    def after(
+        self, modes: Modes, hyperparameters: Hyperparameters, sample: Sample, by_row: bool
+    ) -> Hyperparameters:
+        """Hyperparameters once all rows are counted in the `modes`."""
+
+    def given(self, kernel: Kernel, groups: int, message: str) -> Hyperparameters:
+        """The prior as it was given."""
+        amplitude, noise = np.full(groups, self.amplitude), np.full(groups, self.noise_variance)
+        return Hyperparameters(with_precision(kernel, float), amplitude, noise, True, message)
+
+
+class LearnNothing(AbstractLearner):
+    """Kernel, amplitude and noise are as given."""
+
+    def before(self, kernel, sample, rank, by_row, refined, random, diary, progress):
+        message = "Nothing was learned: kernel, amplitude and noise are as given."
+        return self.given(kernel, 1, message)
+
+    def along(self, hyperparameters, points, sample, rows, by_row, random, diary, progress):
+        return hyperparameters, points
+
+    def after(self, modes, hyperparameters, sample, by_row):
+        return hyperparameters
+
+
+@dataclasses.dataclass(frozen=True)
+class LearnScale(AbstractLearner):
+    """The kernel is as given; amplitude and noise maximize the evidence of all rows."""
+
+    per_output: bool  # every output has its own
+
+    def before(self, kernel, sample, rank, by_row, refined, random, diary, progress):
+        groups = sample.y.shape[1] if self.per_output else 1
+        message = "The kernel is as given; amplitude and noise maximize the evidence of all rows."
+        return self.given(kernel, groups, message)
+
+    def along(self, hyperparameters, points, sample, rows, by_row, random, diary, progress):
+        return hyperparameters, points
+
+    def after(self, modes, hyperparameters, sample, by_row):
+        return _rescaled(modes, hyperparameters, sample, by_row)
+
+
+@dataclasses.dataclass(frozen=True)
+class LearnAll(AbstractLearner):
+    """Everything maximizes the evidence: kernel, amplitude and noise that of a sample, then
+    inducing points with them; amplitude and noise last that of all rows."""
+
+    per_output: bool
+    ard: bool
+    second_scale: bool  # try two length scales per column on few rows
+    restarts: int
+    max_iterations: int
+
+    def before(self, kernel, sample, rank, by_row, refined, random, diary, progress):
+        few = sample.draw(LEARNING_ROWS, random)
+        coarse = refined and few is not sample
+        most = COARSE_RANK if coarse else min(LEARNING_RANK, max(ALL_ROWS, len(few.X) // 2))
+        rank = min(rank, most, len(few.X))
+        whole = few is sample and len(few.X) <= ROWS_OF_SECOND_SCALE * rank
+        return learn(
+            kernel,
+            few,
+            amplitude=self.amplitude,
+            noise_variance=self.noise_variance,
+            ard=self.ard,
+            rank=rank,
+            groups=sample.y.shape[1] if self.per_output else 1,
+            restarts=self.restarts,
+            input_dependent=by_row,
+            max_iterations=self.max_iterations,
+            random=random,
+            second_scale=self.second_scale and whole,
+            coarse=coarse,
+            progress=progress,
+            diary=diary,
+        )
+
+    def along(self, hyperparameters, points, sample, rows, by_row, random, diary, progress):
+        passes = INDUCING_POINT_PASSES * rows / INDUCING_POINT_ROWS
+        return move_inducing_points(
+            hyperparameters,
+            points,
+            sample,
+            rows=rows,
+            most_steps=int(np.clip(passes, *INDUCING_POINT_STEPS)),
+            rows_per_step=INDUCING_POINT_ROWS,
+            input_dependent=by_row,
+            random=random,
+            progress=progress,
+            diary=diary,
+        )
+
+    def after(self, modes, hyperparameters, sample, by_row):
+        return _rescaled(modes, hyperparameters, sample, by_row)
+
+
+def _rescaled(
+    modes: Modes, hyperparameters: Hyperparameters, sample: Sample, by_row: bool
+) -> Hyperparameters:
+    if by_row:
+        return learn_scale_of_rows(modes, hyperparameters, sample)
+    return learn_scale(modes, hyperparameters)

@@ -1,0 +1,96 @@
+"""What a model folder holds beside the process: a residual correction, latents of class labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from wilsonian.regression.corrected_outputs import CorrectedOutputs
+from wilsonian.regression.label_process import LabelProcess
+from wilsonian.regression.laplace import Latents
+from wilsonian.regression.outputs import OutputProcesses, parts_of
+from wilsonian.regression.reduced import ReducedProcess
+from wilsonian.regression.residual_correction import ResidualCorrection
+
+_ARRAYS = ("noise", "dual", "rotation", "shared", "residual")
+
+
+def correction_state(correction: ResidualCorrection) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A JSON document and named arrays; the process is stored elsewhere."""
+    arrays = {"correction_rows": correction.rows}
+    parts = []
+    for number, part in enumerate(correction.parts):
+        arrays |= {f"correction_{number}_{name}": getattr(part, name) for name in _ARRAYS}
+        parts.append(
+            {
+                "amplitude": float(part.amplitude),
+                "noise_variance": float(part.noise_variance),
+                "neighbours": int(part.neighbours),
+                "steps": int(part.steps),
+                "converged": bool(part.converged),
+            }
+        )
+    return {"parts": parts}, arrays
+
+
+def restore_correction(
+    document: dict[str, Any],
+    arrays: dict[str, Any],
+    process: ReducedProcess | OutputProcesses,
+    *,
+    one_output: bool,
+    block_size: int,
+) -> ResidualCorrection:
+    """What :func:`correction_state` took apart. Raises ValueError for arrays that do not fit."""
+    rows, parts = arrays["correction_rows"], []
+    for number, (part, own) in enumerate(zip(parts_of(process), document["parts"], strict=True)):
+        found = {name: arrays[f"correction_{number}_{name}"] for name in _ARRAYS}
+        outputs = len(part.modes.target_mean)
+        rotation, shared = found["rotation"], found["shared"]
+        local = len(shared) > 0
+        if (
+            rows.shape[1] != part.modes.features.inducing_points.shape[1]
+            or found["noise"].shape != (len(rows),)
+            or found["dual"].shape != (len(rows), outputs)
+            or found["residual"].shape != (outputs,)
+            or len(rotation) != part.kept
+            or (local and shared.shape != (len(rows), rotation.shape[1]))
+            or not np.all(found["noise"] > 0)
+            or not min(own["amplitude"], own["noise_variance"]) > 0
+        ):
+            raise ValueError(f"the correction of {len(rows)} rows does not fit its process")
+        parts.append(CorrectedOutputs(process=part, rows=rows, **found, **own))
+    return ResidualCorrection(process, tuple(parts), one_output, block_size)
+
+
+def labels_state(labels: LabelProcess) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The latents of class labels as plain data."""
+    latents = labels.latents
+    document = {
+        "scale": float(labels.scale),
+        "spread": float(labels.spread),
+        "steps": int(latents.steps),
+        "decrement": float(latents.decrement),
+    }
+    arrays = {"mean": latents.mean, "root": latents.root, "rest": latents.rest}
+    return document, {f"latent_{name}": array for name, array in arrays.items()}
+
+
+def restore_labels(
+    document: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    process: ReducedProcess | OutputProcesses,
+) -> LabelProcess | None:
+    """What :func:`labels_state` took apart, if the estimator's document holds it."""
+    if "labels" not in document:
+        return None
+    labels, (process,) = document["labels"], parts_of(process)
+    mean, root, rest = (arrays[f"latent_{name}"] for name in ("mean", "root", "rest"))
+    features, classes = mean.shape
+    leading = features - rest.shape[1]
+    if features != process.kept + 1 or root.shape != (classes, leading, leading):
+        raise ValueError(f"latents {mean.shape}, {root.shape} do not fit {process.kept} modes")
+    latents = Latents(mean, root, rest, labels["steps"], labels["decrement"])
+    loss = document["leave_one_out_log_loss"]
+    return LabelProcess(process, labels["scale"], labels["spread"], latents, loss)
