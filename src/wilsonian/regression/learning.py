@@ -13,7 +13,7 @@ import numpy as np
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel
 from wilsonian.kernels.formulas import AbstractStationary
-from wilsonian.kernels.learnable import learnable
+from wilsonian.kernels.learnable import has_length_scale, learnable
 from wilsonian.regression.ascent import Run, maximize
 from wilsonian.regression.diary import Diary, Progress, silent
 from wilsonian.regression.evidence import Hyperparameters
@@ -217,9 +217,12 @@ def _offset(sample: Sample) -> bool:
 
 
 def _tied_differs(kernel: Kernel) -> bool:
-    """Whether a kernel has arrays whose entries can move apart."""
-    moved = eqx.partition(kernel, learnable(kernel))[0]
-    return any(np.size(leaf) > 1 for leaf in jax.tree.leaves(moved))
+    """Whether a kernel has arrays whose entries can move apart, and these are length scales."""
+    moved = jax.tree.leaves(eqx.partition(kernel, learnable(kernel))[0])
+    parts = jax.tree.leaves(kernel, is_leaf=has_length_scale)
+    scales = [part.length_scale for part in parts if has_length_scale(part)]
+    arrays = sum(np.size(leaf) > 1 for leaf in moved)
+    return 0 < arrays == sum(np.size(scale) > 1 for scale in scales)
 
 
 def _with_second(start: Start, sample: Sample, share: float, scale: float) -> Start:
