@@ -9,6 +9,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import numpy as np
+from scipy.special import chdtri
 
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel
@@ -32,10 +33,11 @@ SCOUT_ROWS, SCOUT_RANK, SCOUTS, SCOUT_ITERATIONS = 500, 200, 8, 15
 SHAKEN = 12  # further kernels, the most likely one times log-normal factors, that are compared
 COARSE_SHAKEN, COARSE_SCOUTS = 4, 3  # of both, for what is refined while inducing points move
 SCOUT_MARGIN = 5.0  # nats behind the best scout, at which another is not followed
-# The null model is kept unless something else is better by a nat for each number that was moved:
-# Akaike's price of a number. Half of it, what one gains from noise on average, is not enough: the
-# best of many starts gains more (benchmarks/weak_signals.py).
-NULL_MARGIN, CHANCE = 3.0, 1.0
+# Noise alone is kept unless some candidate gains more over it than chance gives the numbers it moved
+# once in so many times, by the chi-squared law of likelihood ratios (Wilks 1938).
+CHANCE = 0.01
+# Nats that each further number must gain to be preferred: Akaike's price.
+PRICE = 1.0
 # A second length scale per column, a rough part that one product of columns would call noise,
 # starts at these shares of the first one's variance and this many spreads of the column times
 # sqrt(d), beside where one scale came to and beside where it started. The best two after some
@@ -201,7 +203,7 @@ def search(
         )
         candidates[TWO_SCALES] = second
         more = _freedom(second.start.kernel) - _freedom(best.start.kernel)
-        if second.evidence > best.evidence + CHANCE * more:
+        if second.evidence > best.evidence + PRICE * more:
             best = second
     return Found(best, candidates, len(starts) + 1, len(runs))
 
@@ -276,7 +278,7 @@ def judged(found: Found, sample: Sample, rank: int) -> Hyperparameters:
     gains, chances = {}, {}
     for name, run in found.candidates.items():
         numbers = _freedom(run.start.kernel, name == ONE_SCALE) + groups
-        gains[name], chances[name] = run.evidence - null, max(NULL_MARGIN, CHANCE * numbers)
+        gains[name], chances[name] = run.evidence - null, chdtri(numbers, CHANCE) / 2
     gain = best.evidence - null
     told = (
         f"L-BFGS-B {'converged' if best.settled else 'stopped'} after {best.iterations} iterations "
