@@ -33,8 +33,8 @@ SCOUT_ROWS, SCOUT_RANK, SCOUTS, SCOUT_ITERATIONS = 500, 200, 8, 15
 SHAKEN = 12  # further kernels, the most likely one times log-normal factors, that are compared
 COARSE_SHAKEN, COARSE_SCOUTS = 4, 3  # of both, for what is refined while inducing points move
 SCOUT_MARGIN = 5.0  # nats behind the best scout, at which another is not followed
-# Noise alone is kept unless some candidate gains more over it than chance gives the numbers it moved
-# once in so many times, by the chi-squared law of likelihood ratios (Wilks 1938).
+# Noise alone is kept unless some candidate gains more over it than chance, one time in 1 / CHANCE,
+# gives the numbers it moved, by the chi-squared law of likelihood ratios (Wilks 1938).
 CHANCE = 0.01
 # Nats that each further number must gain to be preferred: Akaike's price.
 PRICE = 1.0
@@ -43,6 +43,7 @@ PRICE = 1.0
 # sqrt(d), beside where one scale came to and beside where it started. The best two after some
 # iterations on all rows are followed.
 SECOND_SCALES, SECOND_ITERATIONS = ((0.03, 0.5), (0.01, 0.2)), 12
+SECOND_TOLERANCE = 1e-8
 STAGE = "learning hyperparameters"
 
 
@@ -194,13 +195,14 @@ def search(
             )
         ]
         begun.sort(key=lambda run: -run.evidence)
-        second = max(
-            (
-                follow(f"{TWO_SCALES}, run {index + 1} of 2", run.start)
-                for index, run in enumerate(begun[:2])
-            ),
-            key=lambda run: run.evidence,
-        )
+        ends = [
+            follow(f"{TWO_SCALES}, run {index + 1} of 2", run.start)
+            for index, run in enumerate(begun[:2])
+        ]
+        second = max(ends, key=lambda run: run.evidence)
+        # A long valley: on in smaller steps, from inducing points chosen for where it came to.
+        last = follow(TWO_SCALES, second.start, tolerance=SECOND_TOLERANCE)
+        second = max(second, last, key=lambda run: run.evidence)
         candidates[TWO_SCALES] = second
         more = _freedom(second.start.kernel) - _freedom(best.start.kernel)
         if second.evidence > best.evidence + PRICE * more:
