@@ -14,7 +14,7 @@ from scipy.special import chdtri
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel
 from wilsonian.kernels.formulas import AbstractStationary
-from wilsonian.kernels.learnable import has_length_scale, learnable
+from wilsonian.kernels.learnable import has_length_scale, learnable, length_scaled
 from wilsonian.regression.ascent import Run, maximize
 from wilsonian.regression.diary import Diary, Progress, silent
 from wilsonian.regression.evidence import Hyperparameters
@@ -40,10 +40,11 @@ CHANCE = 0.01
 PRICE = 1.0
 # A second length scale per column, a rough part that one product of columns would call noise,
 # starts at these shares of the first one's variance and this many spreads of the column times
-# sqrt(d), beside where one scale came to and beside where it started. The best two after some
-# iterations on all rows are followed.
-SECOND_SCALES, SECOND_ITERATIONS = ((0.03, 0.5), (0.01, 0.2)), 12
-SECOND_TOLERANCE = 1e-8
+# sqrt(d), beside where one scale came to, and beside one of FIRST_SCALE of them with the given
+# amplitude and noise. The best two after some iterations on all rows are followed: the valleys are
+# long.
+SECOND_SCALES, FIRST_SCALE = ((0.03, 0.5), (0.01, 0.2)), 0.35
+SECOND_ITERATIONS, SECOND_TOLERANCE = 12, 1e-7
 STAGE = "learning hyperparameters"
 
 
@@ -187,22 +188,20 @@ def search(
     if tied is not None:
         candidates[ONE_SCALE] = tied
     if second_scale and isinstance(best.start.kernel, AbstractStationary):
+        fresh = dataclasses.replace(given, kernel=_from_data(given.kernel, sample, FIRST_SCALE))
         begun = [
             maximize(start, sample, rank, max_iterations=SECOND_ITERATIONS, **options)
             for start in (
                 _with_second(best.start, sample, *SECOND_SCALES[0]),
-                *(_with_second(plain, sample, *second) for second in SECOND_SCALES),
+                *(_with_second(fresh, sample, *second) for second in SECOND_SCALES),
             )
         ]
         begun.sort(key=lambda run: -run.evidence)
         ends = [
-            follow(f"{TWO_SCALES}, run {index + 1} of 2", run.start)
+            follow(f"{TWO_SCALES}, run {index + 1} of 2", run.start, tolerance=SECOND_TOLERANCE)
             for index, run in enumerate(begun[:2])
         ]
         second = max(ends, key=lambda run: run.evidence)
-        # A long valley: on in smaller steps, from inducing points chosen for where it came to.
-        last = follow(TWO_SCALES, second.start, tolerance=SECOND_TOLERANCE)
-        second = max(second, last, key=lambda run: run.evidence)
         candidates[TWO_SCALES] = second
         more = _freedom(second.start.kernel) - _freedom(best.start.kernel)
         if second.evidence > best.evidence + PRICE * more:
@@ -229,15 +228,17 @@ def _tied_differs(kernel: Kernel) -> bool:
     return 0 < arrays == sum(np.size(scale) > 1 for scale in scales)
 
 
+def _from_data(kernel: Kernel, sample: Sample, factor: float) -> Kernel:
+    """A stationary kernel with length scales set to the columns' spread times sqrt(d) `factor`."""
+    scale = factor * np.sqrt(sample.X.shape[1]) * column_spread(sample.X)
+    one = np.exp(np.mean(np.log(scale)))
+    return length_scaled(kernel, lambda given: scale if np.ndim(given) else one)
+
+
 def _with_second(start: Start, sample: Sample, share: float, scale: float) -> Start:
     """A prior plus `share` of one of short length scales (docs/science/learning.md, section 5)."""
-    kernel = start.kernel
-    short = scale * np.sqrt(sample.X.shape[1]) * column_spread(sample.X)
-    if not np.ndim(kernel.length_scale):  # type: ignore[attr-defined]
-        short = np.exp(np.mean(np.log(short)))
-    rough = eqx.tree_at(lambda k: k.length_scale, kernel, short)  # type: ignore[attr-defined]
-    both = with_precision(kernel + share * rough, float)
-    return dataclasses.replace(start, kernel=both, evidence=-np.inf)
+    both = start.kernel + share * _from_data(start.kernel, sample, scale)
+    return dataclasses.replace(start, kernel=with_precision(both, float), evidence=-np.inf)
 
 
 def _unlike(starts: list[Start], count: int) -> list[Start]:
