@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import time
 from typing import Any, Literal
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from wilsonian.information.last_layer import last_layer_places
-from wilsonian.information.trained_network import TrainedNetwork
+from wilsonian.information.trained_network import TrainedNetwork, check_network
 from wilsonian.support.number_text import format_count
 
 Route = Literal["last-layer", "dense", "dual", "lanczos"]
@@ -87,6 +88,7 @@ def plan(
     in operations per second is measured on a small matrix product when left out; `memory` is the
     machine's.
     """
+    check_network(network)
     with network.arithmetic():
         rate = _measured_rate(network.outputs.dtype) if rate is None else rate
         memory = _memory() if memory is None else memory
@@ -106,7 +108,7 @@ def plan(
             ),
             *(5.0 * size**2 * word, rate, memory),
             shared is not None,
-            "the scope is not the last layer of several outputs, or a large one",
+            "not the last layer of several outputs",
         ),
         _cost(
             *("dense", 2.0 * rows * size**2 + 9.0 * size**3),
@@ -140,6 +142,17 @@ def plan(
     )
 
 
+def cheapest_route(network: TrainedNetwork) -> Route | None:
+    """What :func:`plan` chooses, at once where the dual's eigenvalues alone cost more."""
+    size, rows = network.size, network.examples * network.width
+    word = np.dtype(network.precision).itemsize
+    if size <= MOST_PARAMETERS and 9.0 * rows**3 > 2.0 * rows * size**2 + 9.0 * size**3:
+        block = 32 * network.width * size * word
+        if 5.0 * size**2 * word + 2 * block < _memory():
+            return "dense" if last_layer_places(network) is None else "last-layer"
+    return plan(network).chosen
+
+
 def _cost(
     route: Route,
     operations: float,
@@ -155,6 +168,7 @@ def _cost(
     return RouteCost(route, operations, operations / rate, needed, refusal)
 
 
+@functools.cache
 def _measured_rate(dtype: Any) -> float:
     matrix = jnp.ones((384, 384), dtype)
     product = jax.jit(lambda a: jnp.dot(a, a, precision="highest"))
