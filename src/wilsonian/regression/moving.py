@@ -18,11 +18,12 @@ from wilsonian.regression.sample import Sample, column_spread
 # Adam (Kingma and Ba, arXiv:1412.6980), algorithm 1.
 LEARNING_RATE, MEMORY, SQUARE_MEMORY, FLOOR = 0.1, 0.9, 0.999, 1e-8
 # Steps come in windows, whose evidence is the mean over rows each seen before a step is taken on
-# them. While it rises by more than GAIN nats per row above the best window the rate stays; where it
-# falls by as much and twice its standard error, the climb goes back and on at a smaller rate; and
-# where it does neither, or the most steps are done, the rate falls to zero along a cosine for
-# LANDING windows, or a quarter of the steps before if these are more.
-WINDOW, GAIN, SLOWER, LANDING = 10, 0.003, 0.25, 3
+# them. Where it falls below that of the best window by FALL nats per row and twice its standard
+# error, the climb goes back and on at a smaller rate. Where two windows have risen by less than
+# RISE above the two before, or the most steps are done, the rate falls to zero along a cosine for
+# LANDING windows, or a quarter of the steps before if these are more. (A patience of one window
+# stopped protein of the UCI sets early: RMSE .661 of its standard deviation, with all passes .631.)
+WINDOW, RISE, FALL, SLOWER, LANDING = 10, 0.001, 0.003, 0.25, 3
 ENTRY = "moving inducing points"
 
 
@@ -73,8 +74,10 @@ class Ascent:
         latest = float(np.mean(self.losses[-WINDOW:]))
         # From step to step: what the rows drawn change, not what the climb does.
         jumps = np.std(np.diff(self.losses[-2 * WINDOW :]))
-        fallen = latest > self.level + GAIN + 2 * jumps / np.sqrt(WINDOW)
-        rising = latest < self.level - GAIN
+        fallen = latest > self.level + FALL + 2 * jumps / np.sqrt(WINDOW)
+        pair = 2 * WINDOW
+        before, after = self.losses[-2 * pair : -pair], self.losses[-pair:]
+        rising = count < 2 * pair or np.mean(before) - np.mean(after) > RISE
         if not fallen:
             self.safe, self.level = self.vector, min(latest, self.level)
         if fallen and (self.landing < 0 or self.finished):
