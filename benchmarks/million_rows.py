@@ -61,12 +61,12 @@ def write_table(path: Path, rows: int) -> None:
             writer.write_table(pa.table([c.astype(np.float32) for c in columns], schema=schema))
 
 
-def fit(table: Path, folder: Path) -> tuple[float, float]:
+def fit(table: Path, folder: Path, rank: int) -> tuple[float, float]:
     """Seconds and peak gigabytes of one `wilsonian fit`."""
     command = [sys.executable, "-m", "wilsonian", "fit", str(table), "--target", "y"]
-    command += ["--kernel", "matern52:length_scale=6", "--learn", "scale", "--rank", str(RANK)]
+    command += ["--kernel", "matern52:length_scale=6", "--learn", "scale", "--rank", str(rank)]
     command += ["--precision", "float32", "--test-fraction", str(TEST_FRACTION)]
-    command += ["--out", str(folder / "model")]
+    command += ["--out", str(folder / f"model-{table.stem}"), "--quiet"]
     started = time.perf_counter()
     process = subprocess.Popen(command)
     _, status, usage = os.wait4(process.pid, 0)
@@ -76,6 +76,18 @@ def fit(table: Path, folder: Path) -> tuple[float, float]:
     return seconds, usage.ru_maxrss / 2**20
 
 
+def measured(rows: int, folder: Path, rank: int = RANK) -> tuple[float, float, float]:
+    """Seconds of a fit of so many training rows, of its bare products, and peak gigabytes."""
+    table = folder / f"{rows}.parquet"
+    write_table(table, round(rows / (1 - TEST_FRACTION)))
+    seconds, memory = fit(table, folder, rank)
+    shapes = [str(n) for n in (rows, COLUMNS, rank, BLOCK)]
+    products = subprocess.run(
+        [sys.executable, "-c", GEMMS, *shapes], check=True, capture_output=True, text=True
+    )
+    return seconds, float(products.stdout), memory
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[250_000, 1_000_000])
@@ -83,14 +95,7 @@ def main() -> None:
     seconds = {}
     with tempfile.TemporaryDirectory() as name:
         for rows in sizes:
-            table = Path(name) / f"{rows}.parquet"
-            write_table(table, round(rows / (1 - TEST_FRACTION)))
-            seconds[rows], memory = fit(table, Path(name))
-            shapes = [str(n) for n in (rows, COLUMNS, RANK, BLOCK)]
-            products = subprocess.run(
-                [sys.executable, "-c", GEMMS, *shapes], check=True, capture_output=True, text=True
-            )
-            bare = float(products.stdout)
+            seconds[rows], bare, memory = measured(rows, Path(name))
             print(
                 f"{rows:>9,} rows: fit {seconds[rows]:6.1f} s, bare products {bare:6.1f} s, "
                 f"ratio {seconds[rows] / bare:.2f}, peak memory {memory:.2f} GB",

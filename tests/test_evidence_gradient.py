@@ -6,8 +6,9 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from scipy.stats import multivariate_normal
 
-from wilsonian import RBF, Matern52
+from wilsonian import RBF, Matern12, Matern32, Matern52, RationalQuadratic
 from wilsonian.core.precision import with_precision
+from wilsonian.kernels.kernel import Constant
 from wilsonian.regression.evidence import (
     Candidate,
     differentiated,
@@ -15,6 +16,7 @@ from wilsonian.regression.evidence import (
     loss_and_gradient,
 )
 from wilsonian.regression.evidence_gradient import evidence_and_slopes
+from wilsonian.regression.host_grams import gram_and_pull, has_host_form
 from wilsonian.regression.sample import Sample
 
 RANDOM = np.random.default_rng(0)
@@ -37,9 +39,12 @@ CASES = {
 }
 
 
-def problem(case, dtype=float):
+ON_HOST = 0.7 * Matern52(np.array([1.0, 1.5, 2.5])) + RBF(0.8)
+
+
+def problem(case, dtype=float, kernel=ON_HOST):
     scale, weights, row_noise, input_dependent = CASES[case]
-    kernel = with_precision(0.7 * Matern52(np.array([1.0, 1.5, 2.5])) + RBF(0.8), dtype)
+    kernel = with_precision(kernel, dtype)
     candidate, fixed = Candidate.of(kernel, *scale.values(), POINTS)
     data = Sample(X, Y, weights, row_noise)
     return *with_precision((candidate, fixed, data), dtype), input_dependent
@@ -61,6 +66,41 @@ def test_it_is_what_automatic_differentiation_gives(case):
     np.testing.assert_allclose(ours, other, rtol=0, atol=1e-10 * np.abs(other).max())
     assert not np.any(held.inducing_points)
     np.testing.assert_allclose(held.log_noise_variance, gradient.log_noise_variance, rtol=1e-12)
+
+
+def test_kernels_without_a_form_on_the_host_go_through_jax():
+    kernel = RationalQuadratic(np.array([1.0, 1.5, 2.5])) * Matern52(2.0)
+    assert has_host_form(with_precision(ON_HOST, float), X)
+    assert not has_host_form(with_precision(kernel, float), X)
+    assert not has_host_form(with_precision(ON_HOST, float), 1e150 * X)  # squares overflow
+    with jax.enable_x64(True):
+        candidate, fixed, data, _ = problem("uniform", kernel=kernel)
+        loss, gradient = loss_and_gradient(candidate, fixed, data, False, True)
+        twin, twin_gradient = differentiated(candidate, fixed, data, False)
+        ours, other = flat(gradient), flat(twin_gradient)
+    assert loss == pytest.approx(float(twin), rel=1e-12)
+    np.testing.assert_allclose(ours, other, rtol=0, atol=1e-10 * np.abs(other).max())
+
+
+def _gram_and_slopes(kernel, points, slopes):
+    twin, pull = jax.vjp(lambda k, Z: k.gram(X, Z), kernel, points)
+    return twin, pull(slopes)
+
+
+def test_every_form_on_the_host_is_its_kernel():
+    """Matrix and slopes against JAX, also at points that coincide."""
+    kernel = Constant(0.2) + RBF(1.1) + Matern12(np.array([0.7, 2.0, 1.3])) + 2.0 * Matern32(0.9)
+    kernel = with_precision(kernel + 0.3 * Matern52(np.array([1.0, 3.0, 0.5])), float)
+    points, slopes = np.concatenate([X[:3], POINTS]), RANDOM.normal(size=(ROWS, 3 + RANK))
+    matrix, pull = gram_and_pull(kernel, X, points)
+    ours, moved = pull(slopes, True)
+    with jax.enable_x64(True):
+        # Compiled as one: step by step every operation would be.
+        twin, pulled = jax.jit(_gram_and_slopes)(kernel, points, slopes)
+        theirs, moved_twin = pulled
+        np.testing.assert_allclose(matrix, np.asarray(twin), rtol=0, atol=1e-13)
+        np.testing.assert_allclose(flat(ours), flat(theirs), rtol=1e-11, atol=1e-11)
+        np.testing.assert_allclose(moved, np.asarray(moved_twin), rtol=0, atol=1e-11)
 
 
 @pytest.mark.parametrize("case", CASES)

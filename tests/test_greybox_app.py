@@ -1,5 +1,7 @@
 """`wilsonian greybox`: a bundled task, a simulator of the user's, a stored model, the page."""
 
+import re
+
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -43,7 +45,7 @@ def files(tmp_path_factory):
         "greybox", f"{folder / 'mine.py'}:physics", folder / "runs.npz", "--residual",
         "feature:damping", "--train", 12, "--test", 16, "--max-steps", 4,
         "--out", folder / "model", "--report",
-        folder / "page.html",
+        folder / "page.html", "--autoencoder", 1,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     return folder, result.output
@@ -58,6 +60,12 @@ def test_a_simulator_of_ones_own(files):
     assert page.count("<svg") >= 7
     for words in ("Which residual?", "Do the intervals hold?", "along the cutoff", "PIT"):
         assert words in page
+    # Never the autoencoder without its intervals and the permutation test, nor without baselines.
+    beside = page[page.index("What stands beside it?") :]
+    for name in ("mean signal", "4 principal components", "simulator alone", "hybrid autoencoder"):
+        assert name in beside
+    row = beside[beside.index("hybrid autoencoder") :].split("</tr>")[0]
+    assert re.search(r"<td>[+-][0-9.e-]+</td><td>[0-9.]+%</td>", row)
     assert not (folder / "model.partial").exists()
 
 

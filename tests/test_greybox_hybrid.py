@@ -1,5 +1,7 @@
 """The hybrid autoencoder: the papers' numbers, densities by autodiff, and every switch."""
 
+import shutil
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,7 +12,7 @@ from sklearn.decomposition import PCA
 from wilsonian import greybox as gb
 from wilsonian.greybox import tasks
 from wilsonian.greybox.baselines import mean_signal, principal_components
-from wilsonian.greybox.hybrid.decoder import Decodings
+from wilsonian.greybox.hybrid.decoder import Decodings, HamiltonianDecoder
 from wilsonian.greybox.hybrid.encoder import Sizes
 from wilsonian.greybox.hybrid.networks import zero_features
 from wilsonian.greybox.hybrid.objective import (
@@ -174,41 +176,36 @@ def test_corruption_zeroes_common_features_of_some_samples():
 
 
 def quick(epochs, **options):
+    physics = tasks.pendulum_physics()
+    physics.solver = "euler"  # a quarter of the stages to compile
     return gb.HybridVAE(
-        tasks.pendulum_physics(), 3, sizes=SMALL, layers=(1, 1), attention=None, epochs=epochs,
+        physics, 3, sizes=SMALL, layers=(1, 1), attention=None, epochs=epochs,
         batch=4, **options,
     )  # fmt: skip
 
 
-def test_training_learns_resumes_and_reports(tmp_path):
-    seen = []
-    whole = quick(6).fit(SIGNALS, progress=lambda *step: seen.append(step[1]))
-    assert seen == [1, 2, 3, 4, 5, 6]
-    assert whole.history_[-1][0] < whole.history_[0][0]
-    assert "6 epochs" in whole.status_
-    # Stopped after every epoch and begun again, it ends at the same weights.
-    folder = tmp_path / "state"
-
-    class KilledError(Exception):
-        pass
-
-    def kill(stage, done, of):
-        if done == 4:
-            raise KilledError
-
+def test_training_learns_resumes_and_reports(tmp_path, monkeypatch):
     from wilsonian.greybox.hybrid import hybrid_vae, training
 
     original = training.train
-    hybrid_vae.train = lambda *a, **k: original(*a, **{**k, "every": 1})
-    try:
-        with pytest.raises(KilledError):
-            quick(6).fit(SIGNALS, checkpoint=folder, progress=kill)
-        again = quick(6).fit(SIGNALS, checkpoint=folder)
-    finally:
-        hybrid_vae.train = original
+    monkeypatch.setattr(hybrid_vae, "train", lambda *a, **k: original(*a, **{**k, "every": 1}))
+    seen, folder, killed = [], tmp_path / "state", tmp_path / "killed"
+
+    def watch(stage, done, of):
+        seen.append(done)
+        if done == 4:  # what a kill at this moment leaves on disk
+            shutil.copytree(folder, killed)
+
+    whole = quick(6).fit(SIGNALS, checkpoint=folder, progress=watch)
+    assert seen == [1, 2, 3, 4, 5, 6]
+    assert whole.history_[-1][0] < whole.history_[0][0]
+    assert "6 epochs" in whole.status_
+    resumed = []
+    again = quick(6).fit(SIGNALS, checkpoint=killed, progress=lambda *step: resumed.append(step[1]))
+    assert resumed == [4, 5, 6]
     np.testing.assert_allclose(again.history_, whole.history_, rtol=1e-4)
     with pytest.raises(ModelFileError, match="other data"):
-        quick(6).fit(SIGNALS[:10], checkpoint=folder)
+        quick(6).fit(SIGNALS[:10], checkpoint=killed)
     found = whole.infer(SIGNALS, draws=16)["omega"]
     assert found.points.shape == (12, 16)
     assert np.all((found.points > 0.392) & (found.points < 3.53))
@@ -246,10 +243,25 @@ def test_other_decoders_run(physics):
     model.fit(signals)
     assert model.reconstruct(signals).both.shape == (12, 2, 50)
     if physics:
-        drift = model.networks_.decoder.energy_drift(jnp.ones(1), jnp.ones(2))
-        assert np.isfinite(drift)
+        decoder = model.networks_.decoder
+        assert np.isfinite(eqx.filter_jit(decoder.energy_drift)(jnp.ones(1), jnp.ones(2)))
     with pytest.raises(ValueError, match="no meaning"):
         model.infer(SIGNALS)
+
+
+def test_learned_mechanics_are_solved_to_second_order():
+    """Half the step, a quarter of the error, against steps sixteen times as short."""
+
+    def end(step):
+        decoder = HamiltonianDecoder(
+            1, round(2 / step) + 1, 0, 1, SMALL, step, False, jax.random.key(4)
+        )
+        return np.asarray(eqx.filter_jit(decoder.path)(jnp.zeros(0), jnp.array([1.0, 0.5])))[-1]
+
+    with jax.enable_x64(True):
+        coarse, middle, fine = end(0.2), end(0.1), end(0.0125)
+    ratio = np.linalg.norm(coarse - fine) / np.linalg.norm(middle - fine)
+    assert 3.0 < ratio < 6.0  # 4 at small steps; 2 would be Euler
 
 
 def test_bad_signals_are_refused():

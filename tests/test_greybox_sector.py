@@ -1,5 +1,6 @@
 """The sector model: exact linear twins, a population whose truth is known, what bad input says."""
 
+import copy
 import dataclasses
 import warnings
 
@@ -78,7 +79,7 @@ def test_simulated_ranks_are_uniform_and_can_fail(linear):
     found = linear.calibrate(simulations=200, seed=1)
     assert found.count == 200
     assert found.p_value["z"] > 0.01
-    other = linear_model().fit(np.stack([X, -X]))
+    other = copy.copy(linear)
     other.hyperparameters_ = dataclasses.replace(other.hyperparameters_, noise=jnp.array([0.1]))
     _, signals = simulate(other, 200, 1)
     truth = np.random.default_rng(1).random((200, 1))[:, 0] * 10 - 5

@@ -133,11 +133,13 @@ def test_unknown_starts_are_what_is_read_off_the_signal():
     np.testing.assert_array_equal(assembly.layout.amplified, [False] * 2 + [True] * 8)
 
 
-@pytest.mark.parametrize("spectrum", ["free", "paired", "tied"])
+@pytest.mark.parametrize("spectrum", ["free", "paired", "tied", "smooth"])
 def test_spectra_tie_variances(spectrum):
     physics = tasks.pendulum_physics()
     layout = Assembly(physics, [gb.Force(3, spectrum=spectrum)], np.ones(50)).layout
-    assert layout.groups == 1 + {"free": 7, "paired": 4, "tied": 1}[spectrum]
+    assert layout.groups == 1 + {"free": 7, "paired": 4, "tied": 1, "smooth": 1}[spectrum]
+    fall = [1.0, 1 / 2, 1 / 5, 1 / 10] if spectrum == "smooth" else [1.0] * 4
+    np.testing.assert_allclose(layout.shape[1:], fall + fall[1:])
 
 
 def test_a_start_may_depend_on_parameters():

@@ -200,6 +200,45 @@ def test_errors_and_lost_nats_by_monte_carlo(linear, regression):
     assert abs(divergence.mean() - cut.nats_lost) < 3 * divergence.std() / np.sqrt(20_000)
 
 
+def test_a_cut_network_is_its_coordinates_and_a_seed(linear):
+    cut = coarse_grain(linear, RankCutoff(5))
+    assert cut.coordinates.shape == (5,)
+    close(cut.from_coordinates(cut.coordinates), cut.model(), rtol=1e-12, atol=1e-12)
+    drawn = cut.resetting("prior")
+    one, other = (drawn.from_coordinates(np.arange(5.0), seed) for seed in (0, 1))
+    close(one, drawn.from_coordinates(np.arange(5.0), 0), rtol=0)
+    assert np.linalg.norm(one - other) > 0.1  # removed directions are drawn, kept ones are not
+    for parameters in (one, other):
+        whitened = jnp.asarray(parameters) / linear.network.function.scales
+        close(linear.modes.coordinates(linear.network, whitened)[:5], np.arange(5.0), atol=1e-9)
+    with pytest.raises(ValueError, match="5 finite numbers"):
+        cut.from_coordinates(np.zeros(4))
+
+
+def test_data_turn_a_field_into_one_of_effective_mass():
+    """Section 4: a free scalar on a circle of length 10 observed at 64 points with noise .1 leaves
+    one of mass squared m^2 + density / noise below the cutoff, and m above it."""
+    momenta = 2 * np.pi * np.arange(-20, 21) / 10
+    inputs = 10 * np.arange(64)[:, None] / 64
+
+    def field(parameters, x):
+        return parameters @ (jnp.cos(momenta * x[0]) + jnp.sin(momenta * x[0]))
+
+    variances = 1 / (10 * (momenta**2 + 1))
+    net = information.network(
+        *(field, inputs, np.sin(inputs[:, 0])),
+        parameters=np.zeros(41),
+        likelihood="regression",
+        noise_variance=0.1,
+        prior=information.Prior(variances),
+    )
+    spectrum = information.spectrum(net, route="dense").resetting("prior")
+    close(spectrum.kernel().effective_mass(10.0) ** 2, 1 + 64 / 10 / 0.1)
+    close(coarse_grain(spectrum, RankCutoff(0)).kernel().effective_mass(10.0), 1.0)
+    with pytest.raises(ValueError, match="does not fall"):
+        coarse_grain(spectrum.resetting("mean"), RankCutoff(0)).kernel().effective_mass(10.0)
+
+
 # R2: softmax.
 
 

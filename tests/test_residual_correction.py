@@ -7,6 +7,7 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+import scipy.stats
 from sklearn.exceptions import NotFittedError
 
 from wilsonian import (
@@ -20,6 +21,8 @@ from wilsonian import (
 )
 from wilsonian.regression.conjugate_gradients import solve
 from wilsonian.regression.kernel_products import KernelMatrix
+from wilsonian.regression.sample import Sample
+from wilsonian.regression.whole_scale import scale_of_whole
 
 ROWS, NOISE = 120, 0.05
 RANDOM = np.random.default_rng(0)
@@ -237,10 +240,8 @@ def test_outputs_of_their_own_scale_are_solved_each_and_stored(tmp_path, monkeyp
     monkeypatch.setattr("wilsonian.regression.corrected_outputs.DENSE_ROWS", 100)
     model = ReducedGPRegressor(KERNEL, **SOLVED | {"optimizer": "l-bfgs-b"}, learn="scale")
     model.fit(X, Y)
-    for output, (amplitude, noise) in enumerate(
-        zip(model.amplitude_, model.process_.noise_variance, strict=True)
-    ):
-        mean = dense(X, Y[:, output], X_NEW, noise, amplitude)[0]
+    for output, part in enumerate(model.correction_.parts):
+        mean = dense(X, Y[:, output], X_NEW, part.noise_variance, part.amplitude)[0]
         np.testing.assert_allclose(model.predict(X_NEW)[:, output], mean, atol=1e-6)
     save_model(model, tmp_path / "model")
     loaded = load_model(tmp_path / "model")
@@ -314,6 +315,31 @@ def test_gradients_survive_dependent_columns_and_coarse_arithmetic():
     assert found.converged
     exact_vectors = np.linalg.solve(matrix, targets)
     np.testing.assert_allclose(found.vectors, np.hstack([exact_vectors] * 2), atol=1e-5)
+
+
+def test_the_whole_process_has_the_scale_of_its_own_evidence(monkeypatch):
+    """A maximum of the dense evidence, and of a bounded noise the best amplitude; the reduced
+    theory explains noise by what it eliminated, and interpolates."""
+    random, kernel = np.random.default_rng(5), Matern52()
+    rows = random.standard_normal((300, 2))
+    y = (rows.sum(axis=1) + 0.1 * random.standard_normal(300))[:, None] / np.sqrt(2)
+    with jax.enable_x64(True):
+        sample = Sample(rows, y, np.ones(300))
+        amplitude, noise = scale_of_whole(kernel, sample, 0.0)
+        bounded = scale_of_whole(kernel, sample, 0.02)
+        gram = np.asarray(kernel(rows))
+
+    def evidence(amplitude, noise):
+        covariance = amplitude * gram + noise * np.eye(300)
+        return scipy.stats.multivariate_normal(np.zeros(300), covariance).logpdf(y[:, 0])
+
+    best = evidence(amplitude, noise)
+    for factor in (0.95, 1.05):
+        assert evidence(amplitude * factor, noise) < best
+        assert evidence(amplitude, noise * factor) < best
+        assert evidence(bounded[0] * factor, 0.02) < evidence(*bounded)
+    assert bounded[1] == pytest.approx(0.02)
+    assert noise == pytest.approx(0.005, rel=0.3)  # 300 squares scatter by 8 percent; fits by more
 
 
 def test_bad_options_get_a_sentence():

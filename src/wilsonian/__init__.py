@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from wilsonian.regression.regressor import ReducedGPRegressor
     from wilsonian.regression.residual_correction import ResidualCorrection
     from wilsonian.regression.saving import load_model, save_model
+    from wilsonian.support.compilations import keep_compilations
     from wilsonian.theory.averaged import AveragedTheory
     from wilsonian.theory.forecast import forecast
     from wilsonian.theory.free_probability import renormalized_ridge
@@ -140,6 +141,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "wilsonian.regression.regressor": ("ReducedGPRegressor",),
     "wilsonian.regression.residual_correction": ("ResidualCorrection",),
     "wilsonian.regression.saving": ("load_model", "save_model"),
+    "wilsonian.support.compilations": ("keep_compilations",),
     "wilsonian.theory.averaged": ("AveragedTheory",),
     "wilsonian.theory.forecast": ("forecast",),
     "wilsonian.theory.free_probability": ("renormalized_ridge",),
@@ -272,6 +274,7 @@ __all__ = [
     "forecast",
     "gcv",
     "joint_cumulant",
+    "keep_compilations",
     "learnability",
     "load_model",
     "locally_periodic",

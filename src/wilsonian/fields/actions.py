@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import abc
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -79,3 +81,10 @@ class AbstractSiteTheory(AbstractFieldTheory):
 
     def kinetic_stiffness(self) -> float:
         return 2 * self.kappa
+
+
+@functools.lru_cache(maxsize=16)
+def compiled_action(theory: AbstractFieldTheory) -> Callable[[Array], Array]:
+    """The theory's action, compiled once for all who ask (theories are compared by their numbers,
+    actions of a user by identity)."""
+    return jax.jit(theory.action)

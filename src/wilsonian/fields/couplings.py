@@ -57,20 +57,25 @@ class Couplings:
     @classmethod
     def from_fields(cls, fields: np.ndarray, weights: np.ndarray | None = None) -> Couplings:
         """Measured on fields (count, *lattice), with weights when they are given."""
-        rows = np.asarray(fields, float)
-        shape = rows.shape[1:]
-        if len(set(shape)) > 1:
-            raise ValueError(f"the lattice {shape} has unequal sides; couplings need equal ones.")
-        share = np.full(len(rows), 1 / len(rows)) if weights is None else weights / weights.sum()
-        magnetization = rows.mean(tuple(range(1, rows.ndim)))
+        moments, shape = _moments(fields)
+        share = np.full(len(fields), 1 / len(fields)) if weights is None else weights / sum(weights)
+        return cls._of_means(moments @ share, shape)
+
+    @classmethod
+    def _of_means(cls, means: np.ndarray, shape: Sequence[int]) -> Couplings:
+        second, fourth, first = (float(mean) for mean in means)
         volume = float(np.prod(shape))
-        second, fourth = share @ magnetization**2, share @ magnetization**4
-        return cls.of(
-            float(volume * second),
-            float(share @ first_momentum_power(rows)),
-            float(volume**3 * (fourth - 3 * second**2)),
-            shape,
-        )
+        return cls.of(volume * second, first, volume**3 * (fourth - 3 * second**2), shape)
+
+
+def _moments(fields: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
+    """(M^2, M^4 and the power at the first momentum of each field (3, count), the lattice)."""
+    rows = np.asarray(fields, float)
+    shape = rows.shape[1:]
+    if len(set(shape)) > 1:
+        raise ValueError(f"the lattice {shape} has unequal sides; couplings need equal ones.")
+    magnetization = rows.mean(tuple(range(1, rows.ndim)))
+    return np.stack([magnetization**2, magnetization**4, first_momentum_power(rows)]), shape
 
 
 def coupling_errors(
@@ -85,14 +90,13 @@ def coupling_errors(
     groups = min(groups, count // 2)
     if groups < 8:
         raise ValueError(f"{count} fields are too few to tell their error; pass 16 or more.")
+    moments, shape = _moments(fields)
     share = np.ones(count) if weights is None else np.asarray(weights, float)
     group = np.arange(count) * groups // count
-    left = np.array(
-        [
-            dataclasses.astuple(Couplings.from_fields(fields[group != k], share[group != k]))
-            for k in range(groups)
-        ]
-    )
+    sums = np.stack([np.bincount(group, share * values) for values in moments])
+    mass = np.bincount(group, share)
+    means = (sums.sum(1)[:, None] - sums) / (mass.sum() - mass)
+    left = np.array([dataclasses.astuple(Couplings._of_means(column, shape)) for column in means.T])
     spread = np.sqrt((groups - 1) / groups * ((left - left.mean(0)) ** 2).sum(0))
     return Couplings(*(float(value) for value in spread))
 

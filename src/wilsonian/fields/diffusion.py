@@ -23,10 +23,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from wilsonian.fields.actions import AbstractFieldTheory
+from wilsonian.fields.actions import AbstractFieldTheory, compiled_action
 from wilsonian.fields.channel import Channel
-from wilsonian.fields.lattice import check_fields, momenta_squared
-from wilsonian.fields.mode_basis import ModeBasis
+from wilsonian.fields.lattice import check_fields
+from wilsonian.fields.mode_basis import (
+    ModeBasis,
+    Spread,
+    momentum_average,
+    symmetric_modes,
+    to_real_modes,
+)
 from wilsonian.fields.posterior_mean import ZeroMode, features
 
 Progress = Callable[[str, float], None]
@@ -86,7 +92,7 @@ class DiffusionFlow:
                 modes, change = run(modes, step, jax.random.fold_in(part, number + 1), None)
                 total += np.asarray(change, float)
             drawn = basis.to_fields(modes)
-            total -= np.asarray(self.theory.action(drawn), float)
+            total -= np.asarray(compiled_action(self.theory)(drawn), float)
             keep = slice(max(first - start, 0), first + count - start)
             fields.append(np.asarray(drawn)[keep])
             logs.append(total[keep])
@@ -103,7 +109,7 @@ class DiffusionFlow:
             rows = jnp.asarray(fields[start : start + BATCH], jnp.float32)
             keep = len(rows)
             rows = jnp.pad(rows, [(0, BATCH - keep)] + [(0, 0)] * len(self.theory.shape))
-            total = -np.asarray(self.theory.action(rows), float)
+            total = -np.asarray(compiled_action(self.theory)(rows), float)
             modes = basis.to_modes(rows)
             for number, step in reversed(list(enumerate(self._arrays()))):
                 part = jax.random.fold_in(jax.random.fold_in(key, start), number)
@@ -120,7 +126,7 @@ class DiffusionFlow:
         """The learned mean of the fine field given coarse ones at the start of a step."""
         basis = ModeBasis(self.theory.shape)
         modes = basis.to_modes(jnp.asarray(fields, jnp.float32))
-        mean = _mean(basis, modes, self._arrays()[number], self.scale, self.symmetric)
+        mean = _mean_alone(basis, self.symmetric, modes, self._arrays()[number], self.scale)
         return basis.to_fields(mean)
 
     def _arrays(self) -> list[dict[str, Array]]:
@@ -153,6 +159,13 @@ def _mean(
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
+def _mean_alone(  # type: ignore[no-untyped-def]
+    basis: ModeBasis, symmetric: bool, modes: Array, step, scale
+) -> Array:
+    return _mean(basis, modes, step, scale, symmetric)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def _step(  # type: ignore[no-untyped-def]
     basis: ModeBasis, symmetric: bool, scale: Array, modes: Array, step, key: Array, given
 ):
@@ -177,7 +190,7 @@ def flow_times(channel: Channel, steps: int, last: float) -> np.ndarray:
 
 
 def reverse_coefficients(
-    channel: Channel, earlier: float, later: float, momenta: ModeModes, posterior: np.ndarray
+    channel: Channel, earlier: float, later: float, momenta: Spread, posterior: np.ndarray
 ) -> dict[str, np.ndarray]:
     """The step's arrays over modes, but for what is learned."""
     first, between = channel.kernel(0, earlier), channel.kernel(earlier, later)
@@ -201,18 +214,6 @@ def reverse_coefficients(
         "multiplier": multiplier,
         "noise": noise,
     }
-
-
-ModeModes = Callable[[np.ndarray], np.ndarray]
-
-
-def to_real_modes(shape: tuple[int, ...]) -> ModeModes:
-    """Function that lays values over momenta out over the real modes of :class:`ModeBasis`."""
-    orders = []
-    for side in shape:
-        numbers = [k for n in range(side // 2 + 1) for k in ([n, n] if 0 < 2 * n < side else [n])]
-        orders.append(np.array(numbers))
-    return lambda values: np.asarray(values)[np.ix_(*orders)]
 
 
 def fit_diffusion(
@@ -271,7 +272,7 @@ class _Fit:
         device = jnp.asarray(rows)
         self.modes = np.asarray(self.basis.to_modes(device))
         self.force = np.asarray(self.basis.to_modes(theory.force(device)))
-        self.spectrum = _momentum_average(self.modes, theory.shape, symmetric)
+        self.spectrum = momentum_average(self.modes, theory.shape, symmetric)
         self.scale = float(np.sqrt((rows**2).mean()))
 
     def step(self, earlier: float, later: float) -> ReverseStep:
@@ -326,7 +327,7 @@ class _Fit:
                 float,
             )
             count += len(part)
-        posterior = _symmetric_modes(squared / count, self.basis.shape, self.spread)
+        posterior = symmetric_modes(squared / count, self.basis.shape)
         laws = reverse_coefficients(self.channel, earlier, later, self.spread, posterior)
         return ReverseStep(wiener=wiener, weights=weights, reach=reach, zero_mode=zero, **laws)
 
@@ -378,25 +379,3 @@ def _squared_error(  # type: ignore[no-untyped-def]
     basis: ModeBasis, symmetric: bool, coarse: Array, fine: Array, arrays, scale
 ):
     return ((fine - _mean(basis, coarse, arrays, scale, symmetric)) ** 2).sum(0)
-
-
-def _momentum_average(modes: np.ndarray, shape: tuple[int, ...], symmetric: bool) -> np.ndarray:
-    """Spectrum over momenta (fft layout) from real modes, equal over equal momenta."""
-    squares = (modes.astype(float) ** 2).mean(0)
-    if not symmetric:
-        zero = (0,) * len(shape)
-        squares[zero] -= modes.reshape(len(modes), -1)[:, 0].mean() ** 2
-    basis = ModeBasis(shape)
-    keys = np.round(basis.momenta_squared(), 9)
-    wanted = np.round(momenta_squared(shape), 9)
-    values, place = np.unique(keys, return_inverse=True)
-    means = np.bincount(place.ravel(), squares.ravel()) / np.bincount(place.ravel())
-    return means[np.searchsorted(values, wanted)]
-
-
-def _symmetric_modes(values: np.ndarray, shape: tuple[int, ...], spread: ModeModes) -> np.ndarray:
-    """Average over modes of equal momentum."""
-    keys = np.round(ModeBasis(shape).momenta_squared(), 9)
-    _, place = np.unique(keys, return_inverse=True)
-    means = np.bincount(place.ravel(), values.ravel()) / np.bincount(place.ravel())
-    return means[place.ravel()].reshape(shape)

@@ -73,8 +73,10 @@ def start_state(theory: AbstractFieldTheory, settings: HmcSettings, key: jax.Arr
     return HmcState(modes, fields, 0, settings.steps or 6, settings.kinetic_mass or 0.1)
 
 
-def make_run(theory: AbstractFieldTheory, settings: HmcSettings):  # type: ignore[no-untyped-def]
-    """Compiled ``run(modes, fields, key, steps, kinetic_mass, trajectories)``.
+@functools.lru_cache(maxsize=16)
+def make_run(theory: AbstractFieldTheory, shortest: float, longest: float):  # type: ignore[no-untyped-def]
+    """Compiled ``run(modes, fields, key, steps, kinetic_mass, trajectories)``, for lengths of
+    trajectories between the two given.
 
     Returns (modes, fields, acceptance, mean of the squared magnetization).
     """
@@ -82,7 +84,7 @@ def make_run(theory: AbstractFieldTheory, settings: HmcSettings):  # type: ignor
     momenta = jnp.asarray(basis.momenta_squared(), jnp.float32)
     stiffness = theory.kinetic_stiffness()
     axes = tuple(range(1, 1 + len(theory.shape)))
-    bounds = (settings.shortest, settings.longest)
+    bounds = (shortest, longest)
 
     def trajectory(state: Any, key: Array, steps: Array, mass: Array) -> Any:
         modes, fields, accepted, squared = state
@@ -125,9 +127,9 @@ def make_run(theory: AbstractFieldTheory, settings: HmcSettings):  # type: ignor
             squared + (fields.mean(axes) ** 2).mean(),
         )
 
-    @functools.partial(jax.jit, static_argnames="trajectories")
+    @jax.jit
     def run(  # type: ignore[no-untyped-def]
-        modes: Array, fields: Array, key: Array, steps: Array, mass: Array, trajectories: int
+        modes: Array, fields: Array, key: Array, steps: Array, mass: Array, trajectories: Array
     ):
         def body(index: Any, state: Any) -> Any:
             return trajectory(state, jax.random.fold_in(key, index), steps, mass)
@@ -162,7 +164,12 @@ def thermalise(
     for piece in range(pieces if length else 0):
         part = jax.random.fold_in(run_key, piece)
         modes, fields, acceptance, squared = run(
-            modes, fields, part, jnp.asarray(steps), jnp.asarray(mass, jnp.float32), length
+            modes,
+            fields,
+            part,
+            jnp.asarray(steps),
+            jnp.asarray(mass, jnp.float32),
+            jnp.asarray(length),
         )
         done += length
         if settings.kinetic_mass is None and 1 <= piece <= 6:
@@ -190,14 +197,14 @@ def hmc_steps(
     resume: HmcState | None = None,
 ) -> Iterator[tuple[HmcState, float]]:
     """Endless (state, acceptance) every `gap` trajectories, from thermalised chains or `resume`."""
-    run = make_run(theory, settings)
+    run = make_run(theory, settings.shortest, settings.longest)
     heat, go = jax.random.split(key)
     state = resume or thermalise(theory, settings, heat, run, progress)
     steps, mass = jnp.asarray(state.steps), jnp.asarray(state.kinetic_mass, jnp.float32)
     while True:
         part = jax.random.fold_in(go, state.trajectories)
         modes, fields, acceptance, _ = run(
-            state.modes, state.fields, part, steps, mass, settings.gap
+            state.modes, state.fields, part, steps, mass, jnp.asarray(settings.gap)
         )
         trajectories = state.trajectories + settings.gap
         state = dataclasses.replace(state, modes=modes, fields=fields, trajectories=trajectories)

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
+
+from wilsonian.fields.lattice import momenta_squared
 
 HIGHEST = jax.lax.Precision.HIGHEST  # accelerators would round the products to 10 bits
 
@@ -66,3 +69,37 @@ class ModeBasis:
             product = product.reshape(count, -1, side)
             values = product.swapaxes(1, 2)
         return values.reshape(count, *self.shape)
+
+
+Spread = Callable[[np.ndarray], np.ndarray]
+
+
+def to_real_modes(shape: tuple[int, ...]) -> Spread:
+    """Function that lays values over momenta out over the real modes of :class:`ModeBasis`."""
+    orders = []
+    for side in shape:
+        numbers = [k for n in range(side // 2 + 1) for k in ([n, n] if 0 < 2 * n < side else [n])]
+        orders.append(np.array(numbers))
+    return lambda values: np.asarray(values)[np.ix_(*orders)]
+
+
+def momentum_average(modes: np.ndarray, shape: tuple[int, ...], symmetric: bool) -> np.ndarray:
+    """Spectrum over momenta (fft layout) from real modes, equal over equal momenta."""
+    squares = (modes.astype(float) ** 2).mean(0)
+    if not symmetric:
+        zero = (0,) * len(shape)
+        squares[zero] -= modes.reshape(len(modes), -1)[:, 0].mean() ** 2
+    basis = ModeBasis(shape)
+    keys = np.round(basis.momenta_squared(), 9)
+    wanted = np.round(momenta_squared(shape), 9)
+    values, place = np.unique(keys, return_inverse=True)
+    means = np.bincount(place.ravel(), squares.ravel()) / np.bincount(place.ravel())
+    return means[np.searchsorted(values, wanted)]
+
+
+def symmetric_modes(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Average over modes of equal momentum."""
+    keys = np.round(ModeBasis(shape).momenta_squared(), 9)
+    _, place = np.unique(keys, return_inverse=True)
+    means = np.bincount(place.ravel(), values.ravel()) / np.bincount(place.ravel())
+    return means[place.ravel()].reshape(shape)

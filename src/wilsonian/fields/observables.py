@@ -11,6 +11,7 @@ for HMC, of batches for weighted draws, never the formula for independent equal 
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -63,15 +64,22 @@ def per_field(theory: AbstractFieldTheory, fields: np.ndarray) -> dict[str, np.n
     }
 
 
-def _action_and_identity(
-    theory: AbstractFieldTheory, rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    axes = tuple(range(1, rows.ndim))
+@functools.lru_cache(maxsize=16)
+def _compiled_both(theory: AbstractFieldTheory):  # type: ignore[no-untyped-def]
+    axes = tuple(range(1, 1 + len(theory.shape)))
 
     @jax.jit
     def both(fields: jax.Array) -> tuple[jax.Array, jax.Array]:
         return theory.action(fields), (fields * theory.force(fields)).mean(axes)
 
+    return both
+
+
+def _action_and_identity(
+    theory: AbstractFieldTheory, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    axes = tuple(range(1, rows.ndim))
+    both = _compiled_both(theory)
     actions, identities = [], []
     width = min(1024, len(rows))
     for start in range(0, len(rows), width):

@@ -144,9 +144,10 @@ class Assembly:
             add(feature.name, np.zeros(1, int), np.ones(1), False, True)
         for force, pattern in zip(self.forces, self.patterns, strict=True):
             one = force.groups(self.times)
-            step = 0 if force.spectrum == "tied" else int(one.max()) + 1
+            step = 0 if force.spectrum in ("tied", "smooth") else int(one.max()) + 1
             groups = np.concatenate([one + step * i for i in range(pattern.shape[1])])
-            add(force.name, groups, np.ones(len(groups)), True, False)
+            shape = np.tile(force.shape(self.times), pattern.shape[1])
+            add(force.name, groups, shape, True, False)
         outside = [r for r in self.residuals if isinstance(r, OutsideTerm)]
         for residual, shape in zip(outside, self.outside_shapes, strict=True):
             groups = np.zeros(len(shape), int) if residual.tied else np.arange(len(shape))

@@ -75,8 +75,7 @@ def simulate(model: Any, count: int, seed: int, X: Any = None) -> tuple[np.ndarr
         if X is not None:
             signals = model._prepare(X).flat
             base = signals[random.integers(0, len(signals), count)]
-        run = jax.jit(jax.vmap(assembly.predict))
-        clean = np.asarray(run(jnp.asarray(base), jnp.asarray(zeta), jnp.asarray(w)))
+        clean = model.engine_.predict(base, zeta, w)
         noise = np.repeat(np.asarray(hyper.noise), assembly.times)
         noisy = clean + noise * random.normal(size=clean.shape)
     return physical, noisy.reshape(count, assembly.channels, assembly.times)

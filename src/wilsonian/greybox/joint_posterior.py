@@ -16,7 +16,7 @@ from jaxtyping import Array
 from wilsonian.core.marginalization import whiten
 from wilsonian.greybox.assembly import Assembly
 from wilsonian.greybox.grid_posterior import Points
-from wilsonian.greybox.laplace import Engine, Evidence, Hyperparameters, noise_of
+from wilsonian.greybox.laplace import Engine, Evidence, Hyperparameters, in_chunks, noise_of
 from wilsonian.greybox.pareto import pareto_shape
 
 SEARCH = 16  # points of the prior that are tried first
@@ -106,14 +106,10 @@ def _finder(assembly: Assembly):
     return jax.jit(jax.vmap(one, in_axes=(None, 0, 0, 0, 0, None)))
 
 
-def find_modes(engine, hyper, signals, observed, zeta, w, iterations, chunk=32):
+def find_modes(engine, hyper, signals, observed, zeta, w, iterations):
     """`find_mode` for many signals, NumPy in and out."""
-    run, pieces, samples = _finder(engine.assembly), [], len(signals)
-    for first in range(0, samples, chunk):
-        rows = np.minimum(np.arange(first, first + chunk), samples - 1)
-        piece = run(hyper, signals[rows], observed[rows], zeta[rows], w[rows], iterations)
-        pieces.append([np.asarray(value)[: min(chunk, samples - first)] for value in piece])
-    return tuple(np.concatenate(values) for values in zip(*pieces, strict=True))
+    run = _finder(engine.assembly)
+    return in_chunks(lambda *rows: run(hyper, *rows, iterations), signals, observed, zeta, w)
 
 
 def halton(count: int, dimensions: int) -> np.ndarray:

@@ -25,6 +25,7 @@ from wilsonian.greybox.assembly import Assembly
 WIDEST = 6.0  # prior scales that a start or a feature may move in the Gauss-Newton steps
 LOWEST = -1e30  # log evidence where the simulator gave no finite number
 CHUNK_BYTES = 48 * 2**20
+MOST_PAIRS = 512  # of signal and point in one call
 
 
 class Hyperparameters(eqx.Module):
@@ -225,10 +226,9 @@ class Engine:
         state = max(assembly.states, 1)
         per_point = 8 * (assembly.layout.count + assembly.parameter_count + 2) * assembly.times
         self.per_point = max(per_point * max(state, assembly.channels), 8 * assembly.size**2 // 4)
-        many = jax.vmap(
-            functools.partial(gauss_newton, assembly), in_axes=(None, None, None, 0, 0, None)
-        )
-        self._evidence = jax.jit(jax.vmap(many, in_axes=(None, 0, 0, 0, 0, None)))
+        one_point = functools.partial(gauss_newton, assembly)
+        self._evidence = jax.jit(jax.vmap(one_point, in_axes=(None, 0, 0, 0, 0, None)))
+        self._predict = jax.jit(jax.vmap(assembly.predict))
         one = functools.partial(parameter_information, assembly)
         self._information = jax.jit(jax.vmap(one, in_axes=(None, 0, 0, 0, 0, 0)))
 
@@ -242,27 +242,39 @@ class Engine:
         iterations: int,
     ) -> Evidence:
         """`zeta` (samples, points, parameters), `start` (samples, points, coefficients)."""
-        samples, points = zeta.shape[:2]
-        chunk = int(np.clip(CHUNK_BYTES // (self.per_point * points), 1, 64))
+        points = zeta.shape[1]
+        total = zeta.shape[0] * points
+        # Pairs of signal and point in chunks of one size: one compilation for all grids.
+        chunk = int(np.clip(CHUNK_BYTES // self.per_point, 1, MOST_PAIRS))
         pieces = []
-        for first in range(0, samples, chunk):
-            # The last chunk is filled up with its own last sample: one compilation.
-            rows = np.minimum(np.arange(first, first + chunk), samples - 1)
+        for first in range(0, total, chunk):
+            # The last chunk is filled up with its own last pair.
+            row, point = np.divmod(np.minimum(np.arange(first, first + chunk), total - 1), points)
             piece = self._evidence(
-                hyper, signals[rows], observed[rows], zeta[rows], start[rows], iterations
+                hyper, signals[row], observed[row], zeta[row, point], start[row, point], iterations
             )
-            used = min(chunk, samples - first)
+            used = min(chunk, total - first)
             pieces.append([np.asarray(value)[:used] for value in piece])
         joined: list[Any] = [np.concatenate(values) for values in zip(*pieces, strict=True)]
-        return Evidence(*joined)
+        return Evidence(*(value.reshape(-1, points, *value.shape[1:]) for value in joined))
+
+    def predict(self, signals: np.ndarray, zeta: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """Noise-free signals (samples, size)."""
+        return in_chunks(self._predict, signals, zeta, w)[0]
 
     def information(self, hyper, signals, observed, zeta, w, amplitude):
         """Two arrays (samples, parameters, parameters), see `parameter_information`."""
-        samples, chunk = len(signals), 32
-        pieces = []
-        for first in range(0, samples, chunk):
-            rows = np.minimum(np.arange(first, first + chunk), samples - 1)
-            arguments = (signals, observed, zeta, w, amplitude)
-            piece = self._information(hyper, *(values[rows] for values in arguments))
-            pieces.append([np.asarray(value)[: min(chunk, samples - first)] for value in piece])
-        return tuple(np.concatenate(values) for values in zip(*pieces, strict=True))
+        return in_chunks(
+            functools.partial(self._information, hyper), signals, observed, zeta, w, amplitude
+        )
+
+
+def in_chunks(run: Any, *arguments: np.ndarray) -> tuple[np.ndarray, ...]:
+    """`run` on 32 signals at a time, the last ones repeated to fill up; NumPy arrays out."""
+    samples, chunk, pieces = len(arguments[0]), 32, []
+    for first in range(0, samples, chunk):
+        rows = np.minimum(np.arange(first, first + chunk), samples - 1)
+        piece = run(*(values[rows] for values in arguments))
+        piece = piece if isinstance(piece, tuple) else (piece,)
+        pieces.append([np.asarray(value)[: min(chunk, samples - first)] for value in piece])
+    return tuple(np.concatenate(values) for values in zip(*pieces, strict=True))

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import jax.numpy as jnp
 import numpy as np
 
-Tying = Literal["free", "paired", "tied"]
+Tying = Literal["free", "paired", "tied", "smooth"]
 MOST_FREQUENCIES = 48
 
 
@@ -51,7 +51,10 @@ class Force:
     `into` says where it pushes: the number of a state (default the last: the velocity, when the
     state is written as position and velocity), several numbers, or a matrix with one column for
     each independent pattern over the states. `spectrum`: "free" has a variance for each
-    coefficient, "paired" one for each frequency, "tied" one for all.
+    coefficient, "paired" one for each frequency, "tied" one for all, "smooth" one for all that
+    falls with frequency as :math:`1 / (1 + k^2)`, like a random walk. Where a slow force could be
+    mistaken for a parameter take "smooth": with "tied", small fast forces make large slow ones
+    improbable.
     """
 
     inside = True
@@ -67,8 +70,8 @@ class Force:
         name: str = "force",
         scale: float | None = None,
     ) -> None:
-        if spectrum not in ("free", "paired", "tied"):
-            raise ValueError(f"`spectrum` must be free, paired or tied, got {spectrum!r}.")
+        if spectrum not in ("free", "paired", "tied", "smooth"):
+            raise ValueError(f"`spectrum` must be free, paired, tied or smooth, got {spectrum!r}.")
         if frequencies is not None and frequencies < 0:
             raise ValueError(f"`frequencies` must not be negative, got {frequencies}; try 8.")
         self.frequencies, self.into, self.spectrum = frequencies, into, spectrum
@@ -113,11 +116,19 @@ class Force:
     def groups(self, times: int) -> np.ndarray:
         """Which variance each coefficient of one pattern has."""
         number = self.count(times)
-        if self.spectrum == "tied":
+        if self.spectrum in ("tied", "smooth"):
             return np.zeros(1 + 2 * number, int)
         if self.spectrum == "paired":
             return np.concatenate([[0], 1 + np.arange(number), 1 + np.arange(number)])
         return np.arange(1 + 2 * number)
+
+    def shape(self, times: int) -> np.ndarray:
+        """Variance of each coefficient of one pattern, relative to its group's."""
+        k = np.arange(1.0, self.count(times) + 1)
+        if self.spectrum != "smooth":
+            return np.ones(1 + 2 * len(k))
+        fall = 1.0 / (1.0 + k**2)
+        return np.concatenate([[1.0], fall, fall])
 
     def describe(self) -> dict[str, Any]:
         return {

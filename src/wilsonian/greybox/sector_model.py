@@ -317,11 +317,10 @@ class SectorModel:
         assembly = self.assembly_
         alone = w.copy()
         alone[:, len(assembly.free) :] = 0.0
-        run = jax.jit(jax.vmap(assembly.predict))
-        flat = jnp.asarray(signals.flat)
         shape = signals.values.shape
-        physics = np.asarray(run(flat, jnp.asarray(zeta), jnp.asarray(alone))).reshape(shape)
-        return physics, np.asarray(run(flat, jnp.asarray(zeta), jnp.asarray(w))).reshape(shape)
+        physics = self.engine_.predict(signals.flat, zeta, alone)
+        fitted = self.engine_.predict(signals.flat, zeta, w)
+        return physics.reshape(shape), fitted.reshape(shape)
 
     def calibrate(self, X: Any = None, truth: Any = None, **options: Any) -> Any:
         """Coverage where `truth` (names to values) is known, simulation-based calibration where

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from wilsonian.core.cutoffs import AbstractCutoff, SharpCutoff
+from wilsonian.information.arguments import checked_number
 from wilsonian.information.pricing import largest_cutoff
 
 
@@ -17,8 +18,7 @@ class AtCost(AbstractCutoff):
     cost: float
 
     def __check_init__(self):
-        if not self.cost > 0:
-            raise ValueError(f"`cost` must be positive, in nats per example; got {self.cost!r}.")
+        checked_number("cost", self.cost, "positive, in nats per example", above=0)
 
     def chosen_for(self, theory: Any) -> AbstractCutoff:
         if not hasattr(theory, "terms"):

@@ -11,13 +11,14 @@ import numpy as np
 from jaxtyping import Array
 
 from wilsonian.information import pricing, products, tangent
+from wilsonian.information.arguments import checked_count
 from wilsonian.information.fisher_spectrum import FisherSpectrum
 from wilsonian.information.lanczos import leading_pairs
 from wilsonian.information.last_layer import last_layer_fisher, last_layer_places
 from wilsonian.information.likelihoods import Regression
 from wilsonian.information.modes import BLOCK, AbstractModes, DataModes, ParameterModes
 from wilsonian.information.routes import LANCZOS_MODES, ROUTES, Route, plan
-from wilsonian.information.trained_network import TrainedNetwork
+from wilsonian.information.trained_network import TrainedNetwork, check_network
 
 MOST_COLUMNS = 16  # of a step of Lanczos
 
@@ -42,8 +43,9 @@ def spectrum(
     begun = time.perf_counter()
     if route != "auto" and route not in ROUTES:
         raise ValueError(f"`route` must be 'auto' or one of {', '.join(ROUTES)}, got {route!r}.")
-    if modes is not None and modes < 1:
-        raise ValueError(f"`modes` must be positive, got {modes}.")
+    if modes is not None:
+        modes = checked_count("modes", modes)
+    check_network(network)
     with network.arithmetic():
         if route == "auto":
             planned = plan(network, modes=modes)

@@ -22,6 +22,7 @@ from jaxtyping import Array, Float
 from wilsonian.core.coarse_graining import AbstractTheory
 from wilsonian.core.information import degrees_of_freedom, nats
 from wilsonian.information import predictive, pricing
+from wilsonian.information.arguments import checked_count, checked_number
 from wilsonian.information.modes import AbstractModes
 from wilsonian.information.price_list import PriceList, price_list
 from wilsonian.information.trained_network import TrainedNetwork
@@ -190,8 +191,8 @@ class FisherSpectrum(AbstractTheory):
     def counting_data(self, times: float) -> FisherSpectrum:
         """Every example counted `times` times (above one, too): the posterior of so much data,
         not a cutoff."""
-        if not times >= 0:
-            raise ValueError(f"`times` must not be negative, got {times!r}.")
+        if times != 0:
+            times = checked_number("times", times, "a finite number, not negative", above=0)
         weights = times * np.ones_like(self.kept_weights)
         return eqx.tree_at(lambda theory: theory.kept_weights, self, weights)
 
@@ -244,7 +245,24 @@ class FisherSpectrum(AbstractTheory):
     @_precise
     def draw(self, seed: int = 0) -> Any:
         """Parameters drawn from their law under the cutoff. One JVP and one VJP over the data."""
-        return self.network.model(predictive.draw(self, seed))
+        return self.network.model(predictive.draw(self, checked_count("seed", seed, least=0)))
+
+    @property
+    @_precise
+    def coordinates(self) -> np.ndarray:
+        """Of the kept modes, in whitened parameters: with the spectrum, all that the network under
+        the cutoff is (and a seed, where removed modes are drawn)."""
+        return np.asarray(self.mode_means())[np.asarray(self.kept_weights[:-1]) > 0]
+
+    @_precise
+    def from_coordinates(self, coordinates: Any, seed: int = 0) -> Any:
+        """The network's own parameters from the `coordinates` of the kept modes; removed ones are
+        where the reset puts them, drawn with the `seed` for `"prior"` and `"keep"`.
+
+        Raises ValueError unless there is one finite number per kept mode.
+        """
+        seed = checked_count("seed", seed, least=0)
+        return self.network.model(predictive.from_coordinates(self, coordinates, seed))
 
     @_precise
     def predict(

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from wilsonian.information.computing import spectrum
-from wilsonian.information.trained_network import TrainedNetwork
+from wilsonian.information.trained_network import TrainedNetwork, check_network
 
 
 class SplitHalves(eqx.Module):
@@ -38,6 +38,7 @@ def split_halves(network: TrainedNetwork, *, seed: int | None = None, **options)
 
     Raises ValueError for fewer than four examples.
     """
+    check_network(network)
     count = network.examples
     if count < 4:
         raise ValueError(f"two halves need at least four examples, got {count}.")

@@ -78,12 +78,20 @@ class Regression(AbstractLikelihood):
     noise_variance: float | Float[Array, "..."]
 
     def __check_init__(self):
-        noise = np.asarray(self.noise_variance, float)
+        try:
+            noise = np.asarray(self.noise_variance, float)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                "`noise_variance` must be numbers: one, one per output, or a covariance; got "
+                f"{self.noise_variance!r}."
+            ) from error
         if noise.ndim > 2 or (noise.ndim == 2 and noise.shape[0] != noise.shape[1]):
             raise ValueError(
                 f"`noise_variance` has shape {noise.shape}; pass one number, one per "
                 "output, or a square covariance."
             )
+        if noise.ndim == 2 and not np.allclose(noise, noise.T):
+            raise ValueError("`noise_variance` is no symmetric matrix; pass a covariance.")
         values = np.linalg.eigvalsh(noise) if noise.ndim == 2 else noise
         if not np.all(np.isfinite(noise)) or not np.all(values > 0):
             raise ValueError(
@@ -173,9 +181,10 @@ class Softmax(AbstractLikelihood):
                 "softmax needs a logit per class, and the network has one output; give it two, or "
                 "use regression."
             )
-        whole = np.asarray(y, int) if np.issubdtype(y.dtype, np.number) else None
+        numeric = np.issubdtype(y.dtype, np.number) and np.all(np.isfinite(y))
+        whole = y.astype(int) if numeric else None
         if whole is None or np.any(whole != y) or whole.min() < 0 or whole.max() >= outputs:
-            shown = y.dtype if whole is None else f"{y.min()} to {y.max()}"
+            shown = f"{y.min()} to {y.max()}" if numeric else f"{y[0]!r} among them"
             raise ValueError(
                 f"labels must be class indices from 0 to {outputs - 1}, got {shown}; encode them "
                 "first (sklearn.preprocessing.LabelEncoder)."

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from wilsonian.information import products, tangent
+from wilsonian.information.arguments import checked_count, checked_number
 
 # A spectrum is used by what it has; its class is defined with these functions.
 FisherSpectrum = Any
@@ -98,10 +99,57 @@ class FlowedKernel(eqx.Module):
         whole = self.covariance(X, Z)
         return np.einsum("nmkk->nm", whole) / whole.shape[-1]
 
+    def effective_mass(self, length: float, points: int = 64) -> float:
+        r"""Mass :math:`m_{\rm eff}` of the field that the kernel is on a circle of that length,
+        where inputs are uniform and one number each: at small momenta its spectrum falls as
+        :math:`\lambda(p) \propto 1 / (p^2 + m_{\rm eff}^2)`, read off at p = 0 and the next.
+
+        Inverse of the correlation length of what the cutoff leaves (docs/science/information.md,
+        section 4). Raises ValueError for other inputs, and where the spectrum does not fall.
+        """
+        length = checked_number("length", length, "a positive number", above=0)
+        points = checked_count("points", points, least=3)
+        if self.spectrum_.network.inputs.shape[1:] != (1,):
+            raise ValueError(
+                "an effective mass belongs to inputs on a circle, one number each; these have "
+                f"shape {self.spectrum_.network.inputs.shape[1:]}."
+            )
+        steps = np.arange(points)
+        gram = self(length * steps[:, None] / points)
+        turns = np.exp(2j * np.pi * steps / points)
+        zero, first = np.sum(gram), np.real(turns.conj() @ gram @ turns)
+        if not zero > first > 0:
+            raise ValueError(
+                f"the kernel's spectrum does not fall from p = 0 ({zero / points**2:.3g}) to the "
+                f"next momentum ({first / points**2:.3g}), so it is no massive field."
+            )
+        return float(2 * np.pi / length / np.sqrt(zero / first - 1))
+
     def spectrum(self, X: Any) -> np.ndarray:
         """Eigenvalues of the kernel on the points `X`, divided by their number, descending."""
         gram = self(X)
         return np.linalg.eigvalsh(gram)[::-1] / len(gram)
+
+
+def from_coordinates(spectrum: FisherSpectrum, coordinates: Any, seed: int) -> Any:
+    """Whitened parameters u with the kept modes at the `coordinates`, all else where the reset
+    puts it; where that has a variance, drawn with the `seed`."""
+    network = spectrum.network
+    kept = np.asarray(spectrum.kept_weights[:-1]) > 0
+    wanted = np.asarray(coordinates, float)
+    if wanted.shape != (int(kept.sum()),) or not np.all(np.isfinite(wanted)):
+        raise ValueError(
+            f"`coordinates` must be {int(kept.sum())} finite numbers, one per kept mode; got shape "
+            f"{wanted.shape}."
+        )
+    point = draw(spectrum, seed) if spectrum.reset in ("prior", "keep") else spectrum.point()
+    now = np.asarray(
+        spectrum.modes.coordinates(network, jax.tree.map(jnp.subtract, point, network.prior_point))
+    )
+    step = np.zeros(len(kept))
+    step[kept] = wanted - now[kept]
+    moved = spectrum.modes.combine(network, jnp.asarray(step, network.outputs.dtype))
+    return jax.tree.map(jnp.add, point, moved)
 
 
 def draw(spectrum: FisherSpectrum, seed: int) -> Any:

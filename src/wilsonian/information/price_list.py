@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 from wilsonian.core.coarse_graining import coarse_grain
 from wilsonian.core.cutoffs import SharpCutoff
 from wilsonian.information import products
+from wilsonian.information.arguments import checked_count
 from wilsonian.information.calibration import accuracy, calibration_error, negative_log_density
 from wilsonian.information.predictive import covariances_under
 from wilsonian.information.pricing import largest_cutoff
@@ -120,9 +121,14 @@ def price_list(
 
     Raises ValueError for scales that are not positive and held-out examples that do not fit.
     """
-    scales = np.asarray(scales, float)
-    if scales.ndim != 1 or len(scales) == 0 or not np.all(scales > 0):
-        raise ValueError(f"`scales` must be a list of positive numbers, got {scales!r}.")
+    given = scales
+    try:
+        scales = np.asarray(scales, float)
+    except (TypeError, ValueError):
+        scales = np.array(np.nan)
+    if scales.ndim != 1 or len(scales) == 0 or not np.all((scales > 0) & np.isfinite(scales)):
+        raise ValueError(f"`scales` must be a list of positive numbers, got {given!r}.")
+    draws, seed = checked_count("draws", draws), checked_count("seed", seed, least=0)
     network = spectrum.network
     with network.arithmetic():
         inputs, labels = network.inputs, network.labels

@@ -16,7 +16,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from wilsonian.information.arguments import checked_number
+
 Scope = str | Sequence[str] | Callable[[str], bool]
+
+
+class PriorValueError(ValueError):
+    """A number of a prior that cannot be one."""
 
 
 class Prior(eqx.Module):
@@ -32,7 +38,7 @@ class Prior(eqx.Module):
         def root(value: Any, leaf: Any) -> np.ndarray:
             value = np.asarray(value, float)
             if not np.all(value > 0) or not np.all(np.isfinite(value)):
-                raise ValueError(
+                raise PriorValueError(
                     f"prior variances must be positive and finite, got {value.min():.3g} at least; "
                     "leave a parameter without prior out of the scope instead."
                 )
@@ -42,19 +48,24 @@ class Prior(eqx.Module):
 
     def means(self, parameters: Any) -> Any:
         """Means, one number or array per leaf."""
-        return self._spread(
-            self.mean, parameters, lambda value, leaf: np.asarray(value, float), "mean"
-        )
+
+        def finite(value: Any, leaf: Any) -> np.ndarray:
+            value = np.asarray(value, float)
+            if not np.all(np.isfinite(value)):
+                raise PriorValueError("prior means must be finite; some are NaN or infinite.")
+            return value
+
+        return self._spread(self.mean, parameters, finite, "mean")
 
     def _spread(self, tree: Any, parameters: Any, function: Callable, name: str) -> Any:
         if np.ndim(tree) == 0 and isinstance(tree, (float, int, np.generic, np.ndarray, jax.Array)):
             return jax.tree.map(lambda leaf: function(tree, leaf), parameters)
-        tree = eqx.filter(tree, jax.tree.map(lambda _: True, parameters))
         try:
+            tree = eqx.filter(tree, jax.tree.map(lambda _: True, parameters))
             spread = jax.tree.map(function, tree, parameters)
+        except PriorValueError:
+            raise
         except (ValueError, TypeError) as error:
-            if "prior variances" in str(error):
-                raise
             raise ValueError(
                 f"the prior's `{name}` does not have the structure of the parameters; pass a "
                 "number, or a tree with a number or array for every parameter."
@@ -82,12 +93,11 @@ def as_prior(prior: Any, weight_decay: Any, examples: int) -> Prior:
         )
     if prior is not None:
         return prior if isinstance(prior, Prior) else Prior(prior)
-    if not np.ndim(weight_decay) == 0 or not 0 < float(weight_decay) < np.inf:
-        raise ValueError(
-            f"`weight_decay` must be a positive number, got {weight_decay!r}; for a network "
-            "trained without, pass the `prior` variance its initialization was drawn with."
-        )
-    return Prior(1 / (float(weight_decay) * examples))
+    kind = (
+        "a positive number (for a network trained without, pass the `prior` variance its "
+        "initialization was drawn with)"
+    )
+    return Prior(1 / (checked_number("weight_decay", weight_decay, kind, above=0) * examples))
 
 
 def paths_of(parameters: Any) -> list[str]:
@@ -105,7 +115,16 @@ def named_scope(parameters: Any, scope: Scope) -> list[bool]:
         if not any(chosen):
             raise ValueError(f"`scope` is true for none of the parameters {_listed(paths)}.")
         return chosen
-    names = [scope] if isinstance(scope, str) else list(scope)
+    names = [scope] if isinstance(scope, str) else scope
+    if (
+        not isinstance(names, (list, tuple))
+        or not names
+        or not all(isinstance(name, str) and name for name in names)
+    ):
+        raise ValueError(
+            f"`scope` must be 'all', 'last-layer', parts of parameters' names or a function of the "
+            f"name, got {scope!r}."
+        )
     for name in names:
         if not any(name in path for path in paths):
             raise ValueError(

@@ -17,6 +17,7 @@ import scipy.linalg
 from jaxtyping import Bool
 
 from wilsonian.information import products
+from wilsonian.information.arguments import checked_number
 from wilsonian.information.fisher_spectrum import FisherSpectrum
 from wilsonian.information.modes import ParameterModes
 
@@ -49,7 +50,8 @@ def prune(
     network, modes = spectrum.network, spectrum.modes
     if not isinstance(modes, ParameterModes):
         raise ValueError("pruning needs all of F; compute the spectrum with route='dense'.")
-    if not 0 < fraction < 1:
+    checked_number("fraction", fraction, "between 0 and 1", above=0)
+    if not fraction < 1:
         raise ValueError(f"`fraction` must be between 0 and 1, got {fraction!r}.")
     with network.arithmetic():
         fisher = np.asarray((modes.vectors * modes.information) @ modes.vectors.T)

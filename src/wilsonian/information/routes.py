@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from wilsonian.information.last_layer import last_layer_places
-from wilsonian.information.trained_network import TrainedNetwork
+from wilsonian.information.trained_network import TrainedNetwork, check_network
 from wilsonian.support.number_text import format_count
 
 Route = Literal["last-layer", "dense", "dual", "lanczos"]
@@ -87,6 +87,7 @@ def plan(
     in operations per second is measured on a small matrix product when left out; `memory` is the
     machine's.
     """
+    check_network(network)
     with network.arithmetic():
         rate = _measured_rate(network.outputs.dtype) if rate is None else rate
         memory = _memory() if memory is None else memory
@@ -106,7 +107,7 @@ def plan(
             ),
             *(5.0 * size**2 * word, rate, memory),
             shared is not None,
-            "the scope is not the last layer of several outputs, or a large one",
+            "not the last layer of several outputs",
         ),
         _cost(
             *("dense", 2.0 * rows * size**2 + 9.0 * size**3),

@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from wilsonian.information import products
+from wilsonian.information.arguments import checked_count
 from wilsonian.information.computing import information_trace
 from wilsonian.information.lanczos import leading_pairs, tridiagonal
-from wilsonian.information.trained_network import TrainedNetwork
+from wilsonian.information.trained_network import TrainedNetwork, check_network
 
 
 class Counts(eqx.Module):
@@ -39,8 +40,9 @@ def counts(
 
     Raises ValueError for fewer than two probes, which have no standard error.
     """
-    if probes < 2:
-        raise ValueError(f"a standard error needs at least two `probes`, got {probes}.")
+    check_network(network)
+    probes, steps = checked_count("probes", probes, least=2), checked_count("steps", steps)
+    deflate = checked_count("deflate", deflate, least=0)
     size = network.examples * network.width
     deflate = min(deflate, size // 2)
 

@@ -164,6 +164,10 @@ def network(
                 "the network has no floating-point arrays to differentiate; pass an Equinox module "
                 "with `X` and `y`, or a function f(parameters, x) and `parameters`."
             )
+        if any(np.issubdtype(leaf.dtype, np.complexfloating) for leaf in leaves):
+            raise ValueError(
+                "the network has complex parameters; give their real and imaginary parts apart."
+            )
         kinds = tuple(str(leaf.dtype) for leaf in leaves)
         moved = jax.tree.unflatten(structure, [jnp.asarray(leaf, dtype) for leaf in leaves])
         inner = None if parameters is None else model
@@ -173,7 +177,7 @@ def network(
         labels = as_labels(likelihood, y, len(X), outputs.shape[1], dtype)
         chosen = jax.tree.unflatten(structure, _chosen(whole, moved, X, scope))
         inside, outside = eqx.partition(moved, chosen)
-        begun = None if start is None else _start(start, structure, chosen, dtype)
+        begun = None if start is None else _start(start, moved, chosen, dtype)
         return whitened(
             lambda scales: JaxFunction(inner, eqx.combine(outside, fixed), scales, bool(batched)),
             *(inside, begun, X, labels, likelihood, outputs),
@@ -239,7 +243,8 @@ def _chosen(whole: JaxFunction, moved: Any, X: Array, scope: Scope) -> list[bool
     return named_scope(moved, scope)
 
 
-def _start(start: Any, structure: Any, chosen: Any, dtype: Any) -> Any:
+def _start(start: Any, moved: Any, chosen: Any, dtype: Any) -> Any:
+    structure = jax.tree.structure(moved)
     leaves, _ = jax.tree.flatten(eqx.filter(start, eqx.is_inexact_array))
     if len(leaves) != structure.num_leaves:
         raise ValueError(
@@ -247,11 +252,31 @@ def _start(start: Any, structure: Any, chosen: Any, dtype: Any) -> Any:
             "same network as it was before training."
         )
     whole = jax.tree.unflatten(structure, [jnp.asarray(leaf, dtype) for leaf in leaves])
+    shapes = [leaf.shape for leaf in jax.tree.leaves(moved)]
+    if [leaf.shape for leaf in leaves] != shapes:
+        raise ValueError(
+            "`start` has arrays of other shapes than the network; pass the same network as it was "
+            "before training."
+        )
     return eqx.filter(whole, chosen)
 
 
+def check_network(network: Any) -> None:
+    """Raise TypeError unless `network` is a :class:`TrainedNetwork`."""
+    if not isinstance(network, TrainedNetwork):
+        raise TypeError(
+            f"information is asked of what network(...) or from_torch(...) returns, got a "
+            f"{type(network).__name__}."
+        )
+
+
 def as_inputs(X: Any, dtype: Any) -> Array:
-    X = np.asarray(X)
+    try:
+        X = np.asarray(X)
+    except ValueError as error:
+        raise ValueError("`X` has points of different shapes; pad or cut them to one.") from error
+    if not np.issubdtype(X.dtype, np.number) and X.dtype != bool:
+        raise ValueError(f"`X` must hold numbers, got {X.dtype}; encode it as for training.")
     if X.ndim == 0 or len(X) == 0:
         raise ValueError(f"`X` must hold points along its first axis, got shape {X.shape}.")
     if np.issubdtype(X.dtype, np.floating):

@@ -85,7 +85,8 @@ def maximize(
     spread = _spread(moved, tied)
 
     def at(steps: np.ndarray) -> Candidate:
-        return Candidate(*unraveled(vector + spread @ steps, moved), points)
+        log_kernel, *scales = unraveled(vector + spread @ steps, moved)
+        return Candidate(log_kernel, scales[0], scales[1], points)
 
     def objective(steps):
         loss, slope = loss_and_gradient(at(steps), fixed, data, input_dependent, False)
@@ -134,9 +135,10 @@ def maximize(
     settled = settled or (iterations < max_iterations and slope < 20 * SLOPE)
     best = at(result.x)
     at_bounds = int(np.sum(np.minimum(result.x - low, high - result.x) < 1e-6))
-    scales = (np.exp(np.asarray(x, float)) for x in (best.log_amplitude, best.log_noise_variance))
+    amplitude = np.exp(np.asarray(best.log_amplitude, float))
+    noise = np.exp(np.asarray(best.log_noise_variance, float))
     evidence = -result.fun * rows * outputs if result.fun < UNDEFINED else -np.inf
-    end = Start(with_precision(best.on_host(fixed), float), *scales, evidence)
+    end = Start(with_precision(best.on_host(fixed), float), amplitude, noise, evidence)
     return Run(end, iterations, settled, at_bounds, str(result.message))
 
 

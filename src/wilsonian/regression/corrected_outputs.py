@@ -49,6 +49,8 @@ class CorrectedOutputs:
     """
 
     process: ReducedProcess
+    amplitude: float
+    noise_variance: float  # of a new label; both are those of the whole process
     rows: np.ndarray  # (n, d)
     noise: np.ndarray  # (n,), variance of each row's label, targets scaled
     dual: np.ndarray  # (n, outputs), alpha with targets scaled
@@ -63,6 +65,8 @@ class CorrectedOutputs:
     def solved(
         cls,
         process: ReducedProcess,
+        amplitude: float,
+        noise_variance: float,
         rows: np.ndarray,
         targets: np.ndarray,
         noise: np.ndarray,
@@ -79,7 +83,7 @@ class CorrectedOutputs:
         and renormalized `ridge`, (n,); with `variance` also make ready for standard deviations (one
         more pass over the kernel)."""
         kernel = process.modes.features.kernel
-        matrix, amplitude = KernelMatrix(kernel, rows), process.amplitude
+        matrix = KernelMatrix(kernel, rows)
         rotation, shared = np.zeros((process.kept, 0)), np.zeros((0, process.kept), np.float32)
         residual, steps, converged = np.full(targets.shape[1], np.nan), 0, False
 
@@ -96,7 +100,9 @@ class CorrectedOutputs:
             found = solve(
                 times(np.float64),
                 times(coarse),
-                _preconditioner(features, ridge),
+                _preconditioner(
+                    features * np.float32((amplitude / process.amplitude) ** 0.5), ridge
+                ),
                 targets,
                 company,
                 start=start,
@@ -110,6 +116,8 @@ class CorrectedOutputs:
             rotation, shared = _orthonormal(features, times(np.float32)(features))
         return cls(
             process,
+            amplitude,
+            noise_variance,
             rows,
             noise,
             start,
@@ -126,12 +134,12 @@ class CorrectedOutputs:
         modes = self.process.modes
         dtype = modes.features.inducing_points.dtype
         matrix = KernelMatrix(modes.features.kernel, self.rows)
-        found = self.process.amplitude * matrix.across(X, self.dual, dtype)
+        found = self.amplitude * matrix.across(X, self.dual, dtype)
         return modes.target_mean + modes.target_scale * found
 
     def variance(self, X: np.ndarray) -> np.ndarray:
         """Posterior variance (points,) of the latent function, targets scaled."""
-        prior = self.process.amplitude * self.process.diagonal(X)
+        prior = self.amplitude * self.process.diagonal(X)
         explained = [
             self._explained(block, len(block) if len(X) <= POINTS else POINTS)
             for block in chunks(X, POINTS)
@@ -148,7 +156,7 @@ class CorrectedOutputs:
     def _kernel(self) -> tuple[Kernel, Any, np.ndarray]:
         """In the precision that the variance needs, with rows filled up to a length compiled."""
         count = len(self.rows)
-        fine = count <= DENSE_ROWS or self.noise.min() < COARSE_NOISE * self.process.amplitude
+        fine = count <= DENSE_ROWS or self.noise.min() < COARSE_NOISE * self.amplitude
         dtype = np.float64 if fine else np.float32
         size = padded_rows(count) if count <= 4096 else -(-count // 4096) * 4096
         points = np.pad(self.rows.astype(dtype), ((0, size - count), (0, 0)), mode="edge")
@@ -164,7 +172,7 @@ class CorrectedOutputs:
         """Cholesky factor of A, of few rows."""
         kernel = with_precision(self.process.modes.features.kernel, float)
         gram = np.array(compiled_gram(kernel, self.rows, self.rows))
-        gram *= self.process.amplitude
+        gram *= self.amplitude
         gram[np.diag_indices_from(gram)] += self.noise
         return np.linalg.cholesky(gram)
 
@@ -173,13 +181,13 @@ class CorrectedOutputs:
         kernel, dtype, points = self._kernel
         filled = np.pad(X, ((0, padded_rows(size) - len(X)), (0, 0)), mode="edge")
         across = np.asarray(compiled_gram(kernel, filled.astype(dtype), points))
-        across = self.process.amplitude * across[: len(X), : len(self.rows)]
+        across = self.amplitude * across[: len(X), : len(self.rows)]
         if len(self.rows) <= DENSE_ROWS:
             whitened = scipy.linalg.solve_triangular(self._lower, across.T, lower=True)
             return np.einsum("ij,ij->j", whitened, whitened)
         projected = across.astype(np.float32) @ self._basis
         count = min(self.neighbours, (len(self.rows) - self.process.kept) // 2)
-        gain = across**2 / (self.process.amplitude * self._diagonal + self.noise)
+        gain = across**2 / (self.amplitude * self._diagonal + self.noise)
         nearest = np.argpartition(gain, -count, axis=1)[:, -count:]
         found = np.einsum("ij,ij->i", projected.astype(float), projected.astype(float))
         for first in range(0, len(X), BATCH):
@@ -192,7 +200,7 @@ class CorrectedOutputs:
                 np.resize(projected[part].astype(dtype), (BATCH, projected.shape[1])),
                 np.resize(np.take_along_axis(across[part], nearest[part], axis=1), (BATCH, count)),
             )
-            more = _by_neighbours(kernel, self.process.amplitude, *batch)
+            more = _by_neighbours(kernel, self.amplitude, *batch)
             found[part] += np.asarray(more)[: len(found[part])]
         return found
 

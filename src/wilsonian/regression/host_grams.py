@@ -74,7 +74,7 @@ def _has_form(kernel: Kernel, largest: float) -> bool:
         return _has_form(kernel.left, largest) and _has_form(kernel.right, largest)
     if isinstance(kernel, Scaled):
         return _has_form(kernel.kernel, largest)
-    if type(kernel) in PROFILES:
+    if isinstance(kernel, AbstractStationary) and type(kernel) in PROFILES:
         scale = np.asarray(kernel.length_scale)
         bound = np.finfo(scale.dtype).max ** 0.45 if scale.dtype.kind == "f" else 1e15
         return bool(np.all(largest < bound * scale))
@@ -140,8 +140,8 @@ def _stationary(
     profile, dtype = PROFILES[type(kernel)], X.dtype
     length_scale = np.asarray(kernel.length_scale, dtype)
     centre = Z.mean(axis=0, keepdims=True)  # distances only; small numbers keep them accurate
-    A, B = divided(X - centre, length_scale), divided(Z - centre, length_scale)
-    A, B = np.ascontiguousarray(A, dtype), np.ascontiguousarray(B, dtype)
+    A: Any = np.ascontiguousarray(divided(X - centre, length_scale), dtype)
+    B: Any = np.ascontiguousarray(divided(Z - centre, length_scale), dtype)
     square_a, square_b = np.einsum("ij,ij->i", A, A), np.einsum("ij,ij->i", B, B)
     values = np.empty((len(A), len(B)), dtype)
     changes = np.empty_like(values) if slopes else values

@@ -84,9 +84,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     dtype : "float64" or "float32"
         Precision of the pass over the data.
     exact : bool
-        Whether predictions are those of all modes: the eliminated ones are read out of the training
-        rows, which the model then keeps (:class:`ResidualCorrection`; time grows with the square of
-        their number).
+        Whether eliminated modes are read out of the training rows, which the model then keeps
+        (:class:`ResidualCorrection`; in time that grows with the square of their number).
 
     Attributes
     ----------
@@ -201,6 +200,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """Predict with all modes from now on, given all training rows; `options` are those of
         `wilsonian.regression.residual_correction.solve_parts`."""
         options |= {"one_output": self.target_dimensions_ == 1, "block_size": self.block_size}
+        options |= {"learn_scale": self.optimizer is not None}
         self.correction_ = solve_parts(self.process_, sample, **options)
         return self
 
@@ -224,10 +224,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             return self.fit(X, y, sample_weight)
         sample = Sample.checked(*self._validated(X, y, first=False), sample_weight)
         if sample.y.shape[1] != len(self.statistics_.offset):
-            raise ValueError(
-                f"y has {sample.y.shape[1]} outputs, the model was fitted with "
-                f"{len(self.statistics_.offset)}."
-            )
+            seen, had = sample.y.shape[1], len(self.statistics_.offset)
+            raise ValueError(f"y has {seen} outputs, the model was fitted with {had}.")
         with jax.enable_x64(True):
             blocks = row_blocks(sample, self.block_size)
             *_, statistics = accumulate(self.prepared_.features, self.statistics_, blocks, Trust())
@@ -346,10 +344,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         random = check_random_state(random_state)
         if mean.ndim == 1:
             return random.multivariate_normal(mean, covariance, n_samples, "ignore").T
-        draws = [
-            random.multivariate_normal(mean[:, k], covariance[..., k], n_samples, "ignore").T
-            for k in range(mean.shape[1])
-        ]
+        each = zip(mean.T, np.moveaxis(covariance, -1, 0), strict=True)
+        draws = [random.multivariate_normal(m, c, n_samples, "ignore").T for m, c in each]
         return np.stack(draws, axis=1)
 
     def log_marginal_likelihood(

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from wilsonian.regression.corrected_outputs import CorrectedOutputs
+from wilsonian.regression.corrected_outputs import DENSE_ROWS, CorrectedOutputs
 from wilsonian.regression.input_dependent import InputDependentProcess
 from wilsonian.regression.learners import Progress
 from wilsonian.regression.modes import Modes
@@ -20,8 +20,12 @@ from wilsonian.regression.preparation import silent
 from wilsonian.regression.reduced import ReducedProcess
 from wilsonian.regression.sample import Sample
 from wilsonian.regression.statistics import chunks
+from wilsonian.regression.whole_scale import scale_of_whole
 
 TOLERANCE, MAX_STEPS, NEIGHBOURS = 1e-3, 200, 256
+# Of the targets' variance. Less is not learned from more than DENSE_ROWS rows: the number of steps
+# grows with the square root of what the noise is less than, and errors stay far above its root.
+LEAST_NOISE = 1e-3
 STAGE = "reading out eliminated modes"
 
 Keep = Callable[[tuple[np.ndarray, ...], bool], None]
@@ -110,6 +114,7 @@ class ResidualCorrection:
             max_steps=max_steps,
             variance=variance,
             neighbours=neighbours,
+            learn_scale=model.optimizer is not None,
             progress=progress,
         )
 
@@ -156,7 +161,7 @@ class ResidualCorrection:
             if not return_std:
                 return mean
             variances = self.variances(X)
-        noise = self.process.noise_variance if include_noise else 0.0
+        noise = np.array([part.noise_variance for part in self.parts]) * include_noise
         scale = self.modes.target_scale
         return mean, self._squeeze(np.sqrt(variances + noise) * scale)
 
@@ -173,9 +178,8 @@ class ResidualCorrection:
         :math:`1 - h \ge \sigma^2 / (\sigma^2 + k(x, x))`. For one amplitude and noise; in float64:
         call it where that is enabled."""
         (part,) = self.parts
-        process = part.process
-        variance, noise = part.variance(X), process.noise_variance
-        least = noise / (noise + process.amplitude * process.diagonal(X))
+        variance, noise = part.variance(X), part.noise_variance
+        least = noise / (noise + part.amplitude * part.process.diagonal(X))
         rest = np.maximum(1 - np.minimum(weights, 1.0) * variance / noise, least)
         return y - (y - part.mean(X)) / rest[:, None], variance / rest
 
@@ -204,11 +208,14 @@ def solve_parts(
     max_steps: int = MAX_STEPS,
     variance: bool = True,
     neighbours: int = NEIGHBOURS,
+    learn_scale: bool = False,
     progress: Progress = silent,
     start: Sequence[np.ndarray] = (),
     keep: Keep = lambda duals, now: None,
 ) -> ResidualCorrection:
-    """The correction of a process from all its training rows. It goes on from the dual vectors of
+    """The correction of a process from all its training rows. With `learn_scale` amplitude and
+    noise are those of the whole process (:func:`wilsonian.regression.whole_scale.scale_of_whole`),
+    unless the noise of rows is known or there are no steps. It goes on from the dual vectors of
     `start`, where an earlier one stood: `keep(duals, now)` hears of them after every step, and when
     it is interrupted; `now` says that they must be stored at once."""
     tolerance = TOLERANCE if tolerance is None else tolerance
@@ -223,7 +230,13 @@ def solve_parts(
             first = columns.stop
             scaled = (sample.y[:, columns] - part.modes.target_mean) / part.modes.target_scale
             own = np.zeros(len(X)) if known is None else known / part.modes.target_scale[0] ** 2
-            ridge = _ridge(part, X, own) / weights
+            amplitude, noise = part.amplitude, part.noise_variance
+            if learn_scale and known is None and max_steps:
+                rows = Sample(X, scaled, weights)
+                least = LEAST_NOISE if len(X) > DENSE_ROWS else 0.0
+                amplitude, noise = scale_of_whole(part.modes.features.kernel, rows, least)
+            lost = _ridge(part, X) - part.noise_variance
+            ridge = (noise + own + lost * amplitude / part.amplitude) / weights
             if number == len(duals):
                 kept = (part.mean(X) - part.modes.target_mean) / part.modes.target_scale
                 duals.append((scaled - kept) / ridge[:, None])
@@ -236,9 +249,11 @@ def solve_parts(
             try:
                 solved = CorrectedOutputs.solved(
                     part,
+                    amplitude,
+                    noise,
                     X,
                     scaled,
-                    (part.noise_variance + own) / weights,
+                    (noise + own) / weights,
                     ridge,
                     duals[number],
                     tolerance=tolerance,
@@ -255,11 +270,11 @@ def solve_parts(
     return ResidualCorrection(process, tuple(parts), one_output, block_size)
 
 
-def _ridge(process: ReducedProcess, X: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Renormalized ridge (n,) of single rows, targets scaled."""
-    if process.uniform_lost is not None or not isinstance(process, InputDependentProcess):
-        return np.full(len(X), float(process.mean_ridge())) + known
-    return np.concatenate([process.ridge_at(block) for block in chunks(X, 4096)]) + known
+def _ridge(process: ReducedProcess, X: np.ndarray) -> np.ndarray:
+    """Renormalized ridge (n,) of single rows without known noise, targets scaled."""
+    if not isinstance(process, InputDependentProcess):
+        return np.full(len(X), float(process.mean_ridge()))
+    return np.concatenate([process.ridge_at(block) for block in chunks(X, 4096)])
 
 
 def _check_options(tolerance: float, max_steps: int, neighbours: int) -> None:

@@ -120,8 +120,8 @@ def _at(features: InducingFeatures, X: Any) -> jax.Array:
 
 @dataclasses.dataclass(frozen=True)
 class Statistics:
-    """Everything a uniform-ridge regression needs of the data, in float64. Targets are
-    counted from `offset`, so that a large mean costs no digits."""
+    """Everything a uniform-ridge regression needs of the data, in float64. Targets are counted from
+    `offset`, so that a large mean costs no digits."""
 
     rows: int
     weight: float  # sum of sample weights w

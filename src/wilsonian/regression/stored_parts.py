@@ -24,6 +24,8 @@ def correction_state(correction: ResidualCorrection) -> tuple[dict[str, Any], di
         arrays |= {f"correction_{number}_{name}": getattr(part, name) for name in _ARRAYS}
         parts.append(
             {
+                "amplitude": float(part.amplitude),
+                "noise_variance": float(part.noise_variance),
                 "neighbours": int(part.neighbours),
                 "steps": int(part.steps),
                 "converged": bool(part.converged),
@@ -55,9 +57,10 @@ def restore_correction(
             or len(rotation) != part.kept
             or (local and shared.shape != (len(rows), rotation.shape[1]))
             or not np.all(found["noise"] > 0)
+            or not min(own["amplitude"], own["noise_variance"]) > 0
         ):
             raise ValueError(f"the correction of {len(rows)} rows does not fit its process")
-        parts.append(CorrectedOutputs(part, rows, **found, **own))
+        parts.append(CorrectedOutputs(process=part, rows=rows, **found, **own))
     return ResidualCorrection(process, tuple(parts), one_output, block_size)
 
 

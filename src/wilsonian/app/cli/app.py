@@ -23,7 +23,8 @@ app = typer.Typer(
     help="Find which directions of a learning problem the data can resolve, integrate out the "
     "rest, and keep the effective theory.",
     epilog="Exit codes: 0 done; 1 a file could not be written; 2 wrong usage or input; "
-    "130 interrupted.",
+    "130 interrupted. What was compiled is kept for the next run in ~/.cache/wilsonian "
+    "(WILSONIAN_COMPILATION_CACHE=off: not at all, or a folder).",
 )
 
 

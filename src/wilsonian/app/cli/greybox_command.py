@@ -33,7 +33,7 @@ def greybox(
     residual: Annotated[
         str,
         typer.Option(
-            help="Terms with commas: feature:NAME, force, force:tied, smooth:LENGTH, white, none "
+            help="Terms with commas: feature:NAME, force, force:tied, force:smooth, smooth:LENGTH, white, none "
             "[default: the task's; else force]."
         ),
     ] = "",

@@ -187,21 +187,23 @@ def flow_fields(
     by_law = fields.coupling_flow(start, channel, moments)
     flowed = channel.flow(source.fields, moments, jax.random.key(seed))
     console = Console(quiet=quiet)
-    rows, spectrum = [], fields.power_spectrum(source.fields, source.theory.shape, weights)
+    rows, measured = [], []
+    spectrum = fields.power_spectrum(source.fields, source.theory.shape, weights)
     for moment, law, field in zip(moments, by_law, flowed, strict=True):
         seen = fields.Couplings.from_fields(np.asarray(field), weights)
         spread = coupling_errors(np.asarray(field), weights)
         kernel = channel.kernel(0, moment)
+        measured.append((seen.renormalized_coupling, spread.renormalized_coupling))
         rows.append(
             [
                 f"{moment:g}",
-                f"{law.renormalized_coupling:.4f}",
-                f"{seen.renormalized_coupling:.4f}",
-                f"{spread.renormalized_coupling:.4f}",
-                f"{law.correlation_length:.3f}",
-                f"{seen.correlation_length:.3f}",
-                f"{law.binder:.4f}",
-                f"{seen.binder:.4f}",
+                _number(law.renormalized_coupling, 4),
+                _number(seen.renormalized_coupling, 4),
+                _number(spread.renormalized_coupling, 4),
+                _number(law.correlation_length, 3),
+                _number(seen.correlation_length, 3),
+                _number(law.binder, 4),
+                _number(seen.binder, 4),
                 str(kernel.resolved_modes(spectrum)),
             ]
         )
@@ -223,8 +225,7 @@ def flow_fields(
             fine = np.linspace(0, moments[-1], 100)
             laws = fields.coupling_flow(start, channel, list(fine))
             ax.plot(fine, [law.renormalized_coupling for law in laws], label="exact law")
-            seen_g, errors = ([float(row[place]) for row in rows] for place in (2, 3))
-            ax.errorbar(moments, seen_g, errors, fmt="o", capsize=3, label="flowed fields")
+            ax.errorbar(moments, *np.transpose(measured), fmt="o", capsize=3, label="flowed fields")
             ax.set_xlabel("RG time")
             ax.set_ylabel("renormalized coupling")
             ax.legend(frameon=False)
@@ -320,6 +321,11 @@ def check(
         console.print(f"Written to {report}")
     if not trusted:
         raise typer.Exit(3)
+
+
+def _number(value: float, digits: int) -> str:
+    """A dash where noise leaves a correlation length undefined."""
+    return f"{value:.{digits}f}" if value == value else "-"
 
 
 def _check_places(*places: tuple[Path | None, bool]) -> None:

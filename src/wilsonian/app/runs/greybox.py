@@ -133,7 +133,7 @@ def read_residual(text: str, physics: Simulator, module: Any, task: str = "") ->
         else:
             raise ValueError(
                 f"the residual term {term.strip()!r} is not known; use feature:NAME, force, "
-                "force:tied, force:paired, smooth:LENGTH, white or none."
+                "force:tied, force:paired, force:smooth, smooth:LENGTH, white or none."
             )
     return found
 

@@ -12,6 +12,7 @@ the lattice are drawn without error.
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -81,10 +82,12 @@ def local_fields(fields: Array, sums: Array) -> Array:
     return fields[sums].sum(2).reshape(groups, -1)
 
 
-def make_log_values(theory: AbstractSiteTheory, integral: SiteIntegral):  # type: ignore[no-untyped-def]
+@functools.lru_cache(maxsize=16)
+def exact_laws(theory: AbstractSiteTheory):  # type: ignore[no-untyped-def]
     """Compiled ``(local fields) -> (mean, sigma, log density of z at the nodes)`` of both kinds."""
+    integral = SiteIntegral.of(theory)
     table = jnp.asarray(integral.table, jnp.float32)
-    coarse = jnp.linspace(-integral.reach, integral.reach, 33)
+    coarse = jnp.linspace(-integral.reach, integral.reach, 33, dtype=jnp.float32)
     grid = jnp.asarray(GRID, jnp.float32)
     twice_kappa = 2 * theory.kappa
 

@@ -9,6 +9,8 @@ Layout: features first, rows (field by field, site by site) last.
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,14 +27,16 @@ INPUTS = MOST_SHELLS + 2 * NEAR + 1
 def gather(
     fields: Float[Array, "volume count"], seen: Array, orbits: Array, known: Array
 ) -> Float[Array, "inputs rows"]:
-    """Shell averages of a colour's sites: rows are (site, field) pairs, fields running fastest."""
+    """Shell averages of a colour's sites, and the mean of all sites that are known.
+
+    Rows are (site, field) pairs, fields running fastest.
+    """
     clipped = jnp.clip(fields, -CLIP, CLIP)
     around = clipped[seen]  # (sites, k, count): contiguous in the fields
-    shells = jnp.einsum("jk,skn->jsn", orbits, around)
-    near = orbits[:NEAR]
-    squares = jnp.einsum("jk,skn->jsn", near, around**2)
-    cubes = jnp.einsum("jk,skn->jsn", near, around**3)
-    mean = clipped[known].mean(0) if known.shape[0] else jnp.zeros(fields.shape[1])
+    average = functools.partial(jnp.einsum, "jk,skn->jsn", precision="highest")
+    shells = average(orbits, around)
+    squares, cubes = (average(orbits[:NEAR], around**power) for power in (2, 3))
+    mean = jnp.matmul(known, clipped, precision="highest")
     everywhere = jnp.broadcast_to(mean, (1, seen.shape[0], fields.shape[1]))
     return jnp.concatenate([shells, squares, cubes, everywhere]).reshape(INPUTS, -1)
 

@@ -16,7 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from wilsonian.fields.actions import AbstractFieldTheory, AbstractSiteTheory
+from wilsonian.fields.actions import (
+    AbstractFieldTheory,
+    AbstractSiteTheory,
+    compiled_action,
+)
 from wilsonian.fields.decimation.conditional import (
     BLOCK,
     Conditional,
@@ -30,9 +34,8 @@ from wilsonian.fields.decimation.density import (
     uniforms,
 )
 from wilsonian.fields.decimation.exact_sites import (
-    SiteIntegral,
+    exact_laws,
     local_fields,
-    make_log_values,
     neighbour_sums,
 )
 from wilsonian.fields.decimation.features import gather
@@ -136,7 +139,7 @@ class DecimationFlow:
     def _laws(self):  # type: ignore[no-untyped-def]
         """For each colour, a function from fields (volume, count) to blocks of standard laws."""
         side = self.theory.shape[0]
-        edge, corner = self._exact_laws()
+        edge, corner = exact_laws(self.theory)
         for colour in self.colours:
             if colour.exact:
                 sums = jnp.asarray(neighbour_sums(colour, side))
@@ -147,35 +150,25 @@ class DecimationFlow:
             else:
                 yield _fitted_law(colour, self.fitted[colour.label])
 
-    def _exact_laws(self):  # type: ignore[no-untyped-def]
-        if "laws" not in self.__dict__:
-            laws = make_log_values(self.theory, SiteIntegral.of(self.theory))
-            object.__setattr__(self, "laws", laws)
-        return self.__dict__["laws"]
-
     def _draw(self, key: jax.Array, fields: Array) -> tuple[Array, Array]:
         total = jnp.zeros(fields.shape[1])
         for number, (colour, law) in enumerate(zip(self.colours, self._laws(), strict=True)):
             part = jax.random.fold_in(key, number)
-            rows = len(colour.sites) * fields.shape[1]
             values, logs = [], []
             for block, (mean, sigma, log_value) in enumerate(law(fields)):
-                random = uniforms(jax.random.fold_in(part, block), BLOCK)
+                random = uniforms(jax.random.fold_in(part, block), log_value.shape[1])
                 value, log = _draw_block(mean, sigma, log_value, random)
                 values.append(value)
                 logs.append(log)
-            drawn = jnp.concatenate(values)[:rows].reshape(len(colour.sites), -1)
-            fields = fields.at[jnp.asarray(colour.sites)].set(drawn)
-            total += jnp.concatenate(logs)[:rows].reshape(drawn.shape).sum(0)
+            fields, total = _placed(fields, total, jnp.asarray(colour.sites), values, logs)
         return fields, total
 
     def _evaluate(self, colour: Colour, law, fields: Array) -> Array:  # type: ignore[no-untyped-def]
         given = fields[jnp.asarray(colour.sites)]
-        flat = given.reshape(-1)
-        flat = jnp.pad(flat, (0, -len(flat) % BLOCK))
+        flat = given.reshape(1, -1)
         logs = [
-            _evaluate_block(*parts, flat[block * BLOCK : (block + 1) * BLOCK])
-            for block, parts in enumerate(law(fields))
+            _evaluate_block(*parts, value[0])
+            for parts, value in zip(law(fields), _blocks(flat), strict=True)
         ]
         return jnp.concatenate(logs)[: given.size].reshape(given.shape).sum(0)
 
@@ -189,10 +182,23 @@ def check_spacing(spacing: int, side: int) -> None:
 def actions(theory: AbstractSiteTheory, fields: Array) -> np.ndarray:
     """Action of each field, float64 on the host."""
     parts = [
-        np.asarray(theory.action(jnp.asarray(fields[start : start + 4096])), float)
+        np.asarray(compiled_action(theory)(jnp.asarray(fields[start : start + 4096])), float)
         for start in range(0, len(fields), 4096)
     ]
     return np.concatenate(parts)
+
+
+@jax.jit
+def _placed(  # type: ignore[no-untyped-def]
+    fields: Array, total: Array, sites: Array, values: list[Array], logs: list[Array]
+):
+    """Fields with what was drawn at the sites, and its log densities added to the total."""
+    rows = sites.shape[0] * fields.shape[1]
+    drawn = jnp.concatenate(values)[:rows].reshape(sites.shape[0], -1)
+    return (
+        fields.at[sites].set(drawn),
+        total + jnp.concatenate(logs)[:rows].reshape(drawn.shape).sum(0),
+    )
 
 
 @jax.jit
@@ -208,9 +214,11 @@ def _evaluate_block(mean: Array, sigma: Array, log_value: Array, value: Array) -
 
 
 def _blocks(rows: Array):  # type: ignore[no-untyped-def]
-    padded = jnp.pad(rows, ((0, 0), (0, -rows.shape[1] % BLOCK)))
-    for start in range(0, padded.shape[1], BLOCK):
-        yield padded[:, start : start + BLOCK]
+    # Two widths: a single site of one batch would leave the wide one almost empty.
+    width = BATCH if rows.shape[1] <= BATCH else BLOCK
+    padded = jnp.pad(rows, ((0, 0), (0, -rows.shape[1] % width)))
+    for start in range(0, padded.shape[1], width):
+        yield padded[:, start : start + width]
 
 
 def _exact_law(sums: Array, law):  # type: ignore[no-untyped-def]
@@ -234,12 +242,13 @@ def _fitted_law(colour: Colour, fit: Conditional):  # type: ignore[no-untyped-de
 
 
 def _first_law(first: FirstSite):  # type: ignore[no-untyped-def]
-    logs = jnp.broadcast_to(jnp.asarray(first.log_values, jnp.float32)[:, None], (64, BLOCK))
+    logs = jnp.asarray(first.log_values, jnp.float32)[:, None]
     sigma = jnp.asarray(first.sigma, jnp.float32)
 
     def blocks(fields: Array):  # type: ignore[no-untyped-def]
-        for _ in range(0, fields.shape[1], BLOCK):
-            yield jnp.zeros(BLOCK), sigma, logs
+        for part in _blocks(fields[:1]):
+            width = part.shape[1]
+            yield jnp.zeros(width), sigma, jnp.broadcast_to(logs, (len(logs), width))
 
     return blocks
 

@@ -25,9 +25,9 @@ class Colour:
     spacing: int
     name: str  # "top", "D...", "E..."
     sites: np.ndarray  # (sites,)
-    known: np.ndarray  # site numbers drawn before
-    seen: np.ndarray  # (sites, k) site numbers within reach, shell by shell
-    orbits: np.ndarray  # (MOST_SHELLS, k) averages over each symmetric shell
+    known: np.ndarray  # (volume,) one over their number at the sites drawn before, else zero
+    seen: np.ndarray  # (sites, k) site numbers within reach, shell by shell, then any of them
+    orbits: np.ndarray  # (MOST_SHELLS, k) averages over each symmetric shell, zero for the rest
     exact: bool  # its law is known in closed form
 
     @property
@@ -109,6 +109,9 @@ def _octave(side: int, spacing: int, x: np.ndarray, y: np.ndarray) -> list[tuple
 def _colour(side: int, spacing: int, name: str, sites: np.ndarray, known: np.ndarray) -> Colour:
     shells = _shells(side, spacing, name, int(sites[0]), known.reshape(side, side))
     offsets = np.concatenate(shells) if shells else np.zeros((0, 2), int)
+    # Few widths in all, so that colours share what is compiled for them.
+    more = _width(len(offsets)) - len(offsets)
+    offsets = np.concatenate([offsets, np.repeat(offsets[:1], more, 0)])
     x, y = np.divmod(sites, side)
     seen = ((x[:, None] + offsets[:, 0]) % side) * side + (y[:, None] + offsets[:, 1]) % side
     orbits = np.zeros((MOST_SHELLS, len(offsets)), np.float32)
@@ -117,7 +120,13 @@ def _colour(side: int, spacing: int, name: str, sites: np.ndarray, known: np.nda
         orbits[number, start : start + len(shell)] = 1 / len(shell)
         start += len(shell)
     exact = spacing == 1 and (name.startswith("E") or name == "DB")
-    return Colour(spacing, name, sites, np.nonzero(known)[0], seen, orbits, exact)
+    share = (known / max(known.sum(), 1)).astype(np.float32)
+    return Colour(spacing, name, sites, share, seen, orbits, exact)
+
+
+def _width(count: int) -> int:
+    """The next power of two up to 16, then the next multiple of 16; nothing stays nothing."""
+    return -(-count // 16) * 16 if count > 16 else 1 << (count - 1).bit_length() if count else 0
 
 
 def _shells(side: int, spacing: int, name: str, site: int, known: np.ndarray) -> list[np.ndarray]:

@@ -1,0 +1,101 @@
+"""Inducing points that move: Adam's own steps, and a climb that goes back where it fell."""
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from wilsonian import Matern52
+from wilsonian.regression.diary import Diary
+from wilsonian.regression.evidence import Hyperparameters
+from wilsonian.regression.moving import (
+    ENTRY,
+    GAIN,
+    LANDING,
+    LEARNING_RATE,
+    SLOWER,
+    WINDOW,
+    Ascent,
+    move_inducing_points,
+)
+from wilsonian.regression.sample import Sample
+
+RANDOM = np.random.default_rng(0)
+
+
+def ascent(size=3):
+    none = np.zeros(size)
+    return Ascent(np.ones(size), none, none, np.ones(size), np.empty(0))
+
+
+def test_a_step_is_adam():
+    ours, optimizer = ascent(), optax.adam(LEARNING_RATE)
+    theirs = jnp.ones(3)
+    state = optimizer.init(theirs)
+    for slope in RANDOM.normal(size=(5, 3)):
+        ours.step(0.0, slope, np.ones(3))
+        change, state = optimizer.update(jnp.asarray(slope), state)
+        theirs = optax.apply_updates(theirs, change)
+    np.testing.assert_allclose(ours.vector, theirs, rtol=1e-5)  # optax runs in float32
+
+
+def climb(losses, most_steps=1000):
+    """An ascent told these losses, whose vector counts the steps taken."""
+    state = ascent(1)
+    for step, loss in enumerate(losses):
+        if state.finished:
+            break
+        state.losses = np.append(state.losses, loss)
+        state.vector = np.array([step + 1.0])
+        state.settle(most_steps)
+    return state
+
+
+def test_it_lands_where_the_evidence_has_stopped_rising():
+    rising = -2 * GAIN * np.repeat(np.arange(1, 4), WINDOW)  # a window at a time
+    state = climb([0.0, *rising[1:], *np.full(200, rising[-1])])
+    assert state.landing == 4 * WINDOW
+    assert len(state.losses) == (4 + LANDING) * WINDOW
+    assert state.rate == pytest.approx(0.0, abs=1e-12)
+    assert climb(-2 * GAIN * np.arange(1000.0), most_steps=60).finished
+    assert len(climb(-2 * GAIN * np.arange(1000.0), most_steps=60).losses) == 60
+
+
+def test_it_goes_back_where_the_evidence_fell():
+    falling = [0.0, *np.full(WINDOW - 1, -1.0), *np.full(WINDOW, -2.0), *np.full(WINDOW, -0.5)]
+    state = climb(falling)
+    assert state.vector == 2 * WINDOW  # the end of the best window
+    assert state.speed == pytest.approx(LEARNING_RATE * SLOWER)
+    assert not state.finished
+
+
+def test_moving_raises_the_evidence_and_goes_on_from_a_diary():
+    X = RANDOM.uniform(-2, 2, (300, 1))
+    y = np.sin(3 * X) + 0.1 * RANDOM.normal(size=X.shape)
+    given = Hyperparameters(Matern52(1.0), np.ones(1), np.full(1, 0.1), True, "Given.")
+    options = {"rows": 300, "most_steps": 60, "rows_per_step": 150, "input_dependent": False}
+    sample, start = Sample(X, y, np.ones(300)), X[:8]
+
+    def moved(diary):
+        random = np.random.default_rng(1)
+        return move_inducing_points(given, start, sample, random=random, diary=diary, **options)
+
+    whole = Diary()
+    learned, points = moved(whole)
+    losses = whole.entries[ENTRY]["losses"]
+    assert np.mean(losses[-WINDOW:]) < losses[0] - 0.1
+    assert learned.noise_variance < 0.05  # the truth is .01
+    # Cut after some steps, as an interruption leaves it.
+    cut = Diary()
+
+    def interrupt(diary, now):
+        if len(diary.entries[ENTRY]["losses"]) == 17:
+            raise KeyboardInterrupt
+
+    cut.keep = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        moved(cut)
+    cut.keep = lambda diary, now: None
+    again, same_points = moved(cut)
+    np.testing.assert_array_equal(points, same_points)
+    assert again.message == learned.message
