@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from wilsonian.regression.regressor import ReducedGPRegressor
     from wilsonian.regression.residual_correction import ResidualCorrection
     from wilsonian.regression.saving import load_model, save_model
+    from wilsonian.regression.spectrum_at import spectrum_at
     from wilsonian.support.compilations import keep_compilations
     from wilsonian.theory.averaged import AveragedTheory
     from wilsonian.theory.forecast import forecast
@@ -141,6 +142,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "wilsonian.regression.regressor": ("ReducedGPRegressor",),
     "wilsonian.regression.residual_correction": ("ResidualCorrection",),
     "wilsonian.regression.saving": ("load_model", "save_model"),
+    "wilsonian.regression.spectrum_at": ("spectrum_at",),
     "wilsonian.support.compilations": ("keep_compilations",),
     "wilsonian.theory.averaged": ("AveragedTheory",),
     "wilsonian.theory.forecast": ("forecast",),
@@ -286,5 +288,6 @@ __all__ = [
     "self_consistent_ridge",
     "simulate",
     "spectral_mixture",
+    "spectrum_at",
     "store_gram",
 ]

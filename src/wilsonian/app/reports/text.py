@@ -95,6 +95,10 @@ def cutoff_sentence(record: RunRecord) -> str:
             f"{lost}. These are modes of the training rows themselves, which decouple: eliminating "
             f"some leaves the others as they were, and {stays}."
         )
+    if ridge == noise:
+        return (
+            f"{lost}; what is left out acts like noise, far too little to move the ridge, {noise}."
+        )
     return f"{lost}; what is left out acts like noise and raises the ridge from {noise} to {ridge}."
 
 

@@ -53,6 +53,11 @@ def nothing_sentence(record: RunRecord) -> str:
     constant = "always predicting the mean"
     if record.task == "classification":
         constant = "stating for every row how frequent each class is"
+    if record.metrics["gain"] > 0:
+        return (
+            f"That is better than {constant}, but by no more than chance may give in "
+            f"{format_count(record.test_rows, 'held-out row')}: they bear out nothing yet."
+        )
     return (
         f"On the held-out rows that is no better than {constant}: nothing was learned that they "
         "bear out."

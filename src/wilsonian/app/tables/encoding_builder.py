@@ -20,6 +20,7 @@ from wilsonian.app.tables.dates import ISO
 from wilsonian.app.tables.encoding import Encoding, NumberColumn, Outcome, Task
 from wilsonian.app.tables.level_columns import LevelColumn, LevelKind
 from wilsonian.app.tables.reading import Columns
+from wilsonian.support.number_text import format_count
 
 FREQUENT_LEVELS = 32
 STORED_LEVELS = 10_000  # by name, so that a level never seen can be told from a rare one
@@ -103,7 +104,7 @@ class EncodingBuilder:
     def finish(self) -> Encoding:
         """The encoding. Raises TableError where the columns or the target cannot be used."""
         outcome = self._outcome()
-        sentences = [*self._table.notes, *self._columns.notes, f"{self._rows:,} training rows."]
+        sentences = [*self._table.notes, *self._columns.notes]
         if self._without_target:
             sentences.append(
                 f"{self._without_target:,} rows without a value of {outcome.name!r} are left out."
@@ -150,6 +151,11 @@ class EncodingBuilder:
             raise TableError(
                 f"no training row of {table} has a value of the target {name!r} "
                 f"({self._without_target:,} without); choose another target or give more rows."
+            )
+        if self._rows == 1:
+            raise TableError(
+                f"{table} leaves 1 training row with a {name!r}; nothing can be learned from it: "
+                "give more rows."
             )
         if not self._is_label:
             if self._target.constant[0]:
@@ -199,7 +205,8 @@ class EncodingBuilder:
         counts, name = self._labels, self._columns.target
         word, many = counts.first_word(), len(counts.counts)
         # A label that is told apart in most rows cannot be classified: never advise that then.
-        classify = "" if counts.is_identifier or many == 1 else " or use --task classification"
+        alone = counts.is_identifier or (many == counts.present and many > 1)
+        classify = "" if alone or many == 1 else " or use --task classification"
         other = "" if classify else " or choose another target"
         if self._task == "regression":
             seen = f"{word[0]!r} in row {word[1] + 1}" if word else "numbers stored as text"
@@ -216,7 +223,7 @@ class EncodingBuilder:
                 f"target {name!r} is text but mostly numbers (not so: {seen}); clean it{mark} for "
                 f"regression{classify}{other}."
             )
-        if counts.is_identifier:
+        if alone:
             kind = self._table.kinds[name]
             advice = ", or regress it with --task regression" if kind == "number" else ""
             if kind == "text" and counts.mostly_numbers:
@@ -259,12 +266,12 @@ class EncodingBuilder:
         plain, pixels = int((kept & ~pixel).sum()), int((kept & pixel).sum())
         if plain:
             sentences.append(
-                f"{plain:,} numeric columns are standardized by the training mean and standard "
-                "deviation."
+                f"{_counted(plain, 'numeric column')} standardized by the training mean and "
+                "standard deviation."
             )
         if pixels:
             sentences.append(
-                f"{pixels:,} pixel columns are divided by their common root mean square, "
+                f"{_counted(pixels, 'pixel column')} divided by their common root mean square, "
                 f"{common:.6g}."
             )
         filled = [
@@ -362,6 +369,10 @@ def _check_kind(table: Table, name: str, target: bool) -> None:
 
 def _too_large(name: str) -> str:
     return f"column {name!r} has values too large to square; divide it by a constant first."
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{format_count(count, noun)} {'is' if count == 1 else 'are'}"
 
 
 def _columns_are(names: list[str]) -> str:
