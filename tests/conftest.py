@@ -1,5 +1,6 @@
 """How tests are dealt to the cores, and where they keep what they compiled."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -12,6 +13,13 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import jax
+
+# What a worker compiled stays, some million objects: looking them through for garbage as often as
+# CPython does by itself took a sixth of the time.
+gc.set_threshold(100_000, 50, 100)
+# Above this a worker forgets at the end of a file what it compiled. The files of a second worker,
+# and a browser, want room too; what is needed again comes from the cache on disk.
+MOST_MEMORY = 2_500_000_000  # bytes
 
 # Their tests share nothing that is slow to make, and run long each.
 DEALT_ONE_BY_ONE = {"test_examples.py"}
@@ -50,3 +58,20 @@ def strict_ranks(request):
     marked = request.node.get_closest_marker("strict_ranks") is not None
     with jax.numpy_rank_promotion("raise" if marked else "allow"):
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def bounded_memory():
+    yield
+    if resident_memory() > MOST_MEMORY:
+        jax.clear_caches()
+        gc.collect()
+
+
+def resident_memory():
+    """Bytes that this process holds; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,6 +1,7 @@
 """The evidence's own gradient against automatic differentiation and finite differences."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
@@ -17,7 +18,9 @@ from wilsonian.regression.evidence import (
 )
 from wilsonian.regression.evidence_gradient import evidence_and_slopes
 from wilsonian.regression.host_grams import gram_and_pull, has_host_form
+from wilsonian.regression.modes import Modes
 from wilsonian.regression.sample import Sample
+from wilsonian.regression.scale import evidence_of_modes
 
 RANDOM = np.random.default_rng(0)
 ROWS, RANK, COLUMNS, OUTPUTS = 60, 12, 3, 2
@@ -171,6 +174,19 @@ def test_a_count_is_that_many_rows():
             ours, other = flat(gradient), flat(twin_gradient)
             assert loss == pytest.approx(twin, rel=1e-12)
             np.testing.assert_allclose(ours, other, rtol=0, atol=1e-11)
+
+
+def test_the_evidence_of_modes_is_that_of_their_theory_with_its_slopes():
+    eigenvalues, coefficients = np.array([2.0, 0.7, 0.01]), RANDOM.normal(size=(3, OUTPUTS))
+    units = np.zeros(OUTPUTS), np.ones(OUTPUTS)
+    square = np.array([400.0, 500.0])
+    modes = Modes(None, None, eigenvalues, 0.3, coefficients, square, *units, 50.0, "population")
+    with jax.enable_x64(True):
+        theory = lambda logs: modes.theory(*jnp.exp(logs)).log_evidence()  # noqa: E731
+        twin, slopes = jax.value_and_grad(theory)(jnp.log(jnp.array([1.3, 0.2])))
+    ours = evidence_of_modes(modes, 1.3, 0.2)
+    assert ours[0] == pytest.approx(float(twin), rel=1e-12)
+    np.testing.assert_allclose(ours[1], slopes, rtol=1e-11)
 
 
 def test_where_no_factor_exists_the_evidence_is_undefined():

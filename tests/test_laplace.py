@@ -112,9 +112,9 @@ def test_leaving_out_is_nearly_finding_the_mode_without(classes):
 @pytest.mark.parametrize("variance", [0.0, 0.3, 4.0, 100.0])
 def test_two_classes_are_averaged_exactly(variance):
     mean = np.linspace(-12, 12, 25)
-    nodes, weights = np.polynomial.legendre.leggauss(4000)
-    nodes, weights = 12 * nodes, 12 * weights
-    density = np.exp(-(nodes**2) / 2) / np.sqrt(2 * np.pi) * weights
+    # The trapezoidal rule, whose error falls off exponentially for what is analytic and decays.
+    nodes, step = np.linspace(-12, 12, 4001, retstep=True)
+    density = np.exp(-(nodes**2) / 2) / np.sqrt(2 * np.pi) * step
     exact = scipy.special.expit(mean[:, None] + np.sqrt(variance) * nodes) @ density
     ours = expected_probabilities(mean[:, None], np.full((25, 1), variance))
     np.testing.assert_allclose(ours[:, 1], exact, atol=4e-9)

@@ -115,10 +115,7 @@ def edge_of_chaos(activation: Activation, bias_variance: float = 0.0) -> float:
 
     found = excess(grid)
     crossed = np.flatnonzero(np.sign(found[1:]) * np.sign(found[:-1]) < 0)
-    fixed = [
-        scipy.optimize.brentq(lambda q: float(excess(np.array(q))), grid[i], grid[i + 1])
-        for i in crossed
-    ]
+    fixed = [_root(lambda q: float(excess(np.array(q))), grid[i], grid[i + 1]) for i in crossed]
     # At zero variance, as of all odd functions without bias, or at any variance, as of ReLU, zero
     # bias is met to rounding only.
     if bias == 0 and abs(found[0]) <= 1e-11 * SMALLEST:
@@ -231,11 +228,8 @@ def _fixed_variance(activation: AbstractActivation, weight: float, bias: float) 
     if not len(crossed):
         return np.inf if first > 0 else 0.0
     place = crossed[0]
-    return float(
-        scipy.optimize.brentq(
-            lambda q: float(excess(q)), grid[place - 1], grid[place], xtol=1e-300, rtol=1e-14
-        )
-    )
+    ends = grid[place - 1], grid[place]
+    return _root(lambda q: float(excess(q)), *ends, xtol=1e-300, rtol=1e-14)
 
 
 def _fixed_correlation(
@@ -255,7 +249,17 @@ def _fixed_correlation(
     if crossed[0] == 0:  # C(0) = 0, but for rounding
         return 0.0
     ends = grid[crossed[0] - 1], grid[crossed[0]]
-    return float(scipy.optimize.brentq(lambda c: float(excess(np.array(c))), *ends, xtol=1e-15))
+    return _root(lambda c: float(excess(np.array(c))), *ends, xtol=1e-15)
+
+
+def _root(excess: Callable[[float], float], low: float, high: float, **tolerances: float) -> float:
+    """The root between two neighbours of a grid. One by one they may round otherwise than in the
+    grid: where their signs are then the same, the excess is rounding, and the smaller one's place
+    is the root."""
+    ends = excess(low), excess(high)
+    if ends[0] * ends[1] > 0:
+        return float(low if abs(ends[0]) < abs(ends[1]) else high)
+    return float(scipy.optimize.brentq(excess, low, high, **tolerances))
 
 
 def _depth_scale(slope: float) -> float:

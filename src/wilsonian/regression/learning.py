@@ -13,10 +13,11 @@ import numpy as np
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel
 from wilsonian.kernels.formulas import AbstractStationary
-from wilsonian.kernels.learnable import learnable
+from wilsonian.kernels.learnable import kept_as_given, learnable
 from wilsonian.regression.ascent import Run, maximize
 from wilsonian.regression.diary import Diary, Progress, silent
 from wilsonian.regression.evidence import Hyperparameters
+from wilsonian.regression.periods import nats_of_search
 from wilsonian.regression.sample import Sample, column_spread
 from wilsonian.regression.starts import (
     AMPLITUDE_RANGE,
@@ -126,7 +127,8 @@ def search(
     few = sample.draw(SCOUT_ROWS, random)
     few_rank, groups = min(rank, SCOUT_RANK, len(few.X)), len(scale[0])
     starts = []
-    for each in starting_kernels(kernel, sample.X, ard):
+    kernels = starting_kernels(kernel, sample, ard)
+    for each in kernels:
         starts += starts_of(each, few, few_rank, groups, random)
     starts.sort(key=lambda start: -start.evidence)
     plain, freedom = starts[0], _freedom(starts[0].kernel)
@@ -154,7 +156,7 @@ def search(
         runs[name] = diary.once(name, random, run)
         return runs[name]
 
-    given = Start(starting_kernels(kernel, sample.X, ard)[0], *scale, -np.inf)
+    given = Start(kernels[0], *scale, -np.inf)
     scouted = [*_unlike(starts, scouts_sent), given]
     tied = None
     if not coarse and _tied_differs(plain.kernel):
@@ -273,9 +275,13 @@ def judged(found: Found, sample: Sample, rank: int) -> Hyperparameters:
     gains, chances = {}, {}
     for name, run in found.candidates.items():
         numbers = _freedom(run.start.kernel, name == ONE_SCALE) + groups
-        gains[name], chances[name] = run.evidence - null, max(NULL_MARGIN, CHANCE * numbers)
+        chance = CHANCE * numbers + nats_of_search(run.start.kernel, sample.X)
+        gains[name], chances[name] = run.evidence - null, max(NULL_MARGIN, chance)
     gain = best.evidence - null
-    told = (
+    kept = kept_as_given(best.start.kernel)
+    rest = "the rest" if _freedom(best.start.kernel) else "amplitude and noise alone"
+    told = f"{kept} Of {rest}: " if kept else ""
+    told += (
         f"L-BFGS-B {'converged' if best.settled else 'stopped'} after {best.iterations} iterations "
         f"on {len(sample.X)} rows with {min(rank, len(sample.X))} inducing points, the best of "
         f"{found.runs} runs from {found.starts} starts: log evidence {best.evidence / rows:.4f} "

@@ -35,6 +35,11 @@ class Sample(eqx.Module):
         known = None if known is None else known[counted]
         return cls(X[counted], y[counted], weights[counted], known)
 
+    def check(self) -> None:
+        """Raise ValueError unless these rows can be the first of a fit."""
+        check_repetitions(self.weights)
+        check_varying(self.y)
+
     def merged(self) -> Sample:
         """Distinct rows in a canonical order, with their weights added up: repeating a row and
         giving it a weight become the same data. Left alone beyond MERGED_ROWS, and where noise is
@@ -97,6 +102,18 @@ def check_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
     if not np.any(weights > 0):
         raise ValueError("all values of `sample_weight` are zero: no row counts.")
     return weights
+
+
+def check_repetitions(weights: np.ndarray) -> None:
+    """Raise ValueError when all rows of a data set together count less than one: sample weights are
+    repetitions."""
+    if weights.sum() < 1:
+        raise ValueError(
+            f"`sample_weight` adds up to {weights.sum():.3g} rows: a weight is how often a row is "
+            "repeated. If these are precisions (inverse variances of the measurements), pass "
+            "noise_variance_per_row=1/weights to a regressor's `fit` instead; if they are shares, "
+            "multiply them by the number of rows."
+        )
 
 
 def check_row_noise(given: Any, rows: int, outputs: int) -> np.ndarray | None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 
@@ -25,21 +23,42 @@ SCALE_ROWS = 4000  # their evidence sets amplitude and noise of an input-depende
 def learn_scale(modes: Modes, hyperparameters: Hyperparameters) -> Hyperparameters:
     """Amplitude and noise that maximize the evidence of all rows, known through their sufficient
     statistics, under a uniform ridge."""
-
-    @jax.jit
-    def loss_and_slope(vector):
-        def loss(vector):
-            theory = modes.theory(*jnp.exp(vector))
-            return -theory.log_evidence() / (theory.n_samples * theory.target_square.shape[0])
-
-        return jax.value_and_grad(loss)(vector)
+    count = modes.n_samples * len(modes.target_square)
 
     def objective(vector):
-        loss, slope = loss_and_slope(vector)
-        return float(loss), np.asarray(slope, float)
+        evidence, slopes = evidence_of_modes(modes, *np.exp(vector))
+        return -evidence / count, -slopes / count
 
     mean_square = float(np.mean(modes.target_square) / modes.n_samples)
     return _maximized(objective, hyperparameters, mean_square)
+
+
+def evidence_of_modes(
+    modes: Modes, amplitude: float, noise_variance: float
+) -> tuple[float, np.ndarray]:
+    r"""Log evidence of :meth:`Modes.theory`, in nats summed over the p outputs, and its slopes in
+    the logarithms of amplitude a and noise, (2,). In modes all is diagonal: with
+    :math:`\rho = \sigma^2 + a t`, :math:`L_k = n a \lambda_k / (\rho + n a \lambda_k)` and targets'
+    mode coefficients :math:`c_k`,
+
+    .. math:: E = -\tfrac12 \Big[ \frac{|y|^2 - n \sum_k L_k c_k^2}{\rho} - p \sum_k \log(1 - L_k)
+        + p n \log 2 \pi \rho \Big].
+
+    Written out: compiled, it would be compiled anew for every number of modes.
+    """
+    size, outputs = modes.n_samples, len(modes.target_square)
+    ridge = noise_variance + amplitude * modes.tail
+    signal = size * amplitude * modes.eigenvalues
+    learned = signal / (ridge + signal)
+    power = size * np.sum(modes.coefficients**2, axis=1)
+    quadratic = float(modes.target_square.sum() - learned @ power)
+    log_determinant = np.sum(np.log1p(signal / ridge)) + size * np.log(2 * np.pi * ridge)
+    evidence = -0.5 * (quadratic / ridge + outputs * log_determinant)
+    spread = float((learned * (1 - learned)) @ power) / ridge
+    in_ridge = (quadratic / ridge - spread - outputs * (size - learned.sum())) / (2 * ridge)
+    in_signal = (spread - outputs * learned.sum()) / 2
+    slopes = [in_signal + in_ridge * amplitude * modes.tail, in_ridge * noise_variance]
+    return float(evidence), np.array(slopes)
 
 
 def learn_scale_of_rows(

@@ -13,6 +13,7 @@ from wilsonian.app.cli.console import Console, run_json, run_summary
 from wilsonian.app.cli.options import (
     JsonOption,
     Learn,
+    NoiseAs,
     Precision,
     QuietOption,
     ReportOption,
@@ -43,7 +44,8 @@ def fit(
         str,
         typer.Option(
             help="rbf, matern12, matern32, matern52, rational_quadratic, linear, polynomial, "
-            "nngp:relu,depth=3, ntk:erf, nngp:net.json (an architecture); sums and products: "
+            "periodic, locally_periodic, spectral_mixture, cosine, nngp:relu,depth=3, ntk:erf, "
+            "nngp:net.json (an architecture); sums and products: "
             "'0.5*rbf + linear', 'matern52:length_scale=2'."
         ),
     ] = "matern52",
@@ -53,6 +55,16 @@ def fit(
         bool, typer.Option("--forecast", help="Add to --report what more labelled rows would buy.")
     ] = False,
     columns: TableOptions,
+    noise_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of what is known of each row's noise (no repetitions, no weights)."
+        ),
+    ] = None,
+    noise_as: Annotated[
+        NoiseAs,
+        typer.Option(help="What it holds: variances, or standard errors, of the target."),
+    ] = NoiseAs.variance,
     rank: Annotated[
         str,
         typer.Option(
@@ -117,6 +129,8 @@ def fit(
     choices = Choices(
         table=table,
         **columns.choices(),
+        noise_column=noise_column,
+        noise_as=noise_as.value,
         kernel=kernel,
         parameters={
             "rank": number_or(rank, "--rank", ("auto",)),

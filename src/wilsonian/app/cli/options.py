@@ -17,6 +17,13 @@ class Ridge(enum.StrEnum):
     input_dependent = "input-dependent"
 
 
+class NoiseAs(enum.StrEnum):
+    """What a column of known noise holds."""
+
+    variance = "variance"
+    error = "error"
+
+
 class Learn(enum.StrEnum):
     """What is learned by evidence."""
 

@@ -77,6 +77,7 @@ class EncodingBuilder:
         self._target_values: set[float] = set()  # three are enough to know that there are more
         self._is_label = not numeric_target or self._task == "classification"
         self._without_target = 0
+        self._noise = Moments(1)
 
     def update(self, block: Block) -> None:
         """Add training rows (select them from a block first)."""
@@ -91,6 +92,9 @@ class EncodingBuilder:
         if not present.all():
             self._without_target += int((~present).sum())
             block = block.select(present)
+        if self._columns.noise:
+            values, missing = finite_matrix(block, [self._columns.noise.name])
+            self._noise.update(values, missing)
         values, missing = finite_matrix(block, self._numbers)
         self._moments.update(values, missing)
         for date in self._dates:
@@ -112,6 +116,8 @@ class EncodingBuilder:
                 f"Hint: {outcome.name!r} is {low:g} or {high:g} in every row and is regressed as a "
                 "number; --task classification gives the probability of each."
             )
+        if outcome.noise:
+            sentences += self._noise_sentences(outcome)
         numbers = self._number_columns(sentences)
         dates = [column for d in self._dates if (column := self._date_column(d, sentences))]
         categories = [
@@ -160,12 +166,41 @@ class EncodingBuilder:
                 )
             if not np.isfinite(self._target.deviation[0]):
                 raise TableError(_too_large(name))
-            return Outcome(name, "regression")
+            noise = self._columns.noise
+            return Outcome(name, "regression", (), *((noise.name, noise.is_error) if noise else ()))
+        if self._columns.noise:
+            raise TableError(
+                f"target {name!r} is a label, which has no noise variance; leave --noise-column "
+                "out, or regress a number with --task regression."
+            )
         self._check_label()
         labels = sorted(self._labels.counts)
         if all(map(reads_as_number, labels)):
             labels.sort(key=float)
         return Outcome(name, "classification", tuple(labels))
+
+    def _noise_sentences(self, outcome: Outcome) -> list[str]:
+        """What the noise column is read as, and a doubt where that cannot be meant."""
+        held = "standard error" if outcome.noise_is_error else "variance"
+        units = "in its units" if outcome.noise_is_error else "in its units squared"
+        found = [
+            f"{outcome.noise!r} is the known noise of each row's {outcome.name!r}, a {held} "
+            f"{units} (from {self._noise.low[0]:.3g} to {self._noise.high[0]:.3g}); what is common "
+            "to all rows is learned beside it."
+        ]
+        spread = float(self._target.standard_deviation()[0])
+        mean = float(self._noise.mean[0])
+        if outcome.noise_is_error:
+            mean = mean**2 + float(self._noise.standard_deviation()[0]) ** 2
+        if mean > 4 * spread**2:
+            other = "variances: leave --noise-as error out"
+            other = other if outcome.noise_is_error else "standard errors: say --noise-as error"
+            found.append(
+                f"Doubt: the known noise variance is {mean / spread**2:.3g} times the variance of "
+                f"{outcome.name!r} itself. Perhaps {outcome.noise!r} holds {other}; or precisions, "
+                "of which it must be the inverse."
+            )
+        return found
 
     def _check_label(self) -> None:
         counts, name = self._labels, self._columns.target
