@@ -123,9 +123,8 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
     if regressor.exact:
         assert standing is not None
         at = standing
-        inputs, outputs = fit.training_rows(encoding)
         regressor.read_out(
-            Sample(inputs, outputs, np.ones(len(inputs))),
+            fit.training_rows(encoding),
             start=at.duals,
             keep=lambda duals, now: keep(dataclasses.replace(at, duals=duals), now),
             progress=progress,
