@@ -70,8 +70,7 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
     if checkpoint and not stored:
         checkpoint.save(encoding, now=True)
     X, y, known, rows = fit.sample(encoding, progress)
-    if not choices.parameters.get("exact", False):  # which knows one noise for all rows
-        encoding = _with_missing_variances(encoding, X, y, choices.seed)
+    encoding = _with_missing_variances(encoding, X, y, choices.seed)
     estimator = fit.estimator(encoding.task)
     if isinstance(estimator, ReducedGPClassifier):
         regressor = estimator.regressor(rows, X.shape[1])

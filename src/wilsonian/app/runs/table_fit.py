@@ -51,11 +51,6 @@ class TableFit:
     def of(cls, choices: Choices) -> TableFit:
         choices.parsed_kernel()  # before any reading
         Plan.of(ReducedGPRegressor(**choices.parameters).get_params(deep=False), columns=1)
-        if choices.noise_column and choices.parameters.get("exact", False):
-            raise ValueError(
-                "--exact knows one noise for all rows, not the one of --noise-column; leave one of "
-                "the two out."
-            )
         table, columns = choices.open()
         fraction = choices.test_fraction
         if fraction is None:
