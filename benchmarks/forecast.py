@@ -53,6 +53,7 @@ class Case:
     labels: int
     n: int
     truth: float
+    truth_error: float  # its standard error, from the squared errors of the test rows
     forecast: float
     lower: float
     upper: float
@@ -90,7 +91,7 @@ def data(name: str, folder: Path):
 
 
 def measured(kernel: Kernel, X, targets, X_test, test_targets, ridge: float):
-    """Test error and error rate of kernel ridge regression."""
+    """Test error with its standard error, and error rate, of kernel ridge regression."""
     mean = targets.mean(axis=0)
     with jax.enable_x64(True):
         gram = np.array(kernel(X))
@@ -102,7 +103,8 @@ def measured(kernel: Kernel, X, targets, X_test, test_targets, ridge: float):
     wrong = np.nan
     if targets.shape[1] > 1:
         wrong = float(np.mean(scores.argmax(axis=1) != test_targets.argmax(axis=1)))
-    return float(np.mean((test_targets - scores) ** 2)), wrong
+    square = np.mean((test_targets - scores) ** 2, axis=1)
+    return float(square.mean()), float(square.std() / len(square) ** 0.5), wrong
 
 
 def power_laws(n: np.ndarray, error: np.ndarray, to: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -157,7 +159,7 @@ def run(
     )
     table, cases = found.table, []
     for place, n in enumerate(sizes):
-        truth, wrong = measured(
+        truth, truth_error, wrong = measured(
             kernel, X[:n], targets[:n], X_test, test_targets, table.ridge[place]
         )
         rates = [np.nan] * 3
@@ -171,6 +173,7 @@ def run(
                 labels,
                 int(n),
                 truth,
+                truth_error,
                 *(
                     float(getattr(table.error, part)[place])
                     for part in ("median", "lower", "upper")
@@ -194,7 +197,8 @@ def row(case: Case) -> str:
             f"{case.rate:.3f} ({case.rate_lower:.3f}-{case.rate_upper:.3f}) / {case.true_rate:.3f}"
         )
     return (
-        f"| {case.set} | {case.kernel} | {case.n:,} | {case.truth:.4g} | {case.forecast:.4g} "
+        f"| {case.set} | {case.kernel} | {case.n:,} | {case.truth:.4g} ± {case.truth_error:.2g} "
+        f"| {case.forecast:.4g} "
         f"| {case.lower:.4g}-{case.upper:.4g} | {'yes' if case.covered() else 'NO'} | {errors} "
         f"| {rate} | {case.diagnostics} |"
     )
@@ -220,6 +224,36 @@ def summary(cases: list[Case]) -> str:
     return "\n".join(lines)
 
 
+def split_check(name: str, folder: Path, n: int) -> str:
+    """Whether the test rows are as hard as the training rows: the error of one regression on both,
+    the latter left out one by one. A forecast can only know the latter."""
+    X, y, X_test, y_test, classes = data(name, folder)
+    order = np.random.default_rng(0).permutation(len(X))[:n]
+    X, y = X[order], y[order]
+    targets, held = (
+        (np.eye(10)[y], np.eye(10)[y_test]) if classes else (y[:, None], y_test[:, None])
+    )
+    kernel = kernels(X.shape[1])["matern52"]
+    with jax.enable_x64(True):
+        gram, across = np.array(kernel(X)), np.array(kernel(X_test[:TESTED], X))
+    inverse = np.linalg.inv(gram + 0.01 * np.mean(np.diagonal(gram)) * np.eye(len(X)))
+    dual = inverse @ (targets - targets.mean(axis=0))
+    missed = {
+        "left out of training": dual / np.diagonal(inverse)[:, None],
+        "test rows": held[:TESTED] - targets.mean(axis=0) - across @ dual,
+    }
+    parts = []
+    for label, residual in missed.items():
+        square = np.mean(residual**2, axis=1)
+        top = np.sort(square)[-max(len(square) // 200, 1) :].sum() / square.sum()
+        error = square.std() / len(square) ** 0.5
+        parts.append(
+            f"{label} {square.mean():.4f} ± {error:.4f} (half a percent of the rows makes up "
+            f"{top:.0%})"
+        )
+    return f"{name}, {len(X):,} rows: mean squared error {', '.join(parts)}"
+
+
 HEADER = (
     "| set | kernel | n | truth | forecast | 90 % band | covers | forecast off | power law off "
     "| with floor off | error rate: forecast (band) / truth | doubts |\n" + "|---" * 12 + "|"
@@ -238,7 +272,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--factors", type=split, default=["16"], help="times the pilot")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="also write the cases as JSON")
+    parser.add_argument("--split-check", type=int, metavar="N", help="only: are test rows harder?")
     arguments = parser.parse_args(argv)
+    if arguments.split_check:
+        for name in arguments.sets:
+            print(split_check(name, arguments.data, arguments.split_check), flush=True)
+        return 0
     cases: list[Case] = []
     print(HEADER, flush=True)
     for kernel in arguments.kernels:

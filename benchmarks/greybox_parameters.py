@@ -223,7 +223,7 @@ def balls(arguments):
     candidates = {
         "physics only": [],
         "smooth output error": [gb.GaussianProcess(Matern32(length_scale=1.0))],
-        "force, tied": [gb.Force(8, spectrum="tied")],
+        **{f"force, tied, {n}": [gb.Force(n, spectrum="tied")] for n in (1, 2, 3, 5, 8)},
         "force, smooth": [gb.Force(12, spectrum="smooth")],
         "drag + force, smooth": [drag, gb.Force(12, spectrum="smooth")],
     }

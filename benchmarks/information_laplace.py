@@ -160,7 +160,7 @@ def beside_curvlinops(hidden):
 
     def other():
         operator = GGNLinearOperator(
-            *(module, loss, dict(module.named_parameters()), data), check_deterministic=False
+            *(module, loss, list(module.parameters()), data), check_deterministic=False
         )
         return eigsh(operator.to_scipy(), k=MODES, tol=1e-8, return_eigenvectors=True)[0][::-1]
 

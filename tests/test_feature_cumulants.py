@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from wilsonian import RankCutoff, SmoothCutoff, Spectrum, coarse_grain, flow
+from wilsonian import (
+    RankCutoff,
+    ReducedGPRegressor,
+    SmoothCutoff,
+    Spectrum,
+    coarse_grain,
+    flow,
+    spectrum_at,
+)
 from wilsonian.theory.datasets import (
     Gaussian,
     Laplace,
@@ -349,6 +357,24 @@ def test_correlated_variances_are_harmful(variance):
     whole = diagnose_features(spectrum, 10, 0.05, threshold=10.0)
     assert not whole.matters
     assert whole.sentence().startswith("A uniform ridge is nearly right")
+
+
+def test_a_fitted_estimator_is_diagnosed_at_rows_of_its_inputs():
+    """The modes at the training rows are orthonormal, and with the tail they are the kernel."""
+    X = np.random.default_rng(9).standard_normal((200, 2))
+    gp = ReducedGPRegressor("rbf", rank=20, optimizer=None, random_state=0).fit(X, X[:, 0])
+    spectrum = spectrum_at(gp, X)
+    # In single precision, over 200 rows.
+    overlap = np.asarray(spectrum.modes.T @ spectrum.modes) / 200
+    np.testing.assert_allclose(overlap, np.eye(20), atol=1e-5)
+    assert float(spectrum.trace()) == pytest.approx(
+        float(np.mean(gp.amplitude_)) * float(np.var(X[:, 0])), rel=1e-5
+    )
+    assert float(spectrum.tail.mean()) == pytest.approx(gp.spectrum_.tail, rel=1e-3)
+    found = diagnose_features(spectrum, 5, float(gp.noise_variance_))
+    assert found.points == 200
+    with pytest.raises(ValueError, match=r"SpectrumRecord does not; .* wilsonian.spectrum_at"):
+        diagnose_features(gp.spectrum_, 5, 0.1)
 
 
 def test_the_shift_of_the_error_is_the_consequence():

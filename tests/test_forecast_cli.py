@@ -49,6 +49,7 @@ def test_classes_are_forecast_with_picture_csv_and_report(tmp_path, capsys):
     assert "a pilot of 100 labels and 569 inputs" in printed
     assert "With 800 labels the error rate is forecast to be" in printed
     assert "One more factor of two beyond 800" in printed
+    assert "It is pooled of 4 witnesses; most weight has the" in printed
     assert plot.read_bytes().startswith(b"\x89PNG")
     lines = csv.read_text().splitlines()
     assert lines[0].startswith("n,ridge,error,error_lower,error_upper,gain")
@@ -64,6 +65,7 @@ def test_classes_are_forecast_with_picture_csv_and_report(tmp_path, capsys):
     assert "What would more labels buy?" in page
     assert page.count("<svg") == 4  # error rate and error, each on two scales
     assert "measured" in page
+    assert page.count("power law with floor") == 1
     assert "https:" not in page
 
 
@@ -105,6 +107,7 @@ def test_the_kernel_is_learned_on_the_pilot_and_progress_is_shown(house):
         "decomposing the kernel",
         "measuring subsamples",
         "fitting the target",
+        "weighing the witnesses",
     ]
 
 

@@ -14,6 +14,7 @@ from wilsonian import (
     RBF,
     ArcCosine,
     Constant,
+    Cosine,
     ErfNetwork,
     FromFunction,
     Kernel,
@@ -21,9 +22,12 @@ from wilsonian import (
     Matern12,
     Matern32,
     Matern52,
+    Periodic,
     Polynomial,
     RationalQuadratic,
     Rescaled,
+    locally_periodic,
+    spectral_mixture,
 )
 from wilsonian.kernels import Product, Scaled, Sum
 from wilsonian.language.kernel_text import describe_kernel, format_kernel, parse_kernel
@@ -73,6 +77,11 @@ PAIRS = {
     "linear:variance=2,bias_variance=0": Linear(2.0, 0.0),
     "polynomial:degree=3,variance=0.1": Polynomial(3, 0.1),
     "constant:variance=+2": Constant(2.0),
+    "periodic:period=12": Periodic(1.0, 12.0),
+    "Cosine:period=[2,3]": Cosine(np.array([2.0, 3.0])),
+    "locally-periodic:period=12,decay=[50]": locally_periodic(1.0, 12.0, np.array([50.0])),
+    "spectral_mixture:components=2": spectral_mixture(2),
+    "spectral_mixture:period=7": spectral_mixture(period=7.0),
     "nngp": ArcCosine(),
     "ntk:erf": ErfNetwork(kind="ntk"),
     "nngp:relu,depth=3,weight_variance=2,bias_variance=0.1": ArcCosine(3, "nngp", 2.0, 0.1),

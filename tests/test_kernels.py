@@ -16,6 +16,7 @@ from wilsonian import (
     RBF,
     ArcCosine,
     Constant,
+    Cosine,
     ErfNetwork,
     FromFunction,
     Kernel,
@@ -23,9 +24,12 @@ from wilsonian import (
     Matern12,
     Matern32,
     Matern52,
+    Periodic,
     Polynomial,
     RationalQuadratic,
     Rescaled,
+    locally_periodic,
+    spectral_mixture,
 )
 from wilsonian.kernels import Product, Scaled, Sum, as_kernel
 
@@ -50,6 +54,9 @@ KERNELS = {
     "nngp-erf": ErfNetwork(1, "nngp", 1.5, 0.2),
     "ntk-erf": ErfNetwork(2, "ntk", 1.2, 0.0),
     "rescaled": Rescaled(Polynomial(), SCALES),
+    "periodic": Periodic(SCALES, 2.3),
+    "cosine": Cosine(4 * SCALES),
+    "locally-periodic": locally_periodic(0.8, 4 * SCALES, 4.0),
     "sum": Matern12(2.0) + 0.3,
     "product": RBF(2.0) * Linear(1.0, 1.0),
     "scaled": 0.2 * (Matern52() + Rescaled(Linear(), 2.0) * RBF()),
@@ -292,6 +299,29 @@ TWINS = {
         0.5 * sk.RBF(SCALES) * sk.DotProduct(1.0) + sk.Matern(nu=0.5) + 0.3,
     ),
 }
+
+
+def test_a_periodic_kernel_is_the_product_of_those_of_its_columns():
+    lengths, periods = np.array([0.5, 1.0, 2.0]), np.array([1.3, 4.0, 0.7])
+    columns = [
+        sk.ExpSineSquared(lengths[j], periods[j])(X[:, j : j + 1], Z[:, j : j + 1])
+        for j in range(3)
+    ]
+    assert_close(Periodic(lengths, periods)(X, Z), np.prod(columns, axis=0))
+    far = 1e6 * periods  # whole periods away, where a phase has lost six digits
+    assert_close(Periodic(lengths, periods)(X + far, Z), np.prod(columns, axis=0), atol=1e-8)
+
+
+def test_a_spectral_mixture_is_the_transform_of_its_density():
+    kernel = spectral_mixture(2, np.array([1.5, 2.0, 5.0]), 0.8)
+    means = [1 / np.array([1.5, 2.0, 5.0]), 2 / np.array([1.5, 2.0, 5.0])]
+    width = 1 / (2 * np.pi * 0.8)  # Wilson and Adams's sqrt(v)
+    shift = X[:, None] - Z
+    lines = [
+        np.prod(np.exp(-2 * (np.pi * width * shift) ** 2) * np.cos(2 * np.pi * shift * m), axis=-1)
+        for m in means
+    ]
+    assert_close(kernel(X, Z), (lines[0] + lines[1]) / 2)
 
 
 @pytest.mark.parametrize("name", TWINS)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import os
+import re
 import subprocess
 import sys
 import time
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +63,41 @@ def test_the_version_takes_no_time():
     done = subprocess.run([sys.executable, "-m", "wilsonian", "--version"], capture_output=True)
     assert done.stdout.decode() == f"wilsonian {wilsonian.__version__}\n"
     assert spent() - before < 0.3, f"{time.monotonic() - started:.2f} s by the clock"
+
+
+def test_the_oldest_typer_allowed_serves_every_command(tmp_path):
+    """With the newest click that it takes; the other tests have the newest typer."""
+    project = tomllib.loads(Path(__file__).parents[1].joinpath("pyproject.toml").read_text())
+    (bound,) = (r for r in project["project"]["dependencies"] if r.startswith("typer"))
+    oldest = bound.replace(">=", "==")
+    assert oldest != bound
+    install = ["pip", "install", "--quiet", "--no-compile", "--no-deps"]
+    install += ["--target", str(tmp_path), oldest, "click"]
+    if subprocess.run([sys.executable, "-m", *install], capture_output=True).returncode:
+        pytest.skip(f"{oldest} cannot be installed here")
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": path}
+    program = (
+        "import sys, typer, wilsonian.app.cli.commands as c\n"
+        f"assert typer.__version__ == {oldest.split('==')[1]!r} + '.0', typer.__version__\n"
+        "for given in sys.argv[1:]:\n"
+        "    sys.argv = ['wilsonian', *given.split()]\n"
+        "    try: c.run()\n"
+        "    except SystemExit as stop: print('exit', stop.code)\n"
+    )
+    asked = {
+        "fit --help": 0,
+        "forecast --help": 0,
+        "rg sample --help": 0,
+        "fit": 2,
+        "fit x.csv --task none": 2,
+        "fit no_such.csv --seed -1": 2,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program, *asked], env=environment, capture_output=True, text=True
+    )
+    assert "Traceback" not in done.stderr
+    assert [*map(int, re.findall(r"^exit (\d+)$", done.stdout, re.M))] == [*asked.values()]
 
 
 def test_every_public_name_is_found_and_typed():

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -167,9 +168,39 @@ def test_columns_with_commas_are_named_in_quotes(tmp_path):
     assert load_run(tmp_path / "m").encoding.input_columns == ["c"]
 
 
-def test_completion_is_offered(capsys):
-    assert run("--help") == 0
-    assert "--install-completion" in capsys.readouterr().out
+def test_what_is_typed_is_completed():
+    """As the shell asks: the words so far and the place of the last, in the environment."""
+    asked = {"COMP_WORDS": "wilsonian fit --categ", "COMP_CWORD": "2"}
+    done = subprocess.run(
+        [Path(sys.executable).with_name("wilsonian")],
+        env={**os.environ, "_WILSONIAN_COMPLETE": "complete_bash", **asked},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ["--categorical"], done.stderr
+
+
+def test_the_console_says_what_became_of_columns_and_hints_at_classes(tmp_path, capsys):
+    """Decisions for the user are said where the user is; a target of two numbers gets a hint."""
+    random = np.random.default_rng(0)
+    lines = [f"{i},{x:.3f},{int(x > 0)}" for i, x in enumerate(random.normal(size=60))]
+    (tmp_path / "a.csv").write_text("\n".join([",x,y", *lines]) + "\n")
+    assert run("fit", tmp_path / "a.csv", *FAST, "--target", "y") == 0
+    printed = capsys.readouterr().out
+    assert "The first column, without a name, only counts the rows and is left out." in printed
+    hint = "Hint: 'y' is 0 or 1 in every row and is regressed as a number; --task classification"
+    assert printed.count(hint) == 1
+    classify = ["--task", "classification"]
+    assert run("fit", tmp_path / "a.csv", *FAST, "--target", "y", *classify) == 0
+    assert "Hint" not in capsys.readouterr().out
+    # Classes that every row has for itself teach nothing, few or many.
+    assert run("fit", tmp_path / "a.csv", *FAST, "--target", "x", *classify) == 2
+    said = capsys.readouterr().err
+    assert "'x' has 48 distinct labels in 48 rows" in said
+    assert "or regress it with --task regression" in said
+    (tmp_path / "two.csv").write_text("a,b\n1,2\n2,3\n")
+    assert run("fit", tmp_path / "two.csv", "--target", "b") == 2
+    assert "leaves 1 training row with a 'b'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("forged", ["weights", "mean_weights", "root", "landmarks", "amplitude"])

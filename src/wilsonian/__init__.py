@@ -33,15 +33,19 @@ if TYPE_CHECKING:
     from wilsonian.kernels import (
         RBF,
         Constant,
+        Cosine,
         FromFunction,
         Kernel,
         Linear,
         Matern12,
         Matern32,
         Matern52,
+        Periodic,
         Polynomial,
         RationalQuadratic,
         Rescaled,
+        locally_periodic,
+        spectral_mixture,
     )
     from wilsonian.kernels.eigenfunctions import Eigenfunctions, as_population, dense_spectrum
     from wilsonian.kernels.gram_store import store_gram
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
     from wilsonian.regression.regressor import ReducedGPRegressor
     from wilsonian.regression.residual_correction import ResidualCorrection
     from wilsonian.regression.saving import load_model, save_model
+    from wilsonian.regression.spectrum_at import spectrum_at
     from wilsonian.support.compilations import keep_compilations
     from wilsonian.theory.averaged import AveragedTheory
     from wilsonian.theory.forecast import forecast
@@ -114,15 +119,19 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "wilsonian.kernels": (
         "RBF",
         "Constant",
+        "Cosine",
         "FromFunction",
         "Kernel",
         "Linear",
         "Matern12",
         "Matern32",
         "Matern52",
+        "Periodic",
         "Polynomial",
         "RationalQuadratic",
         "Rescaled",
+        "locally_periodic",
+        "spectral_mixture",
     ),
     "wilsonian.kernels.eigenfunctions": ("Eigenfunctions", "as_population", "dense_spectrum"),
     "wilsonian.kernels.gram_store": ("store_gram",),
@@ -133,6 +142,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "wilsonian.regression.regressor": ("ReducedGPRegressor",),
     "wilsonian.regression.residual_correction": ("ResidualCorrection",),
     "wilsonian.regression.saving": ("load_model", "save_model"),
+    "wilsonian.regression.spectrum_at": ("spectrum_at",),
     "wilsonian.support.compilations": ("keep_compilations",),
     "wilsonian.theory.averaged": ("AveragedTheory",),
     "wilsonian.theory.forecast": ("forecast",),
@@ -210,6 +220,7 @@ __all__ = [
     "BareRidge",
     "BinnedSpectrum",
     "Constant",
+    "Cosine",
     "DeepRandomFeatures",
     "DressedRidge",
     "Eigenfunctions",
@@ -229,6 +240,7 @@ __all__ = [
     "Matern52",
     "ModeTheory",
     "NonlinearRandomFeatures",
+    "Periodic",
     "PointTheory",
     "Polynomial",
     "Population",
@@ -267,6 +279,7 @@ __all__ = [
     "keep_compilations",
     "learnability",
     "load_model",
+    "locally_periodic",
     "random_feature_simulation",
     "renormalized_loss",
     "renormalized_ridge",
@@ -274,5 +287,7 @@ __all__ = [
     "save_model",
     "self_consistent_ridge",
     "simulate",
+    "spectral_mixture",
+    "spectrum_at",
     "store_gram",
 ]

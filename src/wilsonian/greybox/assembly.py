@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from wilsonian.greybox.integrate import lay_steps, path_and_derivative
 from wilsonian.greybox.residuals import Feature, Force, OutsideTerm, Residual
-from wilsonian.greybox.simulators import ODE, Simulator, as_vector, no_basis
+from wilsonian.greybox.simulators import ODE, Simulator, as_vector, no_basis, trial
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +47,12 @@ class Assembly:
     def __init__(
         self, physics: Simulator, residuals: Sequence[Residual], signal: np.ndarray
     ) -> None:
+        for residual in residuals:
+            if not isinstance(residual, Feature | Force | OutsideTerm):
+                raise ValueError(
+                    f"`residual` holds {residual!r}; give Feature, Force, GaussianProcess, Modes "
+                    "or White."
+                )
         self.physics, self.residuals = physics, tuple(residuals)
         self.states, self.channels = physics.shape_of(signal)
         self.times = len(physics.times)
@@ -65,10 +71,19 @@ class Assembly:
                     )
         self.features = [r for r in residuals if isinstance(r, Feature)]
         self.forces = [r for r in residuals if isinstance(r, Force)]
+        if isinstance(physics, ODE):
+            self._try_features(physics)
         self.free = self._free_states(signal)
         self._forces()
         self._outside()
         self.layout = self._layout()
+
+    def _try_features(self, physics: ODE) -> None:
+        t, y = jnp.asarray(physics.times[0]), jnp.zeros(self.states)
+        z = physics.parameters.physical(jnp.zeros(self.parameter_count))
+        for feature in self.features:
+            value = lambda t, y, z, f=feature: as_vector(f.function(t, y, z), self.states)  # noqa: E731
+            trial(f"the feature {feature.name!r}", value, t, y, z)
 
     def _free_states(self, signal: np.ndarray) -> np.ndarray:
         physics = self.physics

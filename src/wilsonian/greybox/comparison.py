@@ -87,6 +87,9 @@ def compare(
     """
     if not models:
         raise ValueError("`models` is empty; give at least one SectorModel.")
+    for model in models:
+        if not isinstance(model, SectorModel):
+            raise ValueError(f"`models` holds {model!r}; give SectorModels, one for each residual.")
     candidates = with_references(models) if references else list(models)
     rows = []
     for number, candidate in enumerate(candidates):

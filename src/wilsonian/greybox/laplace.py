@@ -256,7 +256,7 @@ class Engine:
             used = min(chunk, total - first)
             pieces.append([np.asarray(value)[:used] for value in piece])
         joined: list[Any] = [np.concatenate(values) for values in zip(*pieces, strict=True)]
-        return Evidence(*(value.reshape(-1, points, *value.shape[1:]) for value in joined))
+        return Evidence(*(value.reshape(len(zeta), points, *value.shape[1:]) for value in joined))
 
     def predict(self, signals: np.ndarray, zeta: np.ndarray, w: np.ndarray) -> np.ndarray:
         """Noise-free signals (samples, size)."""

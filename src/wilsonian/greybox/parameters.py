@@ -142,6 +142,10 @@ class Parameters:
     """
 
     def __init__(self, named: Mapping[str, Any]) -> None:
+        if not isinstance(named, Mapping):
+            raise ValueError(
+                f"`parameters` must map names to bounds, got {named!r}; try {{'omega': (0.1, 2)}}."
+            )
         self.members = {name: _parameter(name, value) for name, value in named.items()}
         self.names = tuple(self.members)
 

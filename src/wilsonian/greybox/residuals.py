@@ -72,8 +72,11 @@ class Force:
     ) -> None:
         if spectrum not in ("free", "paired", "tied", "smooth"):
             raise ValueError(f"`spectrum` must be free, paired, tied or smooth, got {spectrum!r}.")
-        if frequencies is not None and frequencies < 0:
-            raise ValueError(f"`frequencies` must not be negative, got {frequencies}; try 8.")
+        whole = frequencies is None or isinstance(frequencies, int | np.integer)
+        if not whole or (frequencies is not None and frequencies < 0):
+            raise ValueError(
+                f"`frequencies` must be a whole number of at least 0, got {frequencies!r}; try 8."
+            )
         self.frequencies, self.into, self.spectrum = frequencies, into, spectrum
         self.name, self.scale = name, scale
 
@@ -166,6 +169,11 @@ class GaussianProcess(OutsideTerm):
     """
 
     def __init__(self, kernel: Any, *, name: str = "smooth", scale: float | None = None) -> None:
+        if not callable(kernel):
+            raise ValueError(
+                f"the kernel of {name!r} must be one of this library, got {kernel!r}; try "
+                "wilsonian.kernels.Matern32(length_scale=1.0)."
+            )
         self.kernel, self.name, self.scale = kernel, name, scale
 
     def columns(self, times):

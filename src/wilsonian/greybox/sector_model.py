@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from wilsonian.greybox.residuals import Residual
 from wilsonian.greybox.results import CONFOUNDED, Inference, ParameterPosterior
 from wilsonian.greybox.saving import FitState, FitStep, load, read_state, save, write_state
 from wilsonian.greybox.signals import Signals, noise_floor, read_signals
-from wilsonian.greybox.simulators import ODE, Simulator
+from wilsonian.greybox.simulators import ODE, Function, Simulator
 
 AMPLITUDES = (0.0, 0.1, 0.25, 0.6, 1.5, 3.5)
 DRAWS = 256
@@ -56,7 +56,7 @@ class SectorModel:
     def __init__(
         self,
         physics: Simulator,
-        residual: Sequence[Residual] = (),
+        residual: Sequence[Residual] | Residual = (),
         *,
         amplitude: str = "shared",
         noise: float | Sequence[float] | None = None,
@@ -64,14 +64,22 @@ class SectorModel:
         tolerance: float = 0.02,
         random_state: int = 0,
     ) -> None:
-        self.physics, self.residual, self.amplitude = physics, tuple(residual), amplitude
+        terms = tuple(residual) if isinstance(residual, Iterable) else (residual,)
+        self.physics, self.residual, self.amplitude = physics, terms, amplitude
         self.noise, self.max_steps, self.tolerance = noise, max_steps, tolerance
         self.random_state = random_state
 
     # Setting up
 
     def _prepare(self, X: Any) -> Signals:
+        if not isinstance(self.physics, ODE | Function):
+            raise ValueError(
+                f"`physics` must be a greybox.ODE or greybox.Function, got {self.physics!r}; wrap "
+                "the vector field or the function in one."
+            )
         signals = read_signals(X, self.physics.times)
+        if not isinstance(self.max_steps, int | np.integer) or self.max_steps < 0:
+            raise ValueError(f"`max_steps` must be a whole number, got {self.max_steps!r}; try 40.")
         if self.amplitude not in ("shared", "per-sample"):
             raise ValueError(
                 f"`amplitude` must be 'shared' or 'per-sample', got {self.amplitude!r}."
@@ -140,10 +148,7 @@ class SectorModel:
         log_variance[layout.group] = np.log(np.maximum(variance, 1e-300))
         per_sample = self.amplitude == "per-sample" and bool(layout.amplified.any())
         amplitudes = np.array(AMPLITUDES if per_sample else (1.0,))
-        noise = noise_floor(signals) if self.noise is None else self.noise
-        noise = np.broadcast_to(np.asarray(noise, float), (assembly.channels,))
-        if not np.all(noise > 0):
-            raise ValueError(f"`noise` must be positive, got {self.noise!r}; None learns it.")
+        noise = noise_floor(signals) if self.noise is None else self._given_noise()
         hyper = Hyperparameters(
             jnp.asarray(mean),
             jnp.asarray(log_variance),
@@ -152,6 +157,20 @@ class SectorModel:
             jnp.full(len(amplitudes), -np.log(len(amplitudes))),
         )
         return hyper, np.exp(log_variance)
+
+    def _given_noise(self) -> np.ndarray:
+        """One standard deviation for each channel."""
+        channels = self.assembly_.channels
+        try:
+            noise = np.broadcast_to(np.asarray(self.noise, float), (channels,))
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"`noise` must be one number, or one for each of {channels} channels, got "
+                f"{self.noise!r}; None learns it."
+            ) from None
+        if not np.all((noise > 0) & np.isfinite(noise)):
+            raise ValueError(f"`noise` must be positive, got {self.noise!r}; None learns it.")
+        return noise
 
     # Fitting
 

@@ -33,6 +33,39 @@ def as_vector(value: Any, length: int | None = None) -> Array:
     return vector
 
 
+def trial(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Trace a user's function once, on shapes only, and return what it would.
+
+    Raises ValueError with its own error in one sentence.
+    """
+    try:
+        return jax.eval_shape(function, *arguments)
+    except ValueError:
+        raise
+    except Exception as error:
+        said = str(error).strip().partition("\n")[0]
+        raise ValueError(
+            f"{what} fails ({type(error).__name__}: {said}); write it with jax.numpy, without `if` "
+            "on its arguments, and name parameters as they were given."
+        ) from error
+
+
+def read_times(times: Any) -> np.ndarray:
+    """Increasing numbers. Raises ValueError for anything else."""
+    try:
+        found = np.asarray(times, float)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"`times` must be numbers, got {times!r}; try np.arange(50) * 0.05."
+        ) from None
+    if found.ndim != 1 or len(found) < 2 or not np.all(np.diff(found) > 0):
+        raise ValueError(
+            f"`times` must increase and hold at least two values, got shape {found.shape}; try "
+            "np.arange(50) * 0.05."
+        )
+    return found
+
+
 def no_basis(t: Any) -> Any:
     """The time functions of no force."""
     library = np if isinstance(t, np.ndarray) else jnp
@@ -83,12 +116,7 @@ class ODE:
         name: str = "ODE",
     ) -> None:
         self.field, self.parameters = field, Parameters(parameters)
-        self.times = np.asarray(times, float)
-        if self.times.ndim != 1 or len(self.times) < 2 or not np.all(np.diff(self.times) > 0):
-            raise ValueError(
-                f"`times` must increase and hold at least two values, got shape "
-                f"{self.times.shape}; try np.arange(50) * 0.05."
-            )
+        self.times = read_times(times)
         if isinstance(solver, str) and solver not in NODES:
             raise ValueError(
                 f"`solver` must be one of {', '.join(NODES)} or a diffrax solver, got {solver!r}."
@@ -114,9 +142,12 @@ class ODE:
     def shape_of(self, signal: np.ndarray) -> tuple[int, int]:
         """Numbers of states and of channels. Raises ValueError when the functions disagree."""
         z = self.parameters.physical(jnp.zeros(len(self.parameters)))
-        y = self.start_state(jnp.asarray(signal), z)
-        as_vector(self.field(jnp.asarray(self.times[0]), y, z), len(y))
-        return len(y), len(as_vector(self.observe(y)))
+        x, t = jnp.asarray(signal), jnp.asarray(self.times[0])
+        y = trial(f"the start of {self.name!r}", self.start_state, x, z)
+        field = lambda t, y, z: as_vector(self.field(t, y, z), len(y))  # noqa: E731
+        trial(f"the vector field of {self.name!r}", field, t, y, z)
+        seen = trial(f"`observe` of {self.name!r}", lambda y: as_vector(self.observe(y)), y)
+        return y.shape[0], seen.shape[0]
 
     def states(
         self,
@@ -184,14 +215,12 @@ class Function:
         self.channel_names = tuple(map(str, channel_names))
         self.function, self.parameters, self.name = simulate, Parameters(parameters), name
         z = self.parameters.physical(jnp.zeros(len(self.parameters)))
-        shape = jax.eval_shape(simulate, z).shape
+        shape = trial(f"{name!r}", lambda z: jnp.asarray(simulate(z), float), z).shape
         if len(shape) not in (1, 2):
             raise ValueError(
                 f"the simulator returned shape {shape}; return (times,) or (channels, times)."
             )
-        self.times = (
-            np.arange(shape[-1], dtype=float) if times is None else np.asarray(times, float)
-        )
+        self.times = np.arange(shape[-1], dtype=float) if times is None else read_times(times)
         if self.times.shape != (shape[-1],):
             raise ValueError(
                 f"`times` has shape {self.times.shape} and the simulator returns {shape[-1]} "

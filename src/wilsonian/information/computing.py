@@ -17,7 +17,7 @@ from wilsonian.information.lanczos import leading_pairs
 from wilsonian.information.last_layer import last_layer_fisher, last_layer_places
 from wilsonian.information.likelihoods import Regression
 from wilsonian.information.modes import BLOCK, AbstractModes, DataModes, ParameterModes
-from wilsonian.information.routes import LANCZOS_MODES, ROUTES, Route, plan
+from wilsonian.information.routes import LANCZOS_MODES, ROUTES, Route, cheapest_route, plan
 from wilsonian.information.trained_network import TrainedNetwork, check_network
 
 MOST_COLUMNS = 16  # of a step of Lanczos
@@ -48,10 +48,10 @@ def spectrum(
     check_network(network)
     with network.arithmetic():
         if route == "auto":
-            planned = plan(network, modes=modes)
-            if planned.chosen is None:
-                raise MemoryError(f"no route to the spectrum fits:\n{planned}")
-            route = planned.chosen
+            chosen = cheapest_route(network)
+            if chosen is None:
+                raise MemoryError(f"no route to the spectrum fits:\n{plan(network, modes=modes)}")
+            route = chosen
         found, unresolved = _FOUND[route](network, modes, seed)
         return _finished(network, found, unresolved, route, begun)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import time
 from typing import Any, Literal
@@ -141,6 +142,17 @@ def plan(
     )
 
 
+def cheapest_route(network: TrainedNetwork) -> Route | None:
+    """What :func:`plan` chooses, at once where the dual's eigenvalues alone cost more."""
+    size, rows = network.size, network.examples * network.width
+    word = np.dtype(network.precision).itemsize
+    if size <= MOST_PARAMETERS and 9.0 * rows**3 > 2.0 * rows * size**2 + 9.0 * size**3:
+        block = 32 * network.width * size * word
+        if 5.0 * size**2 * word + 2 * block < _memory():
+            return "dense" if last_layer_places(network) is None else "last-layer"
+    return plan(network).chosen
+
+
 def _cost(
     route: Route,
     operations: float,
@@ -156,6 +168,7 @@ def _cost(
     return RouteCost(route, operations, operations / rate, needed, refusal)
 
 
+@functools.cache
 def _measured_rate(dtype: Any) -> float:
     matrix = jnp.ones((384, 384), dtype)
     product = jax.jit(lambda a: jnp.dot(a, a, precision="highest"))

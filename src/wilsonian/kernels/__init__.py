@@ -33,11 +33,13 @@ from wilsonian.kernels.kernel import (
     safe_sqrt,
 )
 from wilsonian.kernels.learnable import learnable
+from wilsonian.kernels.periodic import Cosine, Periodic, locally_periodic, spectral_mixture
 
 __all__ = [
     "RBF",
     "AbstractStationary",
     "Constant",
+    "Cosine",
     "Eigenfunctions",
     "FromFunction",
     "Kernel",
@@ -45,6 +47,7 @@ __all__ = [
     "Matern12",
     "Matern32",
     "Matern52",
+    "Periodic",
     "Polynomial",
     "Product",
     "RationalQuadratic",
@@ -64,7 +67,9 @@ __all__ = [
     "from_neural_tangents",
     "inner_product",
     "learnable",
+    "locally_periodic",
     "map_rows",
     "safe_sqrt",
+    "spectral_mixture",
     "squared_distance",
 ]

@@ -48,14 +48,16 @@ def check_widths(X: Array, Z: Array) -> None:
         )
 
 
-def divided(X: Float[Array, "... d"], length_scale: Any) -> Float[Array, "... d"]:
+def divided(
+    X: Float[Array, "... d"], length_scale: Any, name: str = "length_scale"
+) -> Float[Array, "... d"]:
     """`X / length_scale`. Raises ValueError unless there is one length scale, or one per column
     (broadcasting would turn one column and three length scales into three columns)."""
     shape = jnp.shape(length_scale)
     if shape not in ((), X.shape[-1:]):
         raise ValueError(
-            f"`length_scale` has shape {shape} for points with {X.shape[-1]} columns; pass one "
-            "number, or an array with one length scale per column."
+            f"`{name}` has shape {shape} for points with {X.shape[-1]} columns; pass one "
+            f"number, or an array with one {name.replace('_', ' ')} per column."
         )
     return X / length_scale
 

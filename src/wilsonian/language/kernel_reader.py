@@ -13,6 +13,7 @@ import numpy as np
 from wilsonian.kernels.kernel import Kernel, Rescaled, as_kernel
 from wilsonian.language.architecture import Network, parse_architecture, read_architecture
 from wilsonian.language.kernel_vocabulary import (
+    COMPOSED,
     COUNT,
     DEEPEST,
     KERNELS,
@@ -118,7 +119,8 @@ class KernelReader:
                 raise self.expected("'(' and a kernel to rescale")
             return Rescaled(as_kernel(self.group()), **self.options(name, Rescaled))
         if name not in NETWORK_KINDS:
-            return KERNELS[name](**self.options(name, KERNELS[name]))
+            make = KERNELS.get(name) or COMPOSED[name]
+            return make(**self.options(name, make))
         if architecture := self.architecture():
             network, shape = architecture
             try:
@@ -151,7 +153,7 @@ class KernelReader:
         self.place = start
         return None
 
-    def options(self, name: str, kernel: type[Kernel]) -> dict[str, Any]:
+    def options(self, name: str, kernel: Callable[..., Kernel]) -> dict[str, Any]:
         """The options behind a name, if there are any."""
         found: dict[str, Any] = {}
         more = self.take(":")

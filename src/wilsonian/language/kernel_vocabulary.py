@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +19,7 @@ from wilsonian.kernels.formulas import (
     RationalQuadratic,
 )
 from wilsonian.kernels.kernel import Constant, Kernel
+from wilsonian.kernels.periodic import Cosine, Periodic, locally_periodic, spectral_mixture
 from wilsonian.networks.fully_connected import ArcCosine, ErfNetwork
 
 LONGEST = 1_000_000  # characters; fifty thousand length scales with every digit
@@ -34,10 +35,17 @@ KERNELS: dict[str, type[Kernel]] = {
     "linear": Linear,
     "polynomial": Polynomial,
     "constant": Constant,
+    "periodic": Periodic,
+    "cosine": Cosine,
+}
+# Names of sums and products of these; a kernel that was made by one is written as what it is.
+COMPOSED: dict[str, Callable[..., Kernel]] = {
+    "locally_periodic": locally_periodic,
+    "spectral_mixture": spectral_mixture,
 }
 NETWORKS: dict[str, type[Kernel]] = {"relu": ArcCosine, "erf": ErfNetwork}  # by activation
 NETWORK_KINDS = ("nngp", "ntk")
-NAMES = (*KERNELS, *NETWORK_KINDS, "rescaled")
+NAMES = (*KERNELS, *COMPOSED, *NETWORK_KINDS, "rescaled")
 NAME_OF = {kernel: name for names in (KERNELS, NETWORKS) for name, kernel in names.items()}
 
 # What an option must be, and whether a value is that.
@@ -51,12 +59,15 @@ _SCALES: Rule = (
 )
 OPTIONS: dict[str, Rule] = {
     "length_scale": _SCALES,
+    "period": _SCALES,
+    "decay": _SCALES,
     "alpha": POSITIVE,
     "variance": POSITIVE,
     "weight_variance": POSITIVE,
     "bias_variance": _NOT_NEGATIVE,
     "degree": COUNT,
     "depth": COUNT,
+    "components": COUNT,
 }
 
 TOO_DEEP = f"the kernel is nested deeper than {DEEPEST} levels; use fewer parentheses or terms."
@@ -66,9 +77,9 @@ class KernelTextError(ValueError):
     """Text that is no kernel, or a kernel that is no text, in one sentence."""
 
 
-def options_of(kernel: type[Kernel]) -> list[str]:
+def options_of(kernel: Callable[..., Kernel]) -> list[str]:
     """The names of a kernel's options, in the order of its fields."""
-    return [field.name for field in dataclasses.fields(kernel) if field.name in OPTIONS]
+    return [name for name in inspect.signature(kernel).parameters if name in OPTIONS]
 
 
 def check_size(kernel: Any) -> None:

@@ -11,6 +11,8 @@ from scipy.linalg import blas, lapack
 # Of the products' rounding, relative to the mean diagonal of the inducing points' kernel matrix:
 # inducing points that move, or that were chosen for another kernel, can become dependent.
 JITTER = 10
+# Points that are nearly all dependent, of a kernel of few functions, can need more of it.
+RAISED = (1.0, 1e2, 1e4)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +62,12 @@ def evidence_and_slopes(
     rows, rank = gram.shape
     dtype = gram.dtype
     trsm, syrk, gemm = _routines(dtype)
-    lower, failed = _cholesky(_with_jitter(square, dtype))
-    if failed:
+    for raised in RAISED:
+        jitter = raised * JITTER * float(np.finfo(dtype).eps)
+        lower, failed = _cholesky(_with_jitter(square, jitter))
+        if not failed:
+            break
+    else:
         return _undefined(gram, square, amplitude)
     features = trsm(1.0, np.asarray(lower, dtype, order="F"), gram.T, lower=1)  # (rank, rows)
     weights = np.asarray(weights, float)
@@ -134,7 +140,7 @@ def evidence_and_slopes(
         gram_slope = gram_slope + _triangular(trsm, lower, scaled, transposed=True)
     half = _triangular(blas.dtrsm, lower, inner_slope, transposed=True)
     square_slope = -0.5 * _triangular(blas.dtrsm, lower, half.T, transposed=True)
-    square_slope[np.diag_indices(rank)] += _jitter(dtype) * np.trace(square_slope) / rank
+    square_slope[np.diag_indices(rank)] += jitter * np.trace(square_slope) / rank
     return EvidenceSlopes(
         evidence, gram_slope.T, square_slope, at_rows, amplitude_slopes, noise_slopes
     )
@@ -153,13 +159,9 @@ def _routines(dtype: Any) -> tuple[Any, Any, Any]:
     return blas.dtrsm, blas.dsyrk, blas.dgemm
 
 
-def _jitter(dtype: Any) -> float:
-    return JITTER * float(np.finfo(dtype).eps)
-
-
-def _with_jitter(square: np.ndarray, dtype: Any) -> np.ndarray:
+def _with_jitter(square: np.ndarray, jitter: float) -> np.ndarray:
     square = np.array(square, float)
-    square[np.diag_indices(len(square))] += _jitter(dtype) * np.mean(np.diagonal(square))
+    square[np.diag_indices(len(square))] += jitter * np.mean(np.diagonal(square))
     return square
 
 

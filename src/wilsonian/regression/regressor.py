@@ -23,7 +23,7 @@ from wilsonian.regression.plan import Plan, random_generator
 from wilsonian.regression.preparation import measure_of
 from wilsonian.regression.reduced import ReducedProcess
 from wilsonian.regression.residual_correction import ResidualCorrection, solve_parts
-from wilsonian.regression.sample import Sample, check_varying
+from wilsonian.regression.sample import Sample
 from wilsonian.regression.statistics import Trust, accumulate, chunks, row_blocks
 from wilsonian.regression.uniform import UniformProcess
 
@@ -183,7 +183,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """
         X, y = self._validated(X, y, first=True)
         sample = Sample.checked(X, y, sample_weight, noise_variance_per_row)
-        check_varying(sample.y)
+        sample.check()
         sample = sample.merged()
         fitted = fit_process(
             self.prior(),

@@ -35,6 +35,11 @@ class Sample(eqx.Module):
         known = None if known is None else known[counted]
         return cls(X[counted], y[counted], weights[counted], known)
 
+    def check(self) -> None:
+        """Raise ValueError unless these rows can be the first of a fit."""
+        check_repetitions(self.weights)
+        check_varying(self.y)
+
     def merged(self) -> Sample:
         """Distinct rows in a canonical order, with their weights added up: repeating a row and
         giving it a weight become the same data. Left alone beyond MERGED_ROWS, and where noise is
@@ -99,6 +104,18 @@ def check_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
     return weights
 
 
+def check_repetitions(weights: np.ndarray) -> None:
+    """Raise ValueError when all rows of a data set together count less than one: sample weights are
+    repetitions."""
+    if weights.sum() < 1:
+        raise ValueError(
+            f"`sample_weight` adds up to {weights.sum():.3g} rows: a weight is how often a row is "
+            "repeated. If these are precisions (inverse variances of the measurements), pass "
+            "noise_variance_per_row=1/weights to a regressor's `fit` instead; if they are shares, "
+            "multiply them by the number of rows."
+        )
+
+
 def check_row_noise(given: Any, rows: int, outputs: int) -> np.ndarray | None:
     """Known noise variances (rows,), None if there are none. Raises ValueError when they are
     negative, not finite or not one per row, and for several outputs."""
@@ -121,6 +138,26 @@ def check_row_noise(given: Any, rows: int, outputs: int) -> np.ndarray | None:
             "the variances of its own."
         )
     return known
+
+
+SINGLE_DIGITS = 1e-3  # of a column's spread: the rounding that single precision may do to it
+
+
+def check_precision(X: np.ndarray, dtype: Any) -> None:
+    """Raise ValueError where single precision would round away what a column of `X` (rows, d) far
+    from zero says."""
+    if np.dtype(dtype) != np.float32:
+        return
+    size, spread = np.abs(X).max(axis=0, initial=0.0), X.std(axis=0)
+    varies = spread > 1e-12 * size
+    lost = varies & (np.finfo(np.float32).eps * size > SINGLE_DIGITS * spread)
+    if lost.any():
+        column = int(np.flatnonzero(lost)[0])
+        raise ValueError(
+            f"dtype='float32' would round away what column {column} of `X` says: its values go up "
+            f"to {size[column]:.3g} and spread by {spread[column]:.3g} only; subtract an offset "
+            "(such as the column's mean) in float64 first, or use dtype='float64'."
+        )
 
 
 def check_varying(y: np.ndarray) -> None:

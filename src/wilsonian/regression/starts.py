@@ -6,16 +6,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-import jax
 import numpy as np
 import scipy.linalg
 
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel, compiled_diagonal
-from wilsonian.kernels.learnable import has_length_scale, length_scaled
+from wilsonian.kernels.learnable import has_length_scale, length_scaled, parts_with, per_column
 from wilsonian.regression.evidence_gradient import evidence_and_slopes
 from wilsonian.regression.host_grams import gram
 from wilsonian.regression.inducing_points import randomly_pivoted_cholesky
+from wilsonian.regression.periods import with_starting_periods
 from wilsonian.regression.sample import Sample, column_spread
 
 # Bounds of amplitude and noise, as factors of the targets' mean square.
@@ -37,23 +37,31 @@ class Start:
     evidence: float
 
 
-def starting_kernels(kernel: Kernel, X: np.ndarray, ard: bool) -> list[Kernel]:
+def starting_kernels(kernel: Kernel, sample: Sample, ard: bool) -> list[Kernel]:
     r"""The kernel as given and, if it has length scales, with these set from the data to the
-    columns' standard deviations times :math:`\sqrt d` times each of `LENGTH_SCALES`. With `ard`
-    scalar length scales become one per column."""
+    columns' standard deviations times :math:`\sqrt d` times each of `LENGTH_SCALES`; if it has
+    periods, each with every choice of :func:`wilsonian.regression.periods.with_starting_periods`.
+    With `ard` scalar length scales and periods become one per column."""
+    X = sample.X
     if ard:
-        kernel = length_scaled(kernel, lambda scale: np.broadcast_to(scale, X.shape[1]) + 0.0)
+        kernel = per_column(kernel, X.shape[1])
     spread = column_spread(X)
 
-    def from_data(factor):
-        per_column = factor * np.sqrt(X.shape[1]) * spread
-        one = float(np.exp(np.mean(np.log(per_column))))
-        return length_scaled(kernel, lambda scale: per_column if np.ndim(scale) else one)
+    def from_data(kernel, factor):
+        wound = factor * np.sqrt(X.shape[1])  # on circles of radius one
+        each = wound * spread
+        one = float(np.exp(np.mean(np.log(each))))
+        return length_scaled(kernel, lambda scale: each if np.ndim(scale) else one, wound)
 
     kernel = with_precision(kernel, float)
-    if not any(map(has_length_scale, jax.tree.leaves(kernel, is_leaf=has_length_scale))):
+    if not parts_with(kernel, has_length_scale):
         return [kernel]
-    return [kernel, *(with_precision(from_data(factor), float) for factor in LENGTH_SCALES)]
+    scaled = [
+        from_data(start, factor)
+        for start in with_starting_periods(kernel, sample)
+        for factor in LENGTH_SCALES
+    ]
+    return [kernel, *(with_precision(each, float) for each in scaled)]
 
 
 def null_evidence(sample: Sample) -> float:
@@ -64,7 +72,9 @@ def null_evidence(sample: Sample) -> float:
         variance = sample.mean_squares()
         return -0.5 * float(size * np.sum(np.log(2 * np.pi * variance) + 1))
     grid = np.append(0.0, np.logspace(-6, 1, 141))[:, None] * sample.mean_squares()
-    total = grid[:, None, :] + sample.row_noise[:, None]
+    # Rows known without any noise have some all the same.
+    least = NOISE_RANGE[0] * sample.mean_squares()
+    total = np.maximum(grid[:, None, :] + sample.row_noise[:, None], least)
     # (noises, rows, outputs)
     logs = sample.weights[:, None] * (sample.y**2 / total + np.log(2 * np.pi * total))
     return -0.5 * float(logs.sum(axis=1).min(axis=0).sum())

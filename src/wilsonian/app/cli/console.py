@@ -14,7 +14,7 @@ import rich.console
 import rich.progress
 import rich.table
 
-from wilsonian.app.reports.forecast_text import RIDGE_NOTE, forecast_sentences
+from wilsonian.app.reports.forecast_text import RIDGE_NOTE, forecast_sentences, witness_sentence
 from wilsonian.app.reports.text import (
     cutoff_sentence,
     headlines,
@@ -23,6 +23,7 @@ from wilsonian.app.reports.text import (
 from wilsonian.app.reports.verdicts import error_sentence, evidence_sentence, verdicts
 from wilsonian.app.runs.records import RunRecord
 from wilsonian.regression.records import FlowRecord
+from wilsonian.support.number_text import format_count
 from wilsonian.support.strict_json import to_json
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from wilsonian.regression.diary import Progress
 
 SHOWN_AFTER = 2.0  # seconds
+SHOWN_NOTES = 8  # about the columns, on the console
 STAGES = {
     "reading": "Reading columns",
     "sampling": "Sampling rows",
@@ -43,6 +45,7 @@ STAGES = {
     "decomposing the kernel": "Decomposing the kernel",
     "measuring subsamples": "Measuring subsamples",
     "fitting the target": "Fitting the target",
+    "weighing the witnesses": "Weighing the witnesses",
     "training": "Training a network",
     "computing information": "Computing the information",
     "splitting halves": "Comparing two halves of the examples",
@@ -126,8 +129,13 @@ def run_summary(record: RunRecord, details: bool = False) -> str:
     lines += ["", *filter(None, theory)]
     lines += [f"Kernel: {record.kernel}", record.rank_status, record.convergence]
     lines += [record.correction] if record.correction else []
-    lines += [note for note in record.notes if note.startswith("Hint: ") and not details]
-    if details:
+    if not details:
+        # Every decision about the user's columns is said; hints come first, and a few will do.
+        notes = sorted(record.notes, key=lambda note: not note.startswith("Hint: "))
+        more = len(notes) - SHOWN_NOTES
+        lines += ["", *notes[:SHOWN_NOTES]]
+        lines += [f"And {format_count(more, 'more note')}, on the page of --report."] * (more > 0)
+    else:
         lines += [
             "",
             f"{record.rows:,} training rows, {record.test_rows:,} test rows, "
@@ -153,6 +161,7 @@ def forecast_summary(run: ForecastRun) -> str:
         f"{found.inputs:,} inputs",
         "",
         *forecast_sentences(run),
+        witness_sentence(run),
         *(f"Careful: {doubt}" for doubt in found.diagnostics),
         "",
         f"Kernel: {run.kernel}",

@@ -51,7 +51,7 @@ def forecast_of_curve(
     )
     from wilsonian.app.runs.forecast_curve import CurveChoices, forecast_curve_file
     from wilsonian.support.pictures import check_picture
-    from wilsonian.theory.forecast.curve_figure import write_curve_figure
+    from wilsonian.theory.forecast.figure import write_curve_figure
 
     if files.plot is not None:
         check_picture(files.plot)

@@ -11,30 +11,17 @@ from wilsonian.app.cli.app import app, echo_json
 from wilsonian.app.cli.codes import Interruption
 from wilsonian.app.cli.console import Console, run_json, run_summary
 from wilsonian.app.cli.options import (
-    CategoricalOption,
-    Dates,
-    DatesOption,
-    DecimalOption,
-    DropOption,
-    EncodingOption,
-    IdOption,
-    IncludeOption,
     JsonOption,
     Learn,
-    MissingOption,
+    NoiseAs,
     Precision,
     QuietOption,
     ReportOption,
     Ridge,
     SeedOption,
-    SeparatorOption,
-    TargetOption,
-    Task,
-    TaskOption,
-    dialect_choice,
-    names,
     number_or,
 )
+from wilsonian.app.cli.table_options import TableOptions, spread_options
 from wilsonian.support.files import check_writable
 
 if TYPE_CHECKING:
@@ -43,6 +30,7 @@ if TYPE_CHECKING:
 
 
 @app.command()
+@spread_options
 def fit(
     table: Annotated[
         str,
@@ -51,12 +39,13 @@ def fit(
             "breast_cancer, wine, iris, linnerud."
         ),
     ],
-    target: TargetOption = None,
+    *,
     kernel: Annotated[
         str,
         typer.Option(
             help="rbf, matern12, matern32, matern52, rational_quadratic, linear, polynomial, "
-            "nngp:relu,depth=3, ntk:erf, nngp:net.json (an architecture); sums and products: "
+            "periodic, locally_periodic, spectral_mixture, cosine, nngp:relu,depth=3, ntk:erf, "
+            "nngp:net.json (an architecture); sums and products: "
             "'0.5*rbf + linear', 'matern52:length_scale=2'."
         ),
     ] = "matern52",
@@ -65,16 +54,17 @@ def fit(
     with_forecast: Annotated[
         bool, typer.Option("--forecast", help="Add to --report what more labelled rows would buy.")
     ] = False,
-    include: IncludeOption = "",
-    drop: DropOption = "",
-    categorical: CategoricalOption = "",
-    identifiers: IdOption = "",
-    dates: DatesOption = Dates.numbers,
-    separator: SeparatorOption = None,
-    decimal: DecimalOption = None,
-    encoding: EncodingOption = None,
-    missing: MissingOption = None,
-    task: TaskOption = Task.auto,
+    columns: TableOptions,
+    noise_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of what is known of each row's noise (no repetitions, no weights)."
+        ),
+    ] = None,
+    noise_as: Annotated[
+        NoiseAs,
+        typer.Option(help="What it holds: variances, or standard errors, of the target."),
+    ] = NoiseAs.variance,
     rank: Annotated[
         str,
         typer.Option(
@@ -138,14 +128,9 @@ def fit(
         check_writable(report)
     choices = Choices(
         table=table,
-        target=target,
-        include=names(include),
-        exclude=names(drop),
-        categorical=names(categorical),
-        identifiers=names(identifiers),
-        dates=dates.value,
-        dialect=dialect_choice(separator, decimal, encoding, missing),
-        task=task.value,
+        **columns.choices(),
+        noise_column=noise_column,
+        noise_as=noise_as.value,
         kernel=kernel,
         parameters={
             "rank": number_or(rank, "--rank", ("auto",)),

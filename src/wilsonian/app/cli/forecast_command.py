@@ -11,31 +11,21 @@ from wilsonian.app.cli.app import app, echo_json
 from wilsonian.app.cli.console import Console, forecast_summary
 from wilsonian.app.cli.curve_command import CURVE_OPTIONS, CurveFiles, forecast_of_curve
 from wilsonian.app.cli.options import (
-    CategoricalOption,
-    Dates,
-    DatesOption,
-    DecimalOption,
-    DropOption,
-    EncodingOption,
-    IncludeOption,
     JsonOption,
-    MissingOption,
     QuietOption,
     ReportOption,
     SeedOption,
-    SeparatorOption,
-    TargetOption,
-    Task,
-    TaskOption,
-    dialect_choice,
     names,
     number_or,
 )
+from wilsonian.app.cli.table_options import TableOptions, spread_options
 from wilsonian.support.files import atomic_write, check_writable
 
 
 @app.command()
+@spread_options
 def forecast(
+    *,
     context: typer.Context,
     table: Annotated[
         str | None,
@@ -48,7 +38,6 @@ def forecast(
             "and perhaps standard_error."
         ),
     ] = None,
-    target: TargetOption = None,
     kernel: Annotated[str, typer.Option(help="As in `wilsonian fit`.")] = "matern52",
     labels: Annotated[
         int | None,
@@ -66,15 +55,7 @@ def forecast(
     learn: Annotated[
         bool, typer.Option(help="Learn the kernel's parameters from the pilot.")
     ] = True,
-    include: IncludeOption = "",
-    drop: DropOption = "",
-    categorical: CategoricalOption = "",
-    dates: DatesOption = Dates.numbers,
-    separator: SeparatorOption = None,
-    decimal: DecimalOption = None,
-    encoding: EncodingOption = None,
-    missing: MissingOption = None,
-    task: TaskOption = Task.auto,
+    columns: TableOptions,
     seed: SeedOption = 0,
     plot: Annotated[Path | None, typer.Option(help="Picture to write (PNG, PDF or SVG).")] = None,
     csv: Annotated[Path | None, typer.Option(help="CSV file to write, all sizes.")] = None,
@@ -83,7 +64,6 @@ def forecast(
     as_json: JsonOption = False,
 ) -> None:
     """Error at more labelled rows than there are, which ridge, and what one more doubling buys."""
-    dialect = dialect_choice(separator, decimal, encoding, missing)
     sizes = tuple(float(number_or(text, "--to", ())) for text in names(to))
     for path in (plot, csv, report):
         if path is not None:
@@ -91,7 +71,9 @@ def forecast(
     if curve is not None:
         _only_of_a_curve(context)
         files = CurveFiles(plot, csv, report)
-        forecast_of_curve(curve, sizes, seed, dialect, files, quiet=quiet, as_json=as_json)
+        forecast_of_curve(
+            curve, sizes, seed, columns.dialect(), files, quiet=quiet, as_json=as_json
+        )
         return
     if table is None:
         raise ValueError(
@@ -99,7 +81,7 @@ def forecast(
             "error and perhaps standard_error)."
         )
     from wilsonian.app.reports.forecast import write_forecast_report
-    from wilsonian.app.reports.forecast_text import forecast_csv, forecast_rows
+    from wilsonian.app.reports.forecast_text import forecast_csv, forecast_rows, witness_rows
     from wilsonian.app.runs.forecast import ForecastChoices, forecast_table
     from wilsonian.support.pictures import check_picture
     from wilsonian.theory.forecast.figure import write_forecast_figure
@@ -108,13 +90,7 @@ def forecast(
         check_picture(plot)
     choices = ForecastChoices(
         table=table,
-        target=target,
-        include=names(include),
-        exclude=names(drop),
-        categorical=names(categorical),
-        dates=dates.value,
-        dialect=dialect,
-        task=task.value,
+        **columns.choices(),
         kernel=kernel,
         learn=learn,
         labels=labels,
@@ -134,6 +110,8 @@ def forecast(
     if as_json:
         echo_json(run.record())
     console.table(*forecast_rows(run))
+    console.print("")
+    console.table(*witness_rows(run))
     console.print("")
     console.print(forecast_summary(run))
     for path in (plot, csv, report):

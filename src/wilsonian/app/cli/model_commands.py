@@ -11,17 +11,8 @@ import typer
 
 from wilsonian.app.cli.app import app, echo_json
 from wilsonian.app.cli.console import Console, flow_csv, run_json, run_summary
-from wilsonian.app.cli.options import (
-    DecimalOption,
-    EncodingOption,
-    JsonOption,
-    MissingOption,
-    ModelArgument,
-    QuietOption,
-    SeparatorOption,
-    dialect_choice,
-    names,
-)
+from wilsonian.app.cli.options import JsonOption, ModelArgument, QuietOption, names
+from wilsonian.app.cli.table_options import DialectOptions, spread_options
 from wilsonian.app.reports.flow_text import flow_rows
 from wilsonian.support.files import atomic_path, atomic_write, check_writable
 
@@ -30,11 +21,13 @@ if TYPE_CHECKING:
 
 
 @app.command()
+@spread_options
 def predict(
     model: ModelArgument,
     table: Annotated[
         str, typer.Argument(help="Table with the model's columns; - for CSV on standard input.")
     ],
+    *,
     out: Annotated[
         Path | None,
         typer.Option(help="CSV, Parquet or NPZ file to write (default: CSV on standard output)."),
@@ -43,10 +36,7 @@ def predict(
         str | None,
         typer.Option("--id", help="Columns to carry along [default: those of the fit's --id]."),
     ] = None,
-    separator: SeparatorOption = None,
-    decimal: DecimalOption = None,
-    encoding: EncodingOption = None,
-    missing: MissingOption = None,
+    written: DialectOptions,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -63,7 +53,7 @@ def predict(
         check_writable(out)
     run = load_run(model)
     carried = None if identifiers is None else names(identifiers)
-    rows = run.open(table, dialect_choice(separator, decimal, encoding, missing), carried)
+    rows = run.open(table, written.dialect(), carried)
     unseen: dict[tuple[str, str], int] = {}
     blocks = run.predict(rows, identifiers=carried, unseen=unseen)
     # Beside predictions on standard output, sentences go to standard error.

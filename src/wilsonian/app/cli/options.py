@@ -5,20 +5,9 @@ from __future__ import annotations
 import csv
 import enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from wilsonian.app.tables.dialect import DialectChoice
-
-
-class Task(enum.StrEnum):
-    """What the target is."""
-
-    auto = "auto"
-    regression = "regression"
-    classification = "classification"
 
 
 class Ridge(enum.StrEnum):
@@ -28,11 +17,11 @@ class Ridge(enum.StrEnum):
     input_dependent = "input-dependent"
 
 
-class Dates(enum.StrEnum):
-    """What becomes of dates."""
+class NoiseAs(enum.StrEnum):
+    """What a column of known noise holds."""
 
-    numbers = "numbers"
-    drop = "drop"
+    variance = "variance"
+    error = "error"
 
 
 class Learn(enum.StrEnum):
@@ -60,62 +49,8 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
 ModelArgument = Annotated[Path, typer.Argument(help="Folder written by `wilsonian fit --out`.")]
 TargetOption = Annotated[str | None, typer.Option(help="Column to predict.")]
-IncludeOption = Annotated[
-    str, typer.Option(help="Columns to learn from, with commas (default: all but the target).")
-]
-DropOption = Annotated[str, typer.Option(help="Columns to leave out, with commas.")]
-CategoricalOption = Annotated[
-    str, typer.Option(help="Columns whose values are categories, with commas.")
-]
-TaskOption = Annotated[
-    Task, typer.Option(help="auto classifies a text target and regresses a numeric one.")
-]
 SeedOption = Annotated[int, typer.Option(help="Of every random choice.", callback=_checked_seed)]
 ReportOption = Annotated[Path | None, typer.Option(help="HTML page to write.")]
-
-
-SeparatorOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Of a CSV file: a character, comma, semicolon, tab, bar [default: detected]."
-    ),
-]
-DecimalOption = Annotated[
-    str | None, typer.Option(help="Decimal mark of a CSV file, . or , [default: detected].")
-]
-EncodingOption = Annotated[
-    str | None, typer.Option(help="Of a CSV file: utf-8, utf-16, latin-1 ... [default: detected].")
-]
-MissingOption = Annotated[
-    str | None,
-    typer.Option(
-        help="What a CSV file writes for missing values, with commas, beside empty cells "
-        "[default: NA, NaN, null, N/A ...; '' for empty cells only, so that NA is a level]."
-    ),
-]
-DatesOption = Annotated[
-    Dates,
-    typer.Option(
-        help="Dates become numbers (days since the first, weekday, hour), or are dropped."
-    ),
-]
-IdOption = Annotated[
-    str, typer.Option("--id", help="Columns that name rows: not learned from, but carried along.")
-]
-
-
-def dialect_choice(
-    separator: str | None, decimal: str | None, encoding: str | None, missing: str | None
-) -> DialectChoice:
-    """What the options say of a CSV file's dialect."""
-    from wilsonian.app.tables.dialect import WORDS, DialectChoice
-
-    return DialectChoice(
-        None if separator is None else WORDS.get(separator, separator),
-        decimal,
-        encoding,
-        None if missing is None else names(missing),
-    )
 
 
 def names(text: str) -> tuple[str, ...]:

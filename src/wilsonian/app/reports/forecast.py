@@ -7,43 +7,35 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
+from wilsonian.app.reports.forecast_parts import describe_points, doubts, paragraphs, table
 from wilsonian.app.reports.forecast_text import (
     RIDGE_NOTE,
+    WITNESS_NOTE,
     forecast_rows,
     forecast_sentences,
     no_forecast,
+    witness_rows,
 )
 from wilsonian.app.reports.page import document, section, table_of
-from wilsonian.app.reports.svg import Describe, Draw, Drawing
+from wilsonian.app.reports.svg import Draw, Drawing
 from wilsonian.app.runs.forecast import ForecastRun
 from wilsonian.support.files import atomic_write
 from wilsonian.support.number_text import format_count, format_number, format_percent
-from wilsonian.theory.forecast.figure import Quantity, plot_forecast
+from wilsonian.theory.forecast.figure import ForecastLines, Quantity, plot_forecast
 
 TITLE = "What would more labels buy?"
 
 
 def forecast_section(run: ForecastRun, sentences: Sequence[str] | None = None) -> str:
     """Sentences (all of them when left out), doubts, figures and table of a forecast."""
-    escape = html.escape
-    names, rows = forecast_rows(run)
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
-    body = "\n".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    diagnostics = "".join(f"<li>{escape(doubt)}</li>\n" for doubt in run.forecast.diagnostics)
-    judged = "<p>Nothing in the pilot speaks against this forecast.</p>\n"
-    if diagnostics:
-        judged = f"<h3>Why to be careful</h3>\n<ul>\n{diagnostics}</ul>\n"
     sentences = forecast_sentences(run) if sentences is None else sentences
-    said = "".join(f"<p>{escape(sentence)}</p>\n" for sentence in sentences)
-    table = (
-        f"<h3>The forecast by number of labels</h3>\n<p>{escape(RIDGE_NOTE)}</p>\n"
-        f"<table>\n<tr>{head}</tr>\n{body}\n</table>\n"
+    said = paragraphs(sentences) + doubts(run.forecast.diagnostics, "pilot")
+    after = (
+        f"<h3>The forecast by number of labels</h3>\n{paragraphs([RIDGE_NOTE])}"
+        f"{table(*forecast_rows(run))}"
+        f"<h3>The witnesses</h3>\n{paragraphs([WITNESS_NOTE])}{table(*witness_rows(run))}"
     )
-    return section(TITLE, forecast_figures(run), said + judged, table)
+    return section(TITLE, forecast_figures(run), said, after)
 
 
 def refusal_section(reason: str) -> str:
@@ -71,28 +63,15 @@ def forecast_figures(run: ForecastRun) -> list[Drawing]:
             f"{title} against labels",
             caption,
             draw(quantity),
-            _describe(run, quantity),
+            describe_points(
+                ForecastLines.of_pilot(run.forecast, quantity),
+                "label",
+                format_number if quantity == "error" else format_percent,
+            ),
             ("log", "linear"),
         )
         for quantity, title in quantities.items()
     ]
-
-
-def _describe(run: ForecastRun, quantity: str) -> Describe:
-    curve, measured = run.forecast.curve, run.forecast.measured
-    band = getattr(curve, quantity)
-    seen = measured.least() if quantity == "error" else measured.least_wrong()
-    form = format_number if quantity == "error" else format_percent
-
-    def describe(n: float, value: float) -> str:
-        title = format_count(round(n), "label")
-        if np.any((measured.n == n) & (seen == value)):
-            return f"{title}\nmeasured {form(value)}"
-        place = int(np.argmin(np.abs(np.log(curve.n / n))))
-        low, high = form(band.lower[place]), form(band.upper[place])
-        return f"{title}\nforecast {form(value)}\n90% band {low} to {high}"
-
-    return describe
 
 
 def forecast_html(run: ForecastRun) -> str:

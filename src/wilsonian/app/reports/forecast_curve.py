@@ -7,19 +7,18 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from wilsonian.app.reports.forecast_curve_text import (
     candidate_rows,
     curve_rows,
     curve_sentences,
 )
+from wilsonian.app.reports.forecast_parts import describe_points, doubts, paragraphs, table
 from wilsonian.app.reports.page import document, section, table_of
 from wilsonian.app.reports.svg import Drawing
 from wilsonian.app.runs.forecast_curve import CurveRun
 from wilsonian.support.files import atomic_write
 from wilsonian.support.number_text import format_count, format_number
-from wilsonian.theory.forecast.curve_figure import plot_curve_forecast
+from wilsonian.theory.forecast.figure import ForecastLines, plot_curve_forecast
 
 CAPTION = (
     "The green points are measured, with one standard error to each side; the line and its band "
@@ -54,47 +53,25 @@ def _parts(run: CurveRun) -> Iterator[str]:
         f"{found.points.n[-1]:,g} samples</p>\n"
         f'<p class="learned">{escape(first)}</p>\n</header>'
     )
-    judged = "<p>Nothing in the curve speaks against this forecast.</p>\n"
-    if found.diagnostics:
-        doubts = "".join(f"<li>{escape(doubt)}</li>\n" for doubt in found.diagnostics)
-        judged = f"<h3>Why to be careful</h3>\n<ul>\n{doubts}</ul>\n"
-    said = "".join(f"<p>{escape(sentence)}</p>\n" for sentence in others)
+    said = paragraphs(others) + doubts(found.diagnostics, "curve")
     after = (
-        f"<h3>The forecast by number of samples</h3>\n{_table(*curve_rows(run))}"
+        f"<h3>The forecast by number of samples</h3>\n{table(*curve_rows(run))}"
         f"<h3>The candidates</h3>\n<p>Each has its own forecast; its weight is its evidence, how "
         "well it foretells the points before they are seen.</p>\n"
-        f"{_table(*candidate_rows(run))}"
+        f"{table(*candidate_rows(run))}"
     )
     drawing = Drawing(
         "forecast-curve",
         "Error against samples",
         CAPTION,
         lambda ax, scale: plot_curve_forecast(ax, found, scale=scale),
-        lambda n, value: _describe(run, n, value),
+        describe_points(ForecastLines.of_curve(found), "sample", format_number),
         ("log", "linear"),
     )
-    yield section("What would more samples buy?", [drawing], said + judged, after)
+    yield section("What would more samples buy?", [drawing], said, after)
     notes = "\n".join(f"<li>{escape(note)}</li>" for note in run.notes)
     yield (
         "<section>\n<h2>How it was made</h2>\n"
         f"{table_of('The run', [('Random seed', str(run.seed))])}\n"
         f"<h3>What was read</h3>\n<ul>\n{notes}\n</ul>\n</section>"
     )
-
-
-def _describe(run: CurveRun, n: float, value: float) -> str:
-    found = run.forecast
-    title = format_count(round(n), "sample")
-    if np.any((found.points.n == n) & (found.points.error == value)):
-        return f"{title}\nmeasured {format_number(value)}"
-    place = int(np.argmin(np.abs(np.log(found.fine_n / n))))
-    low, high = format_number(found.fine.lower[place]), format_number(found.fine.upper[place])
-    return f"{title}\nforecast {format_number(value)}\n90% band {low} to {high}"
-
-
-def _table(names: list[str], rows: list[list[str]]) -> str:
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
-    body = "\n".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f"<table>\n<tr>{head}</tr>\n{body}\n</table>\n"

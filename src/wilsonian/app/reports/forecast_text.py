@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from wilsonian.app.runs.forecast import ForecastRun
     from wilsonian.theory.forecast.records import Band
 
+WITNESS_NOTE = (
+    "Each witness forecasts the error by itself. What it missed is by how much, per factor of two, "
+    "it was off when it forecast the pilot's own error from parts of the pilot: the less, the more "
+    "weight in the pool."
+)
 RIDGE_NOTE = (
     "The ridge is what to add to the diagonal of the kernel matrix of that many rows; the kernel "
     "stays as it is here."
@@ -41,6 +46,32 @@ def forecast_sentences(run: ForecastRun) -> list[str]:
         f"{format_number(float(found.floor.upper))}), the noise as far as these labels tell it; "
         f"predicting the mean has {format_number(found.variance)}.",
     ]
+
+
+def witness_sentence(run: ForecastRun) -> str:
+    """Who says so."""
+    best = run.forecast.witnesses[0]
+    return (
+        f"It is pooled of {len(run.forecast.witnesses)} witnesses; most weight has the {best.name} "
+        f"({format_percent(best.weight, 2)})."
+    )
+
+
+def witness_rows(run: ForecastRun) -> tuple[list[str], list[list[str]]]:
+    """Column names and text cells, one row per witness."""
+    n = run.forecast.table.n[-1]
+    names = ["witness", "weight", "missed", f"MSE at {n:,.0f}", "90% band"]
+    rows = [
+        [
+            one.name,
+            format_percent(one.weight, 2),
+            format_percent(one.missed, 2),
+            format_number(one.error.median[-1]),
+            _between(one.error, -1, format_number),
+        ]
+        for one in run.forecast.witnesses
+    ]
+    return names, rows
 
 
 def no_forecast(reason: str) -> str:

@@ -95,6 +95,10 @@ def cutoff_sentence(record: RunRecord) -> str:
             f"{lost}. These are modes of the training rows themselves, which decouple: eliminating "
             f"some leaves the others as they were, and {stays}."
         )
+    if ridge == noise:
+        return (
+            f"{lost}; what is left out acts like noise, far too little to move the ridge, {noise}."
+        )
     return f"{lost}; what is left out acts like noise and raises the ridge from {noise} to {ridge}."
 
 
@@ -177,6 +181,9 @@ def _theory(record: RunRecord) -> list[Headline]:
         value, meaning = "unknown", "the bound on it exceeds the whole held-out error"
     loss = Headline("Price of the cutoff", value, meaning)
     meaning = "variance of the noise that the fit finds in the target"
+    if record.known_noise > 0:
+        meaning += f", beside the known noise of each row ({format_number(record.known_noise)} on "
+        meaning += "average)"
     if record.task == "regression" and record.noise_variance > 0:
         meaning += f"; its standard deviation is {format_number(np.sqrt(record.noise_variance))}"
     noise_variance = Headline("Noise", format_number(record.noise_variance), meaning)

@@ -53,6 +53,11 @@ def nothing_sentence(record: RunRecord) -> str:
     constant = "always predicting the mean"
     if record.task == "classification":
         constant = "stating for every row how frequent each class is"
+    if record.metrics["gain"] > 0:
+        return (
+            f"That is better than {constant}, but by no more than chance may give in "
+            f"{format_count(record.test_rows, 'held-out row')}: they bear out nothing yet."
+        )
     return (
         f"On the held-out rows that is no better than {constant}: nothing was learned that they "
         "bear out."
@@ -80,10 +85,13 @@ def baseline_sentence(record: RunRecord) -> str:
 def interval_judged(record: RunRecord, level: int = 95) -> str:
     """Whether the intervals of one level are "as promised", "too narrow" or "too wide": a promise
     within the 95% interval of what so few rows can tell is kept. Empty if it was not measured."""
-    held = record.metrics.get(f"coverage_{level}")
-    if held is None or not record.test_rows:
+    return _judged(record.metrics.get(f"coverage_{level}"), record.test_rows, level)
+
+
+def _judged(held: float | None, rows: int, level: int) -> str:
+    if held is None or not rows:
         return ""
-    low, high = wilson_interval(np.array([held]), np.array([record.test_rows]))
+    low, high = wilson_interval(np.array([held]), np.array([rows]))
     if low[0] <= level / 100 <= high[0]:
         return "as promised"
     return f"too {'narrow' if held < level / 100 else 'wide'}"
@@ -94,6 +102,28 @@ def interval_verdict(record: RunRecord, level: int = 95) -> str:
     judged = interval_judged(record, level)
     held = format_percent(record.metrics.get(f"coverage_{level}", np.nan))
     return judged and f"The {level}% intervals hold {held} of the held-out rows: {judged}."
+
+
+def incomplete_verdict(record: RunRecord, level: int = 95) -> str:
+    """The same of the held-out rows that lack values."""
+    metrics = record.metrics
+    rows, held = int(metrics.get("incomplete_rows", 0)), metrics.get(f"coverage_{level}_incomplete")
+    judged = _judged(held, rows, level)
+    return judged and (
+        f"Of the {format_count(rows, 'held-out row')} that lack values they hold "
+        f"{format_percent(float(held or 0))}: {judged}; the typical error there is "
+        f"{format_number(metrics['rmse_incomplete'])}."
+    )
+
+
+def bounds_verdict(record: RunRecord) -> str:
+    """A doubt where learning ended at a bound of its search."""
+    if "at their bounds" not in record.convergence:
+        return ""
+    return (
+        "Doubt: hyperparameters ended at the bounds of their search, so the prior is not one that "
+        "these rows determine; look at the convergence below, and at columns that say little."
+    )
 
 
 def confidence_verdict(record: RunRecord) -> str:
@@ -144,4 +174,5 @@ def verdicts(record: RunRecord) -> list[str]:
     """What follows the error, a sentence each."""
     judged = confidence_verdict if record.task == "classification" else interval_verdict
     found = [nothing_sentence(record), baseline_sentence(record), judged(record)]
+    found += [incomplete_verdict(record), bounds_verdict(record)]
     return [sentence for sentence in found if sentence]

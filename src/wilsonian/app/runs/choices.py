@@ -9,6 +9,7 @@ from typing import Literal
 from wilsonian.app.tables import Columns, choose_columns, open_table
 from wilsonian.app.tables.blocks import Table
 from wilsonian.app.tables.dialect import DialectChoice
+from wilsonian.app.tables.reading import RowNoise
 from wilsonian.kernels import Kernel
 from wilsonian.language.kernel_text import parse_kernel
 
@@ -33,6 +34,8 @@ class TableChoices:
     dialect: DialectChoice = DETECTED  # of a text file
     dates: Literal["numbers", "drop"] = "numbers"
     identifiers: tuple[str, ...] = ()  # columns that are no features but carried to predictions
+    noise_column: str | None = None  # of known noise of each row's target
+    noise_as: Literal["variance", "error"] = "variance"  # what it holds
 
     def parsed_kernel(self) -> Kernel:
         """The kernel; text may name files of architectures. Raises KernelTextError."""
@@ -44,6 +47,7 @@ class TableChoices:
         """The table, and which of its columns are features and target. Raises TableError."""
         kinds = dict.fromkeys(self.identifiers, "text")
         table = open_table(self.table, self.dialect, kinds)
+        noise = RowNoise(self.noise_column, self.noise_as == "error") if self.noise_column else None
         columns = choose_columns(
             table,
             self.target,
@@ -52,5 +56,6 @@ class TableChoices:
             self.categorical,
             self.dates,
             self.identifiers,
+            noise,
         )
         return table, columns

@@ -24,13 +24,22 @@ class Evaluation:
         self.estimator, self.classes, self.rows = estimator, classes, 0
         self._parts: list[tuple[np.ndarray, ...]] = []
         self._losses: list[np.ndarray] = []  # sums over rows, (cutoffs,)
-        self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
+        self._waiting: list[tuple[np.ndarray, ...]] = []
 
-    def add(self, X: np.ndarray, y: np.ndarray) -> None:
-        """Rows (rows, d) and their targets, or labels as text."""
+    def add(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        row_noise: np.ndarray | None = None,
+        incomplete: np.ndarray | None = None,
+    ) -> None:
+        """Rows (rows, d) and their targets, or labels as text; what is known of the noise variances
+        of these targets beside what the model calls noise; and which rows lack values."""
         self.rows += len(X)
-        self._waiting.append((X, y))
-        if sum(len(part) for part, _ in self._waiting) >= BATCH:
+        noise = np.zeros(len(X)) if row_noise is None else row_noise
+        lacking = np.zeros(len(X), bool) if incomplete is None else incomplete
+        self._waiting.append((X, y, noise, lacking))
+        if sum(len(part[0]) for part in self._waiting) >= BATCH:
             self._evaluate(final=False)
 
     def result(self) -> tuple[PredictionRecord, dict[str, float], np.ndarray | None]:
@@ -42,25 +51,30 @@ class Evaluation:
             empty = np.zeros(0)
             return PredictionRecord(empty, empty, None if classifies else empty), {}, None
         loss = np.sum(self._losses, axis=0) / self.rows
-        true, mean, third = (np.concatenate(part) for part in zip(*self._parts, strict=True))
+        true, mean, third, incomplete = (
+            np.concatenate(part) for part in zip(*self._parts, strict=True)
+        )
         if isinstance(self.estimator, ReducedGPClassifier):
             predictions = PredictionRecord(true, mean, None, third, self.classes)
             return predictions, classification_metrics(predictions), loss
-        predictions = PredictionRecord(true, mean, third)
+        predictions = PredictionRecord(true, mean, third, incomplete=incomplete)
         deviation = float(self.estimator.process_.modes.target_scale[0])
         return predictions, regression_metrics(predictions, deviation), np.sqrt(loss)
 
     def _evaluate(self, final: bool) -> None:
         if not self._waiting:
             return
-        X, y = (np.concatenate(part) for part in zip(*self._waiting, strict=True))
+        arrays = [np.concatenate(part) for part in zip(*self._waiting, strict=True)]
+        rows = len(arrays[0])
         # Whole batches only, so that few shapes are compiled.
-        whole = len(X) if final else len(X) // BATCH * BATCH
-        self._waiting = [(X[whole:], y[whole:])] if whole < len(X) else []
+        whole = rows if final else rows // BATCH * BATCH
+        self._waiting = [tuple(array[whole:] for array in arrays)] if whole < rows else []
         for start in range(0, whole, BATCH):
-            self._evaluate_batch(X[start : start + BATCH], y[start : start + BATCH])
+            self._evaluate_batch(*(array[start : min(start + BATCH, whole)] for array in arrays))
 
-    def _evaluate_batch(self, X: np.ndarray, y: np.ndarray) -> None:
+    def _evaluate_batch(
+        self, X: np.ndarray, y: np.ndarray, known: np.ndarray, incomplete: np.ndarray
+    ) -> None:
         if isinstance(self.estimator, ReducedGPClassifier):
             process = self.estimator.regressor_.process_
             parts = self.estimator.predict(X), self.estimator.predict_proba(X)
@@ -69,11 +83,12 @@ class Evaluation:
             codes = (means[0] > 0).astype(int) if len(means) == 1 else means.argmax(axis=0)
             loss = np.array(self.classes, dtype=object)[codes] != y[:, None]
         else:
-            parts = self.estimator.predict(X, return_std=True, include_noise=True)
+            mean, std = self.estimator.predict(X, return_std=True, include_noise=True)
+            parts = mean, np.sqrt(std**2 + known)
             with jax.enable_x64(True):
                 (means,) = self.estimator.process_.means_along_flow(X)
             loss = (means - y[:, None]) ** 2
-        self._parts.append((y, *parts))
+        self._parts.append((y, *parts, incomplete))
         self._losses.append(loss.sum(axis=0))
 
 

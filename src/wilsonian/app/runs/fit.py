@@ -5,51 +5,37 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from wilsonian.app.runs.baselines import Baselines
 from wilsonian.app.runs.checkpoints import Checkpoint
-from wilsonian.app.runs.choices import TableChoices
-from wilsonian.app.runs.evaluation import Evaluation, mode_images
+from wilsonian.app.runs.evaluation import mode_images
 from wilsonian.app.runs.locks import one_at_a_time
+from wilsonian.app.runs.missing import (
+    missing_sentences,
+    missing_variances,
+    refined_variances,
+)
 from wilsonian.app.runs.model import Run, load_run
+from wilsonian.app.runs.period_notes import period_sentences
 from wilsonian.app.runs.records import PredictionRecord, RunRecord
-from wilsonian.app.tables import Columns
-from wilsonian.app.tables.blocks import Block, Table, TableError
+from wilsonian.app.runs.table_fit import Choices, TableFit, noise_of
 from wilsonian.app.tables.encoding import Encoding, unseen_sentences
-from wilsonian.app.tables.encoding_builder import EncodingBuilder
 from wilsonian.kernels import Scaled
 from wilsonian.language.kernel_text import describe_kernel, format_kernel
 from wilsonian.regression.classifier import ReducedGPClassifier, class_targets
 from wilsonian.regression.diary import Diary, Progress, silent
 from wilsonian.regression.fitting import Standing, fit_process
 from wilsonian.regression.outputs import parts_of
-from wilsonian.regression.plan import Plan, random_generator
+from wilsonian.regression.plan import random_generator
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.sample import Sample
-from wilsonian.regression.saving import Estimator
-from wilsonian.regression.statistics import Block as Rows
 from wilsonian.support.model_files import check_folder
-from wilsonian.support.sampling import Reservoir, held_out
-from wilsonian.support.strict_json import to_json
 
 __all__ = ["Choices", "Run", "fit_table", "load_run"]
-
-TEST_FRACTION, LARGEST_TEST = 0.2, 50_000
-SAMPLE_ROWS, SAMPLE_VALUES = 100_000, 2**25  # rows and numbers of the sample learned from
-
-
-@dataclasses.dataclass(frozen=True)
-class Choices(TableChoices):
-    """What `wilsonian fit` is asked for; `parameters` are those of the estimator."""
-
-    kernel: str = "matern52"  # text: an interrupted fit must be told from another
-    parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
-    test_fraction: float | None = None  # None: a fifth, but at most LARGEST_TEST rows
 
 
 def fit_table(
@@ -77,13 +63,14 @@ def fit_table(
 
 def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progress) -> Run:
     started = time.monotonic()
-    fit = _Fit.of(choices)
+    fit = TableFit.of(choices)
     checkpoint = None if out is None else Checkpoint(out, fit.identity())
     stored = checkpoint.load() if checkpoint and resume else None
     encoding = stored[0] if stored else fit.encode(progress)
     if checkpoint and not stored:
         checkpoint.save(encoding, now=True)
-    X, y, rows = fit.sample(encoding, progress)
+    X, y, known, rows = fit.sample(encoding, progress)
+    encoding = _with_missing_variances(encoding, X, y, choices.seed)
     estimator = fit.estimator(encoding.task)
     if isinstance(estimator, ReducedGPClassifier):
         regressor = estimator.regressor(rows, X.shape[1])
@@ -108,25 +95,35 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
     if checkpoint is not None:
         kept = checkpoint
         diary.keep = lambda entries, now: kept.save(encoding, diary=entries, now=now)
-    fitted = fit_process(
-        regressor.prior(),
-        Sample(X, targets.reshape(len(X), -1), np.ones(len(X))),
-        lambda start: fit.training_arrays(encoding, start),
-        regressor.plan(X.shape[1]),
-        random_generator(choices.seed),
-        rows=rows,
-        start=standing,
-        keep=keep,
-        diary=diary,
-        progress=progress,
-    )
-    regressor.adopt(fitted, targets.ndim)
+
+    def learn() -> None:
+        fitted = fit_process(
+            regressor.prior(),
+            Sample(X, targets.reshape(len(X), -1), np.ones(len(X)), noise_of(encoding, X, known)),
+            lambda start: fit.training_arrays(encoding, start),
+            regressor.plan(X.shape[1]),
+            random_generator(choices.seed),
+            rows=rows,
+            start=standing,
+            keep=keep,
+            diary=diary,
+            progress=progress,
+        )
+        regressor.adopt(fitted, targets.ndim)
+
+    learn()
+    if encoding.missing_variances:
+        (process,) = parts_of(regressor.process_)
+        found = refined_variances(encoding, process, X, y, noise_of(encoding, X, known))
+        encoding = dataclasses.replace(encoding, missing_variances=tuple(found.tolist()))
+        learn()  # from where all rows are counted: only the last step is taken again
+    notes += missing_sentences(encoding)
+    notes += period_sentences(regressor.kernel_, encoding, X)
     if regressor.exact:
         assert standing is not None
         at = standing
-        inputs, outputs = fit.training_rows(encoding)
         regressor.read_out(
-            Sample(inputs, outputs, np.ones(len(inputs))),
+            fit.training_rows(encoding),
             start=at.duals,
             keep=lambda duals, now: keep(dataclasses.replace(at, duals=duals), now),
             progress=progress,
@@ -147,6 +144,7 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
     record = _record(fit, encoding, regressor, X, rows, notes)
     record = dataclasses.replace(
         record,
+        known_noise=0.0 if known is None else float(known.mean()),
         test_rows=len(predictions.true),
         metrics=metrics,
         baselines=baselines.errors() if baselines is not None else {},
@@ -178,7 +176,7 @@ def _correction(
 
 
 def _record(
-    fit: _Fit,
+    fit: TableFit,
     encoding: Encoding,
     regressor: ReducedGPRegressor,
     X: np.ndarray,
@@ -225,142 +223,11 @@ def _record(
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Fit:
-    """One fit's table, columns and random split, and the passes it makes over the rows."""
-
-    choices: Choices
-    table: Table
-    columns: Columns
-    test_fraction: float
-
-    @classmethod
-    def of(cls, choices: Choices) -> _Fit:
-        choices.parsed_kernel()  # before any reading
-        Plan.of(ReducedGPRegressor(**choices.parameters).get_params(deep=False), columns=1)
-        table, columns = choices.open()
-        fraction = choices.test_fraction
-        if fraction is None:
-            fraction = min(TEST_FRACTION, LARGEST_TEST / table.rows)
-        held_out(choices.seed, 0, 1, fraction)  # raises if the fraction is absurd
-        return cls(choices, table, columns, fraction)
-
-    @property
-    def test_rows(self) -> int:
-        """About how many rows are held out."""
-        return round(self.test_fraction * self.table.rows)
-
-    def identity(self) -> dict[str, Any]:
-        """What must not differ between an interrupted fit and the one that resumes it."""
-        choices = dataclasses.asdict(self.choices)
-        parameters = to_json(choices.pop("parameters"))
-        del choices["table"]
-        return {"table": self.table.fingerprint(), **to_json(choices), **parameters}
-
-    def estimator(self, task: str) -> Estimator:
-        """The estimator of these choices, unfitted.
-
-        Raises ValueError for an input-dependent ridge in classification.
-        """
-        choices = self.choices
-        parameters = {
-            "kernel": choices.parsed_kernel(),
-            "block_size": choices.block_size,
-            "random_state": choices.seed,
-            **choices.parameters,
-        }
-        if task == "regression":
-            return ReducedGPRegressor(**parameters)
-        if parameters.pop("ridge", "uniform") != "uniform":
-            raise ValueError(
-                "classification needs the uniform ridge: its probabilities are calibrated by "
-                "leaving rows out in closed form; leave --ridge out."
-            )
-        return ReducedGPClassifier(**parameters)
-
-    def blocks(self, columns: Sequence[str], start: int = 0, *, test: bool = False) -> Iterator:
-        """The training (or test) rows of every block from `start` on."""
-        wanted = [*columns, self.columns.target]
-        size, seed = self.choices.block_size, self.choices.seed
-        for index, block in enumerate(self.table.blocks(wanted, size, start), start):
-            mask = held_out(seed, index, block.rows, self.test_fraction)
-            yield block.select(mask if test else ~mask)
-
-    def encode(self, progress: Progress) -> Encoding:
-        """First pass: statistics of the columns."""
-        builder = EncodingBuilder(self.table, self.columns, self.choices.task)
-        done = 0
-        for block in self.blocks(self.columns.features):
-            builder.update(block)
-            done += block.rows
-            progress("reading", done, self.table.rows - self.test_rows)
-        return builder.finish()
-
-    def sample(self, encoding: Encoding, progress: Progress) -> tuple[np.ndarray, np.ndarray, int]:
-        """Second pass: a uniform sample of the training rows (inputs, targets or class numbers),
-        and how many training rows there are.
-
-        Raises TableError if there are fewer than two.
-        """
-        size = min(SAMPLE_ROWS, max(SAMPLE_VALUES // len(encoding.feature_names), 4096))
-        reservoir, rows = Reservoir(size, self.choices.seed), 0
-        for index, block in enumerate(self.blocks(encoding.input_columns)):
-            X, y = _known_target(encoding, block)
-            reservoir.update(X, y, index)
-            rows += len(X)
-            progress("sampling", rows, self.table.rows - self.test_rows)
-        if rows < 2:
-            raise TableError(
-                f"{self.table.name} leaves {rows} training row; a fit needs at least 2: give more "
-                "rows or a smaller --test-fraction."
-            )
-        return *reservoir.sample(), rows
-
-    def training_arrays(self, encoding: Encoding, start: int = 0) -> Iterator[Rows]:
-        """Encoded training rows of each block from `start` on, as the estimator takes them."""
-        for block in self.blocks(encoding.input_columns, start):
-            X, y = _known_target(encoding, block)
-            if encoding.task == "classification":
-                y = class_targets(y, len(encoding.classes))
-            yield Rows(X, y.reshape(len(y), -1))
-
-    def training_rows(self, encoding: Encoding) -> tuple[np.ndarray, np.ndarray]:
-        """All of them in memory: inputs and (rows, outputs)."""
-        blocks = [(block.X, block.y) for block in self.training_arrays(encoding)]
-        inputs, outputs = (np.concatenate(part) for part in zip(*blocks, strict=True))
-        return inputs, outputs
-
-    def test(
-        self,
-        encoding: Encoding,
-        estimator: Estimator,
-        baselines: Baselines | None,
-        progress: Progress,
-    ) -> tuple[Evaluation, dict[tuple[str, str], int]]:
-        """The model and the baselines against the held-out rows, and what of these training never
-        showed."""
-        evaluation = Evaluation(estimator, encoding.classes)
-        unseen: dict[tuple[str, str], int] = {}
-        for block in self.blocks(encoding.input_columns, test=True):
-            arrays = self.test_arrays(encoding, block)
-            evaluation.add(*arrays)
-            if baselines is not None:
-                baselines.add(*arrays)
-            for key, count in encoding.unseen(block).items():
-                unseen[key] = unseen.get(key, 0) + count
-            progress("testing", evaluation.rows, self.test_rows)
-        return evaluation, unseen
-
-    def test_arrays(self, encoding: Encoding, block: Block) -> tuple[np.ndarray, np.ndarray]:
-        """Encoded rows of a block and their targets or labels, where they have one."""
-        y, present = encoding.target(block)
-        if encoding.task == "classification":
-            y = encoding.target_labels(block)
-        return encoding.transform(block.select(present)), y[present]
-
-
-def _known_target(encoding: Encoding, block: Block) -> tuple[np.ndarray, np.ndarray]:
-    y, present = encoding.target(block)
-    if not present.all():
-        block, y = block.select(present), y[present]
-    return encoding.transform(block), y
+def _with_missing_variances(
+    encoding: Encoding, X: np.ndarray, y: np.ndarray, seed: int
+) -> Encoding:
+    """With what missing values leave unexplained, unless that is known or there are none."""
+    if encoding.task == "classification" or encoding.missing_variances or not encoding.markers:
+        return encoding
+    found = missing_variances(encoding, X, y, seed)
+    return dataclasses.replace(encoding, missing_variances=tuple(found.tolist()))

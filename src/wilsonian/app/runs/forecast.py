@@ -42,6 +42,11 @@ class ForecastChoices(TableChoices):
     @classmethod
     def of(cls, choices: TableChoices, *, learn: bool) -> ForecastChoices:
         """The forecast for the table and kernel of another run."""
+        if choices.noise_column is not None:
+            raise ValueError(
+                "a forecast knows one noise for all rows, not the one of --noise-column; leave one "
+                "of the two out."
+            )
         shared = [field.name for field in dataclasses.fields(TableChoices)]
         return cls(**{name: getattr(choices, name) for name in shared}, learn=learn)
 

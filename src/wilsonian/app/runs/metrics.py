@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from wilsonian.app.runs.calibration import class_indices, interval_coverage, reliability_bins
@@ -29,7 +31,27 @@ def regression_metrics(
         metrics |= _gain(gained / spread)
     coverage = interval_coverage(predictions, np.array(LEVELS) / 100)
     metrics |= {f"coverage_{level}": c for level, c in zip(LEVELS, coverage, strict=True)}
+    metrics |= _incomplete(predictions, error=true - mean)
     return {name: float(value) for name, value in metrics.items()}
+
+
+def _incomplete(predictions: PredictionRecord, error: np.ndarray) -> dict[str, float]:
+    """The same of the rows that lack values, and the coverage of those that lack none; empty
+    unless there are both."""
+    lacking = predictions.incomplete
+    if lacking is None or not lacking.any() or lacking.all():
+        return {}
+    found = {"incomplete_rows": float(lacking.sum())}
+    found["rmse_incomplete"] = float(np.sqrt(np.mean(error[lacking] ** 2)))
+    for name, rows in (("incomplete", lacking), ("complete", ~lacking)):
+        part = PredictionRecord(*(a[rows] for a in map(np.asarray, _of_rows(predictions))))
+        held = interval_coverage(part, np.array(LEVELS) / 100)
+        found |= {f"coverage_{lv}_{name}": c for lv, c in zip(LEVELS, held, strict=True)}
+    return found
+
+
+def _of_rows(predictions: PredictionRecord) -> tuple[Any, Any, Any]:
+    return predictions.true, predictions.mean, predictions.std
 
 
 def _gain(per_row: np.ndarray) -> dict[str, float]:

@@ -101,7 +101,8 @@ class Run:
                 **{f"probability_{name}": values for name, values in named},
             }
         mean, std = self.estimator.predict(X, return_std=True, include_noise=True)
-        return {"mean": mean, "std": std}
+        lacking = self.encoding.missing_noise(X)
+        return {"mean": mean, "std": std if lacking is None else np.sqrt(std**2 + lacking)}
 
 
 def load_run(path: str | os.PathLike[str]) -> Run:

@@ -19,6 +19,7 @@ class PredictionRecord:
     std: np.ndarray | None  # (rows,) of a new label, noise included; None for classes
     probabilities: np.ndarray | None = None  # (rows, classes)
     classes: tuple[str, ...] = ()
+    incomplete: np.ndarray | None = None  # (rows,), which rows lack values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,7 @@ class RunRecord:
     predictions: PredictionRecord
     mode_images: np.ndarray | None = None  # (modes, height, width[, channel]) for image inputs
     baselines: dict[str, float] = dataclasses.field(default_factory=dict)  # errors of known methods
+    known_noise: float = 0.0  # mean of the rows' known noise variances, beside `noise_variance`
     reading: str = ""  # how a text file was read, in one sentence
     correction: str = ""  # what reading out the eliminated modes bought, one sentence or two
     notes: tuple[str, ...] = ()  # what was done to the table: dropped rows, filled values, ...

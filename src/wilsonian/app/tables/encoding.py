@@ -5,7 +5,8 @@
 - The pixels of a table of images are instead all divided by one number, the root mean square over
   all of them; none is dropped.
 - A missing number is replaced by the training mean; a column that had missing values in training
-  gets a further column, 1 where the value is missing. An infinity is an error.
+  gets a further column, 1 where the value is missing, and the noise variance that such a lack adds
+  to a number to be predicted (see `runs.missing`). An infinity is an error.
 - Text, categories, booleans and the columns named as categorical are one-hot over their 32 most
   frequent levels (ties in alphabetical order). Further levels share the level "other"; missing is
   a level of its own. A level that training never showed, missing included, counts as "other", or is
@@ -60,6 +61,8 @@ class Outcome:
     name: str
     task: Task
     classes: tuple[str, ...] = ()
+    noise: str = ""  # the column of known noise of every row, if there is one
+    noise_is_error: bool = False  # it holds standard errors, not variances
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +77,8 @@ class Encoding:
     dates: tuple[DateColumn, ...] = ()
     dialect: Dialect | None = None  # of the training table, if it was text
     identifiers: tuple[str, ...] = ()  # columns that are carried to predictions
+    # Noise variances that the lack of a column adds, in the order of `markers`; none if empty.
+    missing_variances: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         names = [*self.input_columns, self.outcome.name]
@@ -88,6 +93,12 @@ class Encoding:
                 f"an encoding for {self.task} cannot have {len(self.classes)} classes; fit it "
                 "again."
             )
+        if self.missing_variances and len(self.missing_variances) != len(self.markers):
+            raise ValueError(
+                "an encoding has one variance per marker of missing values; fit again."
+            )
+        if not all(0 <= variance < math.inf for variance in self.missing_variances):
+            raise ValueError("variances of missing values must not be negative; fit again.")
         if self.image_shape and math.prod(self.image_shape) != len(self.feature_names):
             raise ValueError(
                 f"images of shape {self.image_shape} cannot have {len(self.feature_names)} pixels; "
@@ -126,6 +137,36 @@ class Encoding:
         names += [f"{column.name} (missing)" for column in self.numbers if column.indicator]
         names += [feature for column in self.dates for feature in column.features]
         return names + [feature for column in self.categories for feature in column.features]
+
+    @cached_property
+    def markers(self) -> list[int]:
+        """Features that are 1 where a value is missing, by position."""
+        names = [f"{column.name} (missing)" for column in self.numbers if column.indicator]
+        names += [date.features[-1] for date in self.dates if date.indicator]
+        names += [column.features[-1] for column in self.categories if column.missing]
+        place = {name: position for position, name in enumerate(self.feature_names)}
+        return [place[name] for name in names]
+
+    def incomplete(self, X: np.ndarray) -> np.ndarray:
+        """Mask of the encoded rows that lack a value which training rows lacked too."""
+        return np.any(X[:, self.markers] > 0, axis=1)
+
+    def missing_noise(self, X: np.ndarray) -> np.ndarray | None:
+        """Noise variances (rows,) of what encoded rows lack, None if it makes none."""
+        if not any(self.missing_variances):
+            return None
+        return (X[:, self.markers] > 0) @ np.array(self.missing_variances)
+
+    @cached_property
+    def units(self) -> np.ndarray:
+        """What a step of one in each feature is in the units of its column; 1 for marks, waves of
+        a date and levels."""
+        units = np.ones(len(self.feature_names))
+        units[: len(self.numbers)] = [column.scale for column in self.numbers]
+        days = {f"{date.name} (days)": date.scale for date in self.dates if "days" in date.parts}
+        for place, name in enumerate(self.feature_names):
+            units[place] = days.get(name, units[place])
+        return units
 
     def notes(self) -> list[str]:
         """What was done to the training rows, in sentences with counts."""
@@ -210,6 +251,26 @@ class Encoding:
         lookup = np.array([place.get(text, -1) for text in texts] + [-1], np.int64)
         return lookup[codes], codes >= 0
 
+    def row_noise(self, block: Block) -> np.ndarray | None:
+        """Known noise variances (rows,) in the target's units squared, None if there are none.
+
+        Raises TableError where a row lacks one, or has a negative one.
+        """
+        name = self.outcome.noise
+        if not name:
+            return None
+        values, missing = finite_matrix(block, [name])
+        wrong = values[:, 0] < 0 if missing is None else missing[:, 0] | (values[:, 0] < 0)
+        if wrong.any():
+            place = int(np.flatnonzero(wrong)[0])
+            held = "no value" if np.isnan(values[place, 0]) else f"{values[place, 0]:g}"
+            raise TableError(
+                f"the noise column {name!r} holds {held} in row {block.row_numbers[place] + 1}; "
+                "known noise is zero or positive and of every row with a target: fill it in, or "
+                "leave such rows out."
+            )
+        return values[:, 0] ** 2 if self.outcome.noise_is_error else values[:, 0]
+
     def target_labels(self, block: Block) -> np.ndarray:
         """Class labels of a block as text, None where missing."""
         codes, texts = block.levels(self.outcome.name)
@@ -239,6 +300,7 @@ class Encoding:
             read_records(DateColumn, fields["dates"], "dates"),
             None if fields["dialect"] is None else dialect_of(fields["dialect"]),
             tuple(fields["identifiers"]),
+            tuple(map(float, fields["missing_variances"])),
         )
 
     @cached_property

@@ -20,8 +20,10 @@ from wilsonian.app.tables.dates import ISO
 from wilsonian.app.tables.encoding import Encoding, NumberColumn, Outcome, Task
 from wilsonian.app.tables.level_columns import LevelColumn, LevelKind
 from wilsonian.app.tables.reading import Columns
+from wilsonian.support.number_text import format_count
 
 FREQUENT_LEVELS = 32
+FEWEST_ALONE = 10  # labels, each of one row, that are refused as classes
 STORED_LEVELS = 10_000  # by name, so that a level never seen can be told from a rare one
 
 
@@ -75,6 +77,7 @@ class EncodingBuilder:
         self._target_values: set[float] = set()  # three are enough to know that there are more
         self._is_label = not numeric_target or self._task == "classification"
         self._without_target = 0
+        self._noise = Moments(1)
 
     def update(self, block: Block) -> None:
         """Add training rows (select them from a block first)."""
@@ -89,6 +92,9 @@ class EncodingBuilder:
         if not present.all():
             self._without_target += int((~present).sum())
             block = block.select(present)
+        if self._columns.noise:
+            values, missing = finite_matrix(block, [self._columns.noise.name])
+            self._noise.update(values, missing)
         values, missing = finite_matrix(block, self._numbers)
         self._moments.update(values, missing)
         for date in self._dates:
@@ -99,7 +105,7 @@ class EncodingBuilder:
     def finish(self) -> Encoding:
         """The encoding. Raises TableError where the columns or the target cannot be used."""
         outcome = self._outcome()
-        sentences = [*self._table.notes, *self._columns.notes, f"{self._rows:,} training rows."]
+        sentences = [*self._table.notes, *self._columns.notes]
         if self._without_target:
             sentences.append(
                 f"{self._without_target:,} rows without a value of {outcome.name!r} are left out."
@@ -110,6 +116,8 @@ class EncodingBuilder:
                 f"Hint: {outcome.name!r} is {low:g} or {high:g} in every row and is regressed as a "
                 "number; --task classification gives the probability of each."
             )
+        if outcome.noise:
+            sentences += self._noise_sentences(outcome)
         numbers = self._number_columns(sentences)
         dates = [column for d in self._dates if (column := self._date_column(d, sentences))]
         categories = [
@@ -145,6 +153,11 @@ class EncodingBuilder:
                 f"no training row of {table} has a value of the target {name!r} "
                 f"({self._without_target:,} without); choose another target or give more rows."
             )
+        if self._rows == 1:
+            raise TableError(
+                f"{table} leaves 1 training row with a {name!r}; nothing can be learned from it: "
+                "give more rows."
+            )
         if not self._is_label:
             if self._target.constant[0]:
                 raise TableError(
@@ -153,18 +166,48 @@ class EncodingBuilder:
                 )
             if not np.isfinite(self._target.deviation[0]):
                 raise TableError(_too_large(name))
-            return Outcome(name, "regression")
+            noise = self._columns.noise
+            return Outcome(name, "regression", (), *((noise.name, noise.is_error) if noise else ()))
+        if self._columns.noise:
+            raise TableError(
+                f"target {name!r} is a label, which has no noise variance; leave --noise-column "
+                "out, or regress a number with --task regression."
+            )
         self._check_label()
         labels = sorted(self._labels.counts)
         if all(map(reads_as_number, labels)):
             labels.sort(key=float)
         return Outcome(name, "classification", tuple(labels))
 
+    def _noise_sentences(self, outcome: Outcome) -> list[str]:
+        """What the noise column is read as, and a doubt where that cannot be meant."""
+        held = "standard error" if outcome.noise_is_error else "variance"
+        units = "in its units" if outcome.noise_is_error else "in its units squared"
+        found = [
+            f"{outcome.noise!r} is the known noise of each row's {outcome.name!r}, a {held} "
+            f"{units} (from {self._noise.low[0]:.3g} to {self._noise.high[0]:.3g}); what is common "
+            "to all rows is learned beside it."
+        ]
+        spread = float(self._target.standard_deviation()[0])
+        mean = float(self._noise.mean[0])
+        if outcome.noise_is_error:
+            mean = mean**2 + float(self._noise.standard_deviation()[0]) ** 2
+        if mean > 4 * spread**2:
+            other = "variances: leave --noise-as error out"
+            other = other if outcome.noise_is_error else "standard errors: say --noise-as error"
+            found.append(
+                f"Doubt: the known noise variance is {mean / spread**2:.3g} times the variance of "
+                f"{outcome.name!r} itself. Perhaps {outcome.noise!r} holds {other}; or precisions, "
+                "of which it must be the inverse."
+            )
+        return found
+
     def _check_label(self) -> None:
         counts, name = self._labels, self._columns.target
         word, many = counts.first_word(), len(counts.counts)
         # A label that is told apart in most rows cannot be classified: never advise that then.
-        classify = "" if counts.is_identifier or many == 1 else " or use --task classification"
+        alone = counts.is_identifier or (many == counts.present and many > FEWEST_ALONE)
+        classify = "" if alone or many == 1 else " or use --task classification"
         other = "" if classify else " or choose another target"
         if self._task == "regression":
             seen = f"{word[0]!r} in row {word[1] + 1}" if word else "numbers stored as text"
@@ -181,7 +224,7 @@ class EncodingBuilder:
                 f"target {name!r} is text but mostly numbers (not so: {seen}); clean it{mark} for "
                 f"regression{classify}{other}."
             )
-        if counts.is_identifier:
+        if alone:
             kind = self._table.kinds[name]
             advice = ", or regress it with --task regression" if kind == "number" else ""
             if kind == "text" and counts.mostly_numbers:
@@ -224,12 +267,12 @@ class EncodingBuilder:
         plain, pixels = int((kept & ~pixel).sum()), int((kept & pixel).sum())
         if plain:
             sentences.append(
-                f"{plain:,} numeric columns are standardized by the training mean and standard "
-                "deviation."
+                f"{_counted(plain, 'numeric column')} standardized by the training mean and "
+                "standard deviation."
             )
         if pixels:
             sentences.append(
-                f"{pixels:,} pixel columns are divided by their common root mean square, "
+                f"{_counted(pixels, 'pixel column')} divided by their common root mean square, "
                 f"{common:.6g}."
             )
         filled = [
@@ -327,6 +370,10 @@ def _check_kind(table: Table, name: str, target: bool) -> None:
 
 def _too_large(name: str) -> str:
     return f"column {name!r} has values too large to square; divide it by a constant first."
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{format_count(count, noun)} {'is' if count == 1 else 'are'}"
 
 
 def _columns_are(names: list[str]) -> str:

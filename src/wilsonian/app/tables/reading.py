@@ -81,6 +81,14 @@ def open_table(
 
 
 @dataclasses.dataclass(frozen=True)
+class RowNoise:
+    """The column that holds what is known of the noise of each row's target."""
+
+    name: str
+    is_error: bool  # standard errors, in the target's units; else variances, in its units squared
+
+
+@dataclasses.dataclass(frozen=True)
 class Columns:
     """Which columns of a table are features, which of these are categories, and the target."""
 
@@ -89,6 +97,7 @@ class Columns:
     categorical: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # what was decided for the user, in sentences
     identifiers: tuple[str, ...] = ()  # no features, but carried to predictions
+    noise: RowNoise | None = None
 
 
 def choose_columns(
@@ -99,6 +108,7 @@ def choose_columns(
     categorical: Sequence[str] = (),
     dates: Literal["numbers", "drop"] = "numbers",
     identifiers: Sequence[str] = (),
+    noise: RowNoise | None = None,
 ) -> Columns:
     """The columns to learn from: all but the target, or those in `include`, less `exclude`, and
     less those that hold dates where `dates` says to drop them.
@@ -107,6 +117,7 @@ def choose_columns(
     """
     names = table.column_names
     wanted = [*(include or ()), *exclude, *categorical, *identifiers, *([target] if target else [])]
+    wanted += [noise.name] if noise else []
     for name in wanted:
         if name not in table.kinds:
             raise TableError(
@@ -125,10 +136,12 @@ def choose_columns(
         raise TableError(f"{target!r} is the target and cannot be dropped; choose one of the two.")
     if target in identifiers:
         raise TableError(f"{target!r} is the target and cannot be an --id; choose one of the two.")
+    if noise:
+        _check_noise(table, noise.name, target, [*(include or ()), *categorical, *identifiers])
     both = [name for name in include or () if name in exclude]
     if both:
         raise TableError(f"{listed(both)} is both included and dropped; choose one of the two.")
-    apart = {target, *exclude, *identifiers, *table.other_targets}
+    apart = {target, *exclude, *identifiers, *table.other_targets, *([noise.name] if noise else [])}
     features = list(dict.fromkeys(include)) if include else [n for n in names if n not in apart]
     dated = [n for n in features if table.kinds[n] == "datetime" and n not in categorical]
     notes = []
@@ -145,8 +158,21 @@ def choose_columns(
         )
     carried = tuple(dict.fromkeys(identifiers))
     return Columns(
-        tuple(features), target, tuple(dict.fromkeys(categorical)), tuple(notes), carried
+        tuple(features), target, tuple(dict.fromkeys(categorical)), tuple(notes), carried, noise
     )
+
+
+def _check_noise(table: Table, name: str, target: str, elsewhere: Sequence[str]) -> None:
+    if name == target or name in elsewhere:
+        raise TableError(
+            f"{name!r} is the noise column and cannot also be the target, a feature or an --id; "
+            "choose one of the two."
+        )
+    if table.kinds[name] != "number":
+        raise TableError(
+            f"the noise column {name!r} of {table.name} holds {table.kinds[name]}, not numbers; it "
+            "must hold a variance (or, with --noise-as error, a standard error) for every row."
+        )
 
 
 def _file_identity(path: Path) -> tuple[Any, ...]:

@@ -110,6 +110,15 @@ class HybridVAE:
         for name, (value, allowed) in choices.items():
             if value not in allowed:
                 raise ValueError(f"`{name}` must be one of {allowed}, got {value!r}.")
+        if not (isinstance(physics, ODE) or physics in ("hamiltonian", None)):
+            raise ValueError(
+                f"`physics` must be a greybox.ODE, 'hamiltonian' or None, got {physics!r}; a "
+                "simulator that is a function of its parameters has no vector field to add to."
+            )
+        counts = {"epochs": epochs, "batch": batch, "auxiliary": auxiliary}
+        for name, count in counts.items():
+            if not isinstance(count, int | np.integer) or count < 1:
+                raise ValueError(f"`{name}` must be a whole number of at least 1, got {count!r}.")
         self.physics, self.auxiliary, self.inner = physics, auxiliary, inner
         self.latent_parameters, self.posterior, self.layers = latent_parameters, posterior, layers
         self.attention, self.kl, self.detach_physics = attention, kl, detach_physics

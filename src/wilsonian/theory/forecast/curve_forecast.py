@@ -40,7 +40,7 @@ def forecast_curve(
     r"""The error at larger sample sizes `to`, from errors measured at sizes `n`, of any model.
 
     The candidates are power laws (plain, with floor, with floor and onset) and the averaged
-    theory's own shapes (at the best ridge, at one ridge); `docs/science/forecast.md`, section 6.
+    theory's own shapes (at the best ridge, at one ridge); `docs/science/forecast.md`, section 7.
     Each has a posterior over its parameters, drawn from its prior by tempering, and an evidence;
     median and bands are of the draws of all, as many of each as its evidence says. They hold the
     expected error: one more measurement scatters about it.

@@ -120,7 +120,7 @@ class BestRidge(CurveShape):
 
     so that the error falls as :math:`n^{-u}` while the noise is small beside it, and what is above
     the noise as :math:`n^{-u/(1+u)}` after that. Valid where the target is no smoother than
-    functions of the kernel; `docs/science/forecast.md`, section 6.
+    functions of the kernel; `docs/science/forecast.md`, section 7.
     """
 
     name = "averaged theory, best ridge"
@@ -151,7 +151,7 @@ class FixedRidge(CurveShape):
 
     Below the crossover s the data regularize themselves, the error falls as :math:`n^{-u}` and the
     noise counts :math:`\alpha` times; above it the ridge does, and the error falls as
-    :math:`n^{-u/\alpha}`. `docs/science/forecast.md`, section 6.
+    :math:`n^{-u/\alpha}`. `docs/science/forecast.md`, section 7.
     """
 
     name = "averaged theory, one ridge"

@@ -20,6 +20,7 @@ MISFIT = 0.05  # of the power law of the spectrum's tail, relative
 WIDE = 4.0  # upper end of the band over the lower
 FEW_DRAWS = 30.0
 DISAGREEMENT = 1.3
+APART, COUNTS = 2.0, 0.15  # between witnesses of so much weight
 NOTHING = 0.95  # of the variance left by the pilot's best fit
 
 
@@ -75,6 +76,15 @@ def diagnostics(
             f"At {farthest:,.0f} samples the band spans a factor of "
             f"{format_number(upper / lower, 2)}: these labels do not tell noise from what more "
             "data would still teach."
+        )
+    heard = [one for one in forecast.witnesses if one.weight > COUNTS]
+    said = [(float(one.error.median[last]), one.name) for one in heard]
+    if max(said)[0] > APART * min(said)[0]:
+        (less, first), (more, second) = min(said), max(said)
+        found.append(
+            f"The witnesses disagree: at {farthest:,.0f} samples the {first} expects "
+            f"{format_number(less)}, the {second} {format_number(more)}, and the pilot does not "
+            "tell which is right; label more rows, or forecast less far."
         )
     at_pilot = float(forecast.theory.label_error(labels, measured.ridge[measured.best()[-1]]))
     ratio = at_pilot / least

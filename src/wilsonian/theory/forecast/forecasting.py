@@ -18,10 +18,12 @@ from wilsonian.regression.learning import learn
 from wilsonian.regression.plan import ARD_COLUMNS
 from wilsonian.regression.sample import Sample
 from wilsonian.theory.forecast.diagnostics import diagnostics
-from wilsonian.theory.forecast.population_spectrum import PopulationSpectrum, population_spectrum
-from wilsonian.theory.forecast.records import Band, Forecast, Prediction
-from wilsonian.theory.forecast.subsamples import MeasuredErrors, measure_subsamples
-from wilsonian.theory.forecast.target_law import TargetLaw, TargetPrior, fit_target_law
+from wilsonian.theory.forecast.errors import ForecastErrors, TheoryDraws
+from wilsonian.theory.forecast.pooling import leave_out
+from wilsonian.theory.forecast.population_spectrum import population_spectrum
+from wilsonian.theory.forecast.records import Band, Forecast
+from wilsonian.theory.forecast.subsamples import measure_subsamples
+from wilsonian.theory.forecast.target_law import TargetPrior, fit_target_law
 from wilsonian.theory.learning_curves import LearningCurve
 from wilsonian.theory.learning_curves.binned_spectrum import BinnedSpectrum
 
@@ -31,13 +33,7 @@ LEAST_LABELS, MOST_LABELS = 20, 1000  # the law of the target is fitted to at mo
 SPECTRUM_ROWS = 2500  # inputs whose kernel matrix is decomposed, the labelled ones among them
 LARGEST_SIZE = 1e9
 LEARNING_RANK = 512
-THEORY_ERROR = 0.05  # relative, of the deterministic equivalent on real features
-# And of what the modes leave, per factor of two from the pilot: the law of the target is no law of
-# nature. Chosen, as those of target_law.py, on sets other than those of benchmarks/forecast.py.
-LAW_ERROR = 0.09
 CURVE_POINTS = 40
-# Errors fall as the power of the mean squared error that the pilot shows, within this prior.
-RATE_EXPONENT, RATE_SPREAD = 1.2, 0.25
 
 
 def forecast(
@@ -67,6 +63,10 @@ def forecast(
        n (a thousandth of the kernel's mean diagonal or more), or at the `ridge` given (one, or one
        per size), which is added to the kernel matrix: scikit-learn's `KernelRidge(alpha=ridge)` on
        centred targets.
+    4. Three more witnesses go on with the curve of the subsamples' errors: a power law, with floor,
+       and the averaged theory's shape. Each is weighed by how well it forecasts the pilot's own
+       error from quarters of it (:mod:`wilsonian.theory.forecast.pooling`); median and bands are
+       the pool's, `witnesses` says what each has to say.
 
     `y` is (n,) or (n, outputs) numbers, or (n,) class labels: text and booleans are classified,
     numbers only by `task="classification"`. `to` is one sample size or several, from n to 10^9.
@@ -130,7 +130,10 @@ def forecast(
     # Errors are linear in power and noise, so that the mean's are the expected ones.
     expected = BinnedSpectrum(spectrum.eigenvalues, spectrum.multiplicity, law.power.mean(axis=0))
     theory = LearningCurve(expected, noise_variance=float(law.noise_variance.mean()))
-    errors = _Errors.of(population, law, theory, measured, classes, random)
+    progress("weighing the witnesses", 0, 1)
+    left_out = leave_out(population, modes, gram, targets, prior, measured, theory, random)
+    theirs = TheoryDraws.of(population, law, theory, measured, random)
+    errors = ForecastErrors.of(theirs, left_out, classes, float(sizes[-1]), random)
     fine = np.unique(
         np.geomspace(measured.n[0], max(2 * np.max(sizes), 4 * labels), CURVE_POINTS).round()
     )
@@ -138,7 +141,8 @@ def forecast(
         table=errors.predict(sizes, ridge),
         curve=errors.predict(fine, ridge if np.ndim(ridge) == 0 else None),
         measured=measured,
-        floor=Band.of(law.noise_variance * errors.scale),
+        floor=Band.of(errors.floor(fine[-1:])),
+        witnesses=errors.witnesses(sizes, ridge),
         diagnostics=(),
         task="classification" if classes else "regression",
         kernel=kernel,
@@ -148,85 +152,6 @@ def forecast(
         theory=theory,
     )
     return dataclasses.replace(result, diagnostics=diagnostics(result, population, law))
-
-
-@dataclasses.dataclass(frozen=True)
-class _Errors:
-    """Draws of the error at any size."""
-
-    population: PopulationSpectrum
-    law: TargetLaw
-    theory: LearningCurve
-    measured: MeasuredErrors
-    scale: np.ndarray  # (draws,) error of the theory itself, the same at all sizes
-    growth: np.ndarray  # (draws,) logarithm by which it grows per factor of two from the pilot
-    rate: np.ndarray | None  # (draws,) error rate of the pilot, left out one by one
-    rate_error: np.ndarray  # (draws,) mean squared error that goes with it
-    rate_exponent: np.ndarray  # (draws,)
-    most_wrong: float
-
-    @classmethod
-    def of(
-        cls,
-        population: PopulationSpectrum,
-        law: TargetLaw,
-        theory: LearningCurve,
-        measured: MeasuredErrors,
-        classes: bool,
-        random: np.random.Generator,
-    ) -> _Errors:
-        draws, points = len(law.noise_variance), measured.n[-1]
-        scale = np.exp(THEORY_ERROR * random.standard_normal(draws))
-        growth = LAW_ERROR * random.standard_normal(draws)
-        known = population, law, theory, measured, scale, growth
-        nothing = np.ones(draws)
-        if not classes:
-            return cls(*known, None, nothing, nothing, 1.0)
-        wrong, least = measured.least_wrong(), measured.least()
-        # Of no mistakes in n, the posterior under a flat prior: (k + 1) / (n + 2).
-        rate = random.beta(wrong[-1] * points + 1, (1 - wrong[-1]) * points + 1, draws)
-        seen = wrong > 0
-        slope, information = 0.0, 0.0
-        if np.sum(seen) > 2:
-            x = np.log(least[seen]) - np.mean(np.log(least[seen]))
-            slope = float(x @ np.log(wrong[seen]) / (x @ x))
-            information = float(x @ x) / 0.1**2
-        prior = 1 / RATE_SPREAD**2
-        centre = (prior * RATE_EXPONENT + information * slope) / (prior + information)
-        spread = 1 / np.sqrt(prior + information)
-        # A slope seen over one factor of eight in n holds only so far beyond.
-        exponent = centre + np.hypot(spread, 0.15) * random.standard_normal(draws)
-        most = 1 - 1 / max(measured.residuals.shape[1], 2)
-        return cls(*known, rate, nothing * least[-1], np.maximum(exponent, 0), most)
-
-    def predict(self, n: np.ndarray, ridge: Any) -> Prediction:
-        """The forecast at sizes `n`, at the best ridge or the one given."""
-        n = np.asarray(n, float)
-        best = self._best_ridge(n)
-        chosen = best if ridge is None else np.broadcast_to(np.asarray(ridge, float), n.shape)
-        errors = self._draws(n, chosen)
-        doubled = self._draws(2 * n, self._best_ridge(2 * n) if ridge is None else chosen)
-        rate = None
-        if self.rate is not None:
-            ratio = errors / self.rate_error[:, None]
-            rates = self.rate[:, None] * ratio ** self.rate_exponent[:, None]
-            rate = Band.of(np.minimum(rates, self.most_wrong))
-        return Prediction(n, chosen, Band.of(errors), Band.of(1 - doubled / errors), rate)
-
-    def _best_ridge(self, n: np.ndarray) -> np.ndarray:
-        # At least the least that the pilot was measured at: below, inputs far from all others make
-        # errors that no theory of Gaussian features knows. At most what leaves nothing learned.
-        limits = self.measured.ridge[0], 1e3 * n * self.population.spectrum.eigenvalues[0]
-        return np.clip(self.theory.optimal_ridge(n), *limits)
-
-    def _draws(self, n: np.ndarray, ridge: np.ndarray) -> np.ndarray:
-        """Errors (draws, sizes); kappa depends on no draw."""
-        spectrum, kappa = self.population.spectrum, self.theory.kappa(n, ridge)
-        learned = spectrum.eigenvalues / (spectrum.eigenvalues + kappa[:, None])
-        overfitting = learned**2 @ spectrum.multiplicity / n
-        left = self.law.power @ ((1 - learned) ** 2).T
-        left *= np.exp(self.growth[:, None] * np.log2(n / self.measured.n[-1]))
-        return (left + self.law.noise_variance[:, None]) / (1 - overfitting) * self.scale[:, None]
 
 
 def _points(X: Any, name: str) -> Any:

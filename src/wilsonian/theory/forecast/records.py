@@ -41,6 +41,18 @@ class Prediction:
 
 
 @dataclasses.dataclass(frozen=True)
+class Witness:
+    """One of the laws that a forecast is pooled of."""
+
+    name: str
+    weight: float  # in the pool; the weights add up to one
+    # Root mean square of the logarithm by which it missed the pilot's error from parts of the
+    # pilot, per factor of two; NaN when the pilot was too small for parts.
+    missed: float
+    error: Band  # at the sizes asked for, by itself
+
+
+@dataclasses.dataclass(frozen=True)
 class Forecast:
     """What :func:`forecast` finds. Errors are in squared units of the target as given; of classes,
     of their targets -1 and 1, or of indicators."""
@@ -49,6 +61,7 @@ class Forecast:
     curve: Prediction  # finely, for plots, from the smallest subsample measured
     measured: MeasuredErrors  # by the pilot's own subsamples
     floor: Band  # scalars: the error that no amount of data goes below
+    witnesses: tuple[Witness, ...]
     diagnostics: tuple[
         str, ...
     ]  # sentences on why not to trust it; empty when nothing speaks against

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import scipy.linalg
+
+from wilsonian.theory.forecast.population_spectrum import PopulationSpectrum
 
 SIZES, REPEATS = 5, 6
 RIDGES = np.geomspace(1e-3, 1.0, 6)  # in units of the kernel's mean diagonal
@@ -30,6 +33,13 @@ class MeasuredErrors:
     def least(self) -> np.ndarray:
         """Error at the best ridge of each size."""
         return self.error[np.arange(len(self.n)), self.best()]
+
+    def within(self, ridge: Any, n: np.ndarray, population: PopulationSpectrum) -> np.ndarray:
+        """The ridges to name of those wanted at sizes `n`: at least the least that was measured
+        (below, inputs far from all others make errors that no theory of Gaussian features knows),
+        at most what leaves nothing learned."""
+        most = 1e3 * n * np.asarray(population.spectrum.eigenvalues)[0]
+        return np.clip(np.asarray(ridge, float), self.ridge[0], most)
 
     def least_wrong(self) -> np.ndarray:
         """Error rate there."""

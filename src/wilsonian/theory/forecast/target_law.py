@@ -12,6 +12,7 @@ import scipy.optimize
 from wilsonian.theory.forecast.population_spectrum import PopulationSpectrum
 from wilsonian.theory.forecast.subsamples import MeasuredErrors
 from wilsonian.theory.learning_curves import LearningCurve
+from wilsonian.theory.learning_curves.binned_spectrum import BinnedSpectrum
 
 BINS = 30  # of eigenvalues, in which the power per mode is one number on the labelled points
 KNOT_DISTANCE = 1.0  # in the logarithm of a mode's rank
@@ -85,16 +86,25 @@ def fit_target_law(
     of the spectrum; `targets` (n, outputs), centred.
     """
     posterior = _Posterior.of(population, modes, targets, measured, prior)
-    found = scipy.optimize.minimize(
-        posterior.loss_and_slope,
-        posterior.start(),
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": 300},
-    )
-    parameters, effective = _sample(posterior, found.x, random, draws, rounds, progress)
+    mode = posterior.mode(300)
+    parameters, effective = _sample(posterior, mode, random, draws, rounds, progress)
     power = population.spectrum.multiplicity * np.exp(parameters[:, :-1] @ posterior.at_nodes.T)
     return TargetLaw(power, posterior.variance * np.exp(parameters[:, -1]), effective)
+
+
+def likeliest_law(
+    population: PopulationSpectrum,
+    modes: np.ndarray,
+    targets: np.ndarray,
+    measured: MeasuredErrors,
+    prior: TargetPrior,
+) -> LearningCurve:
+    """The learning curve of the posterior's mode; arguments as of :func:`fit_target_law`."""
+    posterior = _Posterior.of(population, modes, targets, measured, prior)
+    _, power, noise_variance = posterior.powers(posterior.mode(100))
+    spectrum = population.spectrum
+    law = BinnedSpectrum(spectrum.eigenvalues, spectrum.multiplicity, power)
+    return LearningCurve(law, noise_variance=noise_variance)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,6 +182,16 @@ class _Posterior:
             self.mean + np.log((1 - np.exp(noise_variance)) * self.variance / whole), noise_variance
         )
 
+    def mode(self, steps: int) -> np.ndarray:
+        """The likeliest parameters."""
+        return scipy.optimize.minimize(
+            self.loss_and_slope,
+            self.start(),
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": steps},
+        ).x
+
     def loss_and_slope(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
         """Negative log posterior and its gradient."""
         return self._evaluate(parameters, slope=True)
@@ -181,7 +201,7 @@ class _Posterior:
 
     def _evaluate(self, parameters: np.ndarray, slope: bool) -> tuple[float, np.ndarray]:
         y, outputs = self.targets, self.targets.shape[1]
-        per_mode, power, noise_variance = self._powers(parameters)
+        per_mode, power, noise_variance = self.powers(parameters)
         nothing = np.zeros_like(parameters)
         try:
             lower = np.linalg.cholesky(self._covariance(per_mode, power, noise_variance))
@@ -216,7 +236,7 @@ class _Posterior:
     def information(self, parameters: np.ndarray) -> np.ndarray:
         """Fisher information of the labels and precision of the prior, positive definite."""
         points, outputs = self.targets.shape
-        per_mode, power, noise_variance = self._powers(parameters)
+        per_mode, power, noise_variance = self.powers(parameters)
         inverse = np.linalg.inv(self._covariance(per_mode, power, noise_variance))
         moved = (per_mode[:, None] * self.at_bins).T @ self.grams
         moved = moved.reshape(-1, points, points)
@@ -240,7 +260,7 @@ class _Posterior:
         fisher[-1, -1] += 1 / NOISE_SPREAD**2
         return (fisher + fisher.T) / 2
 
-    def _powers(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    def powers(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         """Power of one mode in each bin, of all modes of each node, and the noise."""
         logs = np.clip(parameters, -FARTHEST, FARTHEST)
         power = self.counts * np.exp(np.minimum(self.at_nodes @ logs[:-1], FARTHEST))

@@ -114,9 +114,17 @@ def diagnose_features(
     real data of 0.08 to 0.17 it was from less than 0.1 to 7 % (`benchmarks/non_gaussian.py`);
     :func:`error_shift` says.
 
-    Raises ValueError unless 0 <= `kept` < number of modes, the ridge is positive, and the points
-    are more than ten.
+    Of a fitted estimator: `diagnose_features(wilsonian.spectrum_at(gp, X), gp.spectrum_.kept,
+    gp.noise_variance_)`, at rows `X` of its inputs.
+
+    Raises ValueError unless the spectrum holds modes at points, 0 <= `kept` < number of modes, the
+    ridge is positive, and the points are more than ten.
     """
+    if not isinstance(spectrum, Spectrum):
+        raise ValueError(
+            f"`spectrum` must hold modes at points, which a {type(spectrum).__name__} does not; of "
+            "a fitted estimator pass wilsonian.spectrum_at(gp, X), X being rows of its inputs."
+        )
     points, count = spectrum.modes.shape
     if not 0 <= kept < count:
         raise ValueError(

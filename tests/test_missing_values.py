@@ -1,0 +1,113 @@
+"""Rows with missing values: the variance that they leave is found, stated, saved and reported."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from wilsonian.app.reports.verdicts import bounds_verdict, incomplete_verdict
+from wilsonian.app.runs.fit import Choices, fit_table
+from wilsonian.app.runs.missing import _mixed_variances, missing_variances
+from wilsonian.app.runs.model import load_run
+from wilsonian.app.tables import open_table
+
+ROWS = 400
+RANDOM = np.random.default_rng(5)
+FIRST, SECOND = RANDOM.normal(size=(2, ROWS))
+LEVEL = np.where(RANDOM.random(ROWS) < 0.5, "p", "q")
+LACKS = RANDOM.random(ROWS) < 0.3, RANDOM.random(ROWS) < 0.2
+Y = 3 * FIRST + 2 * (LEVEL == "p") + SECOND + 0.3 * RANDOM.normal(size=ROWS)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("missing")
+    lines = ["a,b,c,y"]
+    for row in range(ROWS):
+        a = "" if LACKS[0][row] else f"{FIRST[row]:.6f}"
+        c = "" if LACKS[1][row] else LEVEL[row]
+        lines.append(f"{a},{SECOND[row]:.6f},{c},{Y[row]:.6f}")
+    (folder / "t.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    parameters = {"learn": "scale", "max_rank": 64}
+    choices = Choices(
+        str(folder / "t.csv"),
+        "y",
+        kernel="linear",
+        parameters=parameters,
+        test_fraction=0.5,
+    )
+    return fit_table(choices, folder / "model")
+
+
+def test_variances_of_normal_numbers_are_told_apart():
+    random = np.random.default_rng(0)
+    marks = random.random((4000, 2)) < 0.3
+    variance = 0.5 + marks @ [2.0, 0.0]
+    found = _mixed_variances(variance * random.normal(size=4000) ** 2, marks.astype(float))
+    # A variance from 1,200 normal numbers is known to sqrt(2 / 1200), 4 percent; three times that.
+    np.testing.assert_allclose(found, [0.5, 2.0, 0.0], atol=0.3)
+    assert found[2] < 0.1
+
+
+def test_what_a_missing_column_leaves_is_its_own_variance(run):
+    encoding = run.encoding
+    assert [encoding.feature_names[place] for place in encoding.markers] == [
+        "a (missing)",
+        "c=(missing)",
+    ]
+    # 3 a has variance 9; 2 (c = p), one. From 50 rows a variance is known to a fifth.
+    assert encoding.missing_variances[0] == pytest.approx(9, rel=0.5)
+    assert encoding.missing_variances[1] < 3
+    assert any("'a (missing)'" in note and "adds to the noise" in note for note in run.record.notes)
+
+
+def test_intervals_hold_on_complete_and_on_incomplete_rows(run):
+    metrics = run.record.metrics
+    assert 60 < metrics["incomplete_rows"] < 120
+    # About a hundred rows each: a standard error of .03.
+    for rows in ("complete", "incomplete"):
+        assert 0.8 < metrics[f"coverage_90_{rows}"] <= 0.99
+    assert incomplete_verdict(run.record, 90).endswith(
+        f"the typical error there is {metrics['rmse_incomplete']:.3g}."
+    )
+    blind = dataclasses.replace(run.encoding, missing_variances=())
+    assert blind.missing_noise(np.ones((2, len(blind.feature_names)))) is None
+
+
+def test_the_variance_is_saved_and_stated_for_new_rows(folder, run):
+    (folder / "new.csv").write_text("a,b,c\n0.1,0.2,p\n,0.2,p\n")
+    table = open_table(folder / "new.csv")
+    stds = []
+    for model in (run, load_run(folder / "model")):
+        (block,) = model.predict(table)
+        stds.append(block["std"])
+    np.testing.assert_array_equal(*stds)
+    assert stds[0][1] ** 2 - stds[0][0] ** 2 > 0.8 * run.encoding.missing_variances[0]
+
+
+def test_where_nothing_more_is_lost_nothing_is_added(run):
+    # The column says nothing of this target.
+    encoding = dataclasses.replace(run.encoding, missing_variances=())
+    wide = np.zeros((ROWS, len(encoding.feature_names)))
+    wide[:, encoding.markers] = np.stack(LACKS, axis=1)
+    wide[:, 1] = SECOND
+    noise = missing_variances(encoding, wide, SECOND + RANDOM.normal(size=ROWS), 0)
+    # v_0 is one and known to a tenth; what is found is within three standard errors of nothing.
+    assert np.all(noise < 0.4)
+
+
+def test_stored_variances_are_checked(run):
+    for wrong in ((1.0,), (1.0, -1.0), (1.0, float("nan"))):
+        with pytest.raises(ValueError, match="fit again"):
+            dataclasses.replace(run.encoding, missing_variances=wrong)
+
+
+def test_a_prior_at_its_bounds_is_doubted(run):
+    record = dataclasses.replace(run.record, convergence="..., 2 parameters at their bounds.")
+    assert bounds_verdict(record).startswith("Doubt: hyperparameters ended at the bounds")
+    assert bounds_verdict(run.record) == ""
