@@ -275,7 +275,9 @@ def table(arguments, rows):
             spread = f" ± {np.std(values):.2g}" if len(values) > 1 else ""
             cells.append(f"{np.mean(values):.4g}{spread}" if values else "")
         how = "" if corruption is None else f"{corruption:g} zeroed" if corruption else "clean"
-        print(f"| {split} | {name} | {how} | {epochs or ''} | {len(found)} |", " | ".join(cells))
+        print(
+            f"| {split} | {name} | {how} | {epochs or ''} | {len(found)} |", " | ".join(cells), "|"
+        )
 
 
 def main():
