@@ -19,6 +19,8 @@ physics = gb.ODE(
     {"omega": (0.8, 3.2)},
     lambda x: (x[0], 0.0),
     np.arange(40) * 0.1,
+    solver="euler",  # a quarter of the stages to compile
+    steps=10,
 )
 
 

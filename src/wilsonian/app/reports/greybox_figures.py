@@ -224,7 +224,7 @@ def _histogram(name: str, counts: np.ndarray, number: int, known: bool) -> Drawi
         ax.bar(np.arange(10) / 10 + 0.05, counts, width=0.09, color=KEPT, zorder=2)
         level, spread = total / 10, np.sqrt(total * 0.09)
         ax.axhline(level, color=REFERENCE, linewidth=1, linestyle="--")
-        low, high = level - 2 * spread, level + 2 * spread
+        low, high = max(level - 2 * spread, 0.0), level + 2 * spread
         ax.axhspan(low, high, color=FAINT, alpha=0.3, linewidth=0, zorder=0)
         ax.set_xlabel(f"posterior probability below the {'true' if known else 'drawn'} {name}")
         ax.set_ylabel("signals")

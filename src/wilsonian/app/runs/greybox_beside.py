@@ -63,12 +63,11 @@ def stand_beside(
         error = principal_components(train, test, [count])[count]
         rows.append(Beside(f"{count} principal components", error, {}, {}, None))
 
-    def posteriors(found):
-        """Coverage and mean error of every parameter whose truth is known."""
-        return (
-            {n: coverage(found[n].rank(values)) for n, values in truth.items()},
-            {n: float(np.abs(found[n].mean - values).mean()) for n, values in truth.items()},
-        )
+    def with_posteriors(title, error, found, permutation=None):
+        """A row with coverage and mean error of every parameter whose truth is known."""
+        held = {n: coverage(found[n].rank(values)) for n, values in truth.items()}
+        off = {n: float(np.abs(found[n].mean - values).mean()) for n, values in truth.items()}
+        return Beside(title, error, held, off, permutation)
 
     def squares(fitted):
         off = flat - fitted.reshape(len(flat), -1)
@@ -79,15 +78,17 @@ def stand_beside(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # said in words beside each interval
             found = alone.infer(test)
-        rows.append(Beside("simulator alone", squares(found.fitted), *posteriors(found), None))
+        rows.append(with_posteriors("simulator alone", squares(found.fitted), found))
     for known in (physics, None) if epochs else ():
         assert known is None or isinstance(known, ODE)
         latents = 0 if known else len(physics.parameters)
         model = HybridVAE(known, AUXILIARY, latent_parameters=latents, epochs=epochs)
         model.fit(train, progress=progress)
         error = signal_errors(flat, model.reconstruct(test).both)["sum_squares"]
-        cover = posteriors(model.infer(test)) if known else ({}, {})
-        title = "hybrid autoencoder" if known else "its network without physics"
-        rows.append(Beside(title, error, *cover, model.permutation_test(test) if known else None))
-    rows.append(Beside(f"this model ({name})", squares(result.fitted), *posteriors(result), None))
+        if known:
+            shuffled = model.permutation_test(test)
+            rows.append(with_posteriors("hybrid autoencoder", error, model.infer(test), shuffled))
+        else:
+            rows.append(Beside("its network without physics", error, {}, {}, None))
+    rows.append(with_posteriors(f"this model ({name})", squares(result.fitted), result))
     return tuple(rows)
