@@ -47,29 +47,32 @@ def trained(seed, X, y):
     batches = jnp.asarray(orders.reshape(-1, BATCH))
     X, y = jnp.asarray(X, jnp.float32), jnp.asarray(y)
 
-    def loss(p, rows):
-        logs = jax.nn.log_softmax(jax.vmap(lambda x: network(p, x))(X[rows]))
-        penalty = sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(p)) / (2 * TRAINED)
-        return -jnp.mean(jnp.take_along_axis(logs, y[rows][:, None], axis=1)) + penalty
+    @jax.jit
+    def run(state, X, y):
+        def loss(p, rows):
+            logs = jax.nn.log_softmax(jax.vmap(lambda x: network(p, x))(X[rows]))
+            penalty = sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(p)) / (2 * TRAINED)
+            return -jnp.mean(jnp.take_along_axis(logs, y[rows][:, None], axis=1)) + penalty
 
-    def step(state, both):
-        p, first, second = state
-        count, rows = both
-        g = jax.grad(loss)(p, rows)
-        first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, g)
-        second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g**2, second, g)
-        rate = RATE * (1 - count / len(batches))
+        def step(state, both):
+            p, first, second = state
+            count, rows = both
+            g = jax.grad(loss)(p, rows)
+            first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, g)
+            second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g**2, second, g)
+            rate = RATE * (1 - count / len(batches))
 
-        def moved(p, m, v):
-            m, v = m / (1 - 0.9 ** (count + 1)), v / (1 - 0.999 ** (count + 1))
-            return p - rate * m / (jnp.sqrt(v) + 1e-8)
+            def moved(p, m, v):
+                m, v = m / (1 - 0.9 ** (count + 1)), v / (1 - 0.999 ** (count + 1))
+                return p - rate * m / (jnp.sqrt(v) + 1e-8)
 
-        return (jax.tree.map(moved, p, first, second), first, second), None
+            return (jax.tree.map(moved, p, first, second), first, second), None
+
+        counts = jnp.arange(len(batches), dtype=jnp.float32)
+        return jax.lax.scan(step, state, (counts, batches))[0][0]
 
     zero = jax.tree.map(jnp.zeros_like, start)
-    counts = jnp.arange(len(batches), dtype=jnp.float32)
-    (p, _, _), _ = jax.jit(lambda s: jax.lax.scan(step, s, (counts, batches)))((start, zero, zero))
-    return jax.tree.map(np.asarray, p)
+    return jax.tree.map(np.asarray, run((start, zero, zero), X, y))
 
 
 def main():

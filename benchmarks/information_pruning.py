@@ -18,7 +18,7 @@ from information_digits import data, minimum, network
 
 from wilsonian import RankCutoff, coarse_grain, information
 
-KEPT = (1800, 1200, 800, 500, 300, 200)
+KEPT = (1200, 800, 500, 300, 200)
 SCORES = ("magnitude", "damage", "fisher")
 
 

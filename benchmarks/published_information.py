@@ -63,6 +63,7 @@ def one_network(seed, data_seed):
     theta = trained(h, target(x), random.randn(2000))
     y = target(x_test)
     before = np.mean((h_test @ theta - y) ** 2)
+    others = np.random.RandomState(10_000 + seed)
     rows = {}
     for n in POINTS:
         seen = {10: h[:10], 200: h, 2000: h_more}[n]
@@ -70,7 +71,8 @@ def one_network(seed, data_seed):
         cut = np.repeat(theta[:, None], REDRAWS, axis=1)
         for cutoff in CUTOFFS:
             below = (fisher < cutoff) & ~gone
-            cut[below] = random.randn(below.sum(), REDRAWS)
+            cut[below, 0] = random.randn(below.sum())
+            cut[below, 1:] = others.randn(below.sum(), REDRAWS - 1)
             gone |= below
             true = np.mean((h_test @ cut - y[:, None]) ** 2, axis=0)
             kept = np.where(gone, 0, theta)

@@ -10,9 +10,9 @@ from wilsonian.regression.diary import Diary
 from wilsonian.regression.evidence import Hyperparameters
 from wilsonian.regression.moving import (
     ENTRY,
-    GAIN,
     LANDING,
     LEARNING_RATE,
+    RISE,
     SLOWER,
     WINDOW,
     Ascent,
@@ -52,13 +52,13 @@ def climb(losses, most_steps=1000):
 
 
 def test_it_lands_where_the_evidence_has_stopped_rising():
-    rising = -2 * GAIN * np.repeat(np.arange(1, 4), WINDOW)  # a window at a time
-    state = climb([0.0, *rising[1:], *np.full(200, rising[-1])])
-    assert state.landing == 4 * WINDOW
-    assert len(state.losses) == (4 + LANDING) * WINDOW
+    rising = -3 * RISE * np.repeat(np.arange(1, 4), WINDOW)  # a window at a time
+    state = climb([*rising, *np.full(200, rising[-1])])
+    assert state.landing == 6 * WINDOW  # two windows no better than the two before
+    assert len(state.losses) == (6 + LANDING) * WINDOW
     assert state.rate == pytest.approx(0.0, abs=1e-12)
-    assert climb(-2 * GAIN * np.arange(1000.0), most_steps=60).finished
-    assert len(climb(-2 * GAIN * np.arange(1000.0), most_steps=60).losses) == 60
+    assert climb(-2 * RISE * np.arange(1000.0), most_steps=60).finished
+    assert len(climb(-2 * RISE * np.arange(1000.0), most_steps=60).losses) == 60
 
 
 def test_it_goes_back_where_the_evidence_fell():

@@ -181,10 +181,11 @@ def _moves(spectrum: Any, theories: list, draws: int, seed: int) -> list[list[An
     for draw in range(draws):
         random = np.random.RandomState(seed + draw)
         place = jax.tree.map(
-            lambda leaf, random=random: (
-                leaf + jnp.asarray(random.standard_normal(leaf.shape), leaf.dtype)
+            # A mean may be one number for many weights; every weight has its own draw.
+            lambda centre, leaf, random=random: (
+                centre + jnp.asarray(random.standard_normal(leaf.shape), leaf.dtype)
             ),
-            about,
+            *(about, network.point),
         )
         away = jax.tree.map(jnp.subtract, network.point, place)
         places.append((place, spectrum.modes.coordinates(network, away)))
@@ -194,7 +195,7 @@ def _moves(spectrum: Any, theories: list, draws: int, seed: int) -> list[list[An
         moved.append(
             [
                 network.point
-                if float(weights[-1]) > 0
+                if bool(jnp.all(weights > 0))  # nothing is removed
                 else jax.tree.map(
                     jnp.add, place, spectrum.modes.combine(network, weights[:-1] * away)
                 )

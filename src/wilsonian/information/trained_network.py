@@ -244,16 +244,15 @@ def _chosen(whole: JaxFunction, moved: Any, X: Array, scope: Scope) -> list[bool
 
 
 def _start(start: Any, moved: Any, chosen: Any, dtype: Any) -> Any:
-    structure = jax.tree.structure(moved)
-    leaves, _ = jax.tree.flatten(eqx.filter(start, eqx.is_inexact_array))
-    if len(leaves) != structure.num_leaves:
+    now, structure = jax.tree.flatten(moved)
+    leaves = jax.tree.leaves(eqx.filter(start, eqx.is_inexact_array))
+    if len(leaves) != len(now):
         raise ValueError(
-            f"`start` has {len(leaves)} arrays and the network {structure.num_leaves}; pass the "
-            "same network as it was before training."
+            f"`start` has {len(leaves)} arrays and the network {len(now)}; pass the same network "
+            "as it was before training."
         )
     whole = jax.tree.unflatten(structure, [jnp.asarray(leaf, dtype) for leaf in leaves])
-    shapes = [leaf.shape for leaf in jax.tree.leaves(moved)]
-    if [leaf.shape for leaf in leaves] != shapes:
+    if [leaf.shape for leaf in leaves] != [leaf.shape for leaf in now]:
         raise ValueError(
             "`start` has arrays of other shapes than the network; pass the same network as it was "
             "before training."

@@ -68,11 +68,13 @@ def maximize(
     random: np.random.Generator,
     tied: bool = False,
     dtype: Any = float,
+    tolerance: float = 1e-6,
     watch: Watch | None = None,
 ) -> Run:
     """SciPy's L-BFGS-B over the logarithms of the kernel's numbers, amplitude and noise. Inducing
     points are chosen for the start and stay put. `tied` multiplies the entries of an array, such as
-    the length scales of all columns, by one common factor."""
+    the length scales of all columns, by one common factor. It ends where an iteration gains less
+    than `tolerance` of the evidence per row."""
     data = with_precision(sample, dtype)
     points = sample.X[randomly_pivoted_cholesky(start.kernel, sample.X, rank, random).indices]
     # The compiled kernel is for one shape: fill up with copies (the jitter copes with them).
@@ -121,7 +123,7 @@ def maximize(
             callback=None if watch is None else _counting(watch, iterations, rows * outputs),
             options={
                 "maxiter": max(max_iterations - iterations, 1),
-                "ftol": 1e-6 if dtype is float else 1e-5,
+                "ftol": tolerance if dtype is float else max(tolerance, 1e-5),
                 "gtol": SLOPE / (rows * outputs),
             },
         )

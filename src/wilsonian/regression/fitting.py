@@ -13,7 +13,7 @@ from wilsonian.regression.diary import Diary, Progress, silent
 from wilsonian.regression.finishing import Blocks, FittedProcess, finish
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.preparation import Prepared, prepare
-from wilsonian.regression.sample import Sample
+from wilsonian.regression.sample import Sample, check_precision
 from wilsonian.regression.statistics import Statistics, Trust, accumulate
 
 LOST_BLOCKS = 4  # so many blocks of the sample are searched for the largest unresolved variance
@@ -52,9 +52,10 @@ def fit_process(
     `keep(standing, now)` is called before the first block, after every block, and when the fit is
     interrupted; `now` says that this state must be stored at once.
 
-    Raises ValueError for a cutoff beyond the modes there are, and for a kernel that is not
-    positive semidefinite.
+    Raises ValueError for a cutoff beyond the modes there are, for a kernel that is not positive
+    semidefinite, and for inputs that the plan's precision would round away.
     """
+    check_precision(sample.X, plan.dtype)
     with jax.enable_x64(True):
         trust = Trust.of(sample)
         if start is None:

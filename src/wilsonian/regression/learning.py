@@ -9,11 +9,17 @@ from typing import Any
 import equinox as eqx
 import jax
 import numpy as np
+from scipy.special import chdtri
 
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel
 from wilsonian.kernels.formulas import AbstractStationary
-from wilsonian.kernels.learnable import kept_as_given, learnable
+from wilsonian.kernels.learnable import (
+    has_length_scale,
+    kept_as_given,
+    learnable,
+    length_scaled,
+)
 from wilsonian.regression.ascent import Run, maximize
 from wilsonian.regression.diary import Diary, Progress, silent
 from wilsonian.regression.evidence import Hyperparameters
@@ -33,15 +39,18 @@ SCOUT_ROWS, SCOUT_RANK, SCOUTS, SCOUT_ITERATIONS = 500, 200, 8, 15
 SHAKEN = 12  # further kernels, the most likely one times log-normal factors, that are compared
 COARSE_SHAKEN, COARSE_SCOUTS = 4, 3  # of both, for what is refined while inducing points move
 SCOUT_MARGIN = 5.0  # nats behind the best scout, at which another is not followed
-# The null model is kept unless something else is better by a nat for each number that was moved:
-# Akaike's price of a number. Half of it, what one gains from noise on average, is not enough: the
-# best of many starts gains more (benchmarks/weak_signals.py).
-NULL_MARGIN, CHANCE = 3.0, 1.0
+# Noise alone is kept unless some candidate gains more over it than chance, one time in 1 / CHANCE,
+# gives the numbers it moved, by the chi-squared law of likelihood ratios (Wilks 1938).
+CHANCE = 0.01
+# Nats that each further number must gain to be preferred: Akaike's price.
+PRICE = 1.0
 # A second length scale per column, a rough part that one product of columns would call noise,
 # starts at these shares of the first one's variance and this many spreads of the column times
-# sqrt(d), beside where one scale came to and beside where it started. The best two after some
-# iterations on all rows are followed.
-SECOND_SCALES, SECOND_ITERATIONS = ((0.03, 0.5), (0.01, 0.2)), 12
+# sqrt(d), beside where one scale came to, and beside one of FIRST_SCALE of them with the given
+# amplitude and noise. The best two after some iterations on all rows are followed: the valleys are
+# long.
+SECOND_SCALES, FIRST_SCALE = ((0.03, 0.5), (0.01, 0.2)), 0.35
+SECOND_ITERATIONS, SECOND_TOLERANCE = 12, 1e-7
 STAGE = "learning hyperparameters"
 
 
@@ -186,24 +195,23 @@ def search(
     if tied is not None:
         candidates[ONE_SCALE] = tied
     if second_scale and isinstance(best.start.kernel, AbstractStationary):
+        fresh = dataclasses.replace(given, kernel=_from_data(given.kernel, sample, FIRST_SCALE))
         begun = [
             maximize(start, sample, rank, max_iterations=SECOND_ITERATIONS, **options)
             for start in (
                 _with_second(best.start, sample, *SECOND_SCALES[0]),
-                *(_with_second(plain, sample, *second) for second in SECOND_SCALES),
+                *(_with_second(fresh, sample, *second) for second in SECOND_SCALES),
             )
         ]
         begun.sort(key=lambda run: -run.evidence)
-        second = max(
-            (
-                follow(f"{TWO_SCALES}, run {index + 1} of 2", run.start)
-                for index, run in enumerate(begun[:2])
-            ),
-            key=lambda run: run.evidence,
-        )
+        ends = [
+            follow(f"{TWO_SCALES}, run {index + 1} of 2", run.start, tolerance=SECOND_TOLERANCE)
+            for index, run in enumerate(begun[:2])
+        ]
+        second = max(ends, key=lambda run: run.evidence)
         candidates[TWO_SCALES] = second
         more = _freedom(second.start.kernel) - _freedom(best.start.kernel)
-        if second.evidence > best.evidence + CHANCE * more:
+        if second.evidence > best.evidence + PRICE * more:
             best = second
     return Found(best, candidates, len(starts) + 1, len(runs))
 
@@ -219,20 +227,25 @@ def _offset(sample: Sample) -> bool:
 
 
 def _tied_differs(kernel: Kernel) -> bool:
-    """Whether a kernel has arrays whose entries can move apart."""
-    moved = eqx.partition(kernel, learnable(kernel))[0]
-    return any(np.size(leaf) > 1 for leaf in jax.tree.leaves(moved))
+    """Whether a kernel has arrays whose entries can move apart, and these are length scales."""
+    moved = jax.tree.leaves(eqx.partition(kernel, learnable(kernel))[0])
+    parts = jax.tree.leaves(kernel, is_leaf=has_length_scale)
+    scales = [part.length_scale for part in parts if has_length_scale(part)]
+    arrays = sum(np.size(leaf) > 1 for leaf in moved)
+    return 0 < arrays == sum(np.size(scale) > 1 for scale in scales)
+
+
+def _from_data(kernel: Kernel, sample: Sample, factor: float) -> Kernel:
+    """A stationary kernel with length scales set to the columns' spread times sqrt(d) `factor`."""
+    scale = factor * np.sqrt(sample.X.shape[1]) * column_spread(sample.X)
+    one = np.exp(np.mean(np.log(scale)))
+    return length_scaled(kernel, lambda given: scale if np.ndim(given) else one)
 
 
 def _with_second(start: Start, sample: Sample, share: float, scale: float) -> Start:
     """A prior plus `share` of one of short length scales (docs/science/learning.md, section 5)."""
-    kernel = start.kernel
-    short = scale * np.sqrt(sample.X.shape[1]) * column_spread(sample.X)
-    if not np.ndim(kernel.length_scale):  # type: ignore[attr-defined]
-        short = np.exp(np.mean(np.log(short)))
-    rough = eqx.tree_at(lambda k: k.length_scale, kernel, short)  # type: ignore[attr-defined]
-    both = with_precision(kernel + share * rough, float)
-    return dataclasses.replace(start, kernel=both, evidence=-np.inf)
+    both = start.kernel + share * _from_data(start.kernel, sample, scale)
+    return dataclasses.replace(start, kernel=with_precision(both, float), evidence=-np.inf)
 
 
 def _unlike(starts: list[Start], count: int) -> list[Start]:
@@ -275,8 +288,9 @@ def judged(found: Found, sample: Sample, rank: int) -> Hyperparameters:
     gains, chances = {}, {}
     for name, run in found.candidates.items():
         numbers = _freedom(run.start.kernel, name == ONE_SCALE) + groups
-        chance = CHANCE * numbers + nats_of_search(run.start.kernel, sample.X)
-        gains[name], chances[name] = run.evidence - null, max(NULL_MARGIN, chance)
+        searched = nats_of_search(run.start.kernel, sample.X)
+        chances[name] = chdtri(numbers, CHANCE) / 2 + searched
+        gains[name] = run.evidence - null
     gain = best.evidence - null
     kept = kept_as_given(best.start.kernel)
     rest = "the rest" if _freedom(best.start.kernel) else "amplitude and noise alone"

@@ -18,10 +18,12 @@ from wilsonian.regression.sample import Sample, column_spread
 # Adam (Kingma and Ba, arXiv:1412.6980), algorithm 1.
 LEARNING_RATE, MEMORY, SQUARE_MEMORY, FLOOR = 0.1, 0.9, 0.999, 1e-8
 # Steps come in windows, whose evidence is the mean over rows each seen before a step is taken on
-# them. While it rises by more than GAIN nats per row from window to window the rate stays; where it
-# falls by as much, the climb goes back and on at a smaller rate; and where it does neither, or the
-# most steps are done, the rate falls to zero along a cosine for LANDING windows.
-WINDOW, GAIN, SLOWER, LANDING = 10, 0.003, 0.25, 3
+# them. Where it falls below that of the best window by FALL nats per row and twice its standard
+# error, the climb goes back and on at a smaller rate. Where two windows have risen by less than
+# RISE above the two before, or the most steps are done, the rate falls to zero along a cosine for
+# LANDING windows, or a quarter of the steps before if these are more. (A patience of one window
+# stopped protein of the UCI sets early: RMSE .661 of its standard deviation, with all passes .631.)
+WINDOW, RISE, FALL, SLOWER, LANDING = 10, 0.001, 0.003, 0.25, 3
 ENTRY = "moving inducing points"
 
 
@@ -44,12 +46,12 @@ class Ascent:
         """Learning rate of the next step."""
         if self.landing < 0:
             return self.speed
-        done = (len(self.losses) - self.landing) / (LANDING * WINDOW)
+        done = (len(self.losses) - self.landing) / landing_steps(self.landing)
         return 0.5 * self.speed * (1 + np.cos(np.pi * done))
 
     @property
     def finished(self) -> bool:
-        return 0 <= self.landing <= len(self.losses) - LANDING * WINDOW
+        return 0 <= self.landing <= len(self.losses) - landing_steps(self.landing)
 
     def step(self, loss: float, slope: np.ndarray, unit: np.ndarray) -> None:
         """One step of Adam downhill, in units of `unit`."""
@@ -70,8 +72,12 @@ class Ascent:
         if count % WINDOW:
             return
         latest = float(np.mean(self.losses[-WINDOW:]))
-        fallen = latest > self.level + GAIN
-        rising = latest < self.level - GAIN
+        # From step to step: what the rows drawn change, not what the climb does.
+        jumps = np.std(np.diff(self.losses[-2 * WINDOW :]))
+        fallen = latest > self.level + FALL + 2 * jumps / np.sqrt(WINDOW)
+        pair = 2 * WINDOW
+        before, after = self.losses[-2 * pair : -pair], self.losses[-pair:]
+        rising = count < 2 * pair or np.mean(before) - np.mean(after) > RISE
         if not fallen:
             self.safe, self.level = self.vector, min(latest, self.level)
         if fallen and (self.landing < 0 or self.finished):
@@ -80,8 +86,13 @@ class Ascent:
             self.speed *= SLOWER
         elif self.landing < 0 and not rising:
             self.landing = count
-        if self.landing < 0 and count + LANDING * WINDOW >= most_steps:
+        if self.landing < 0 and count + landing_steps(count) >= most_steps:
             self.landing = count
+
+
+def landing_steps(begun: int) -> int:
+    """Steps of a landing that begins after so many."""
+    return WINDOW * max(LANDING, begun // (4 * WINDOW))
 
 
 def move_inducing_points(
@@ -137,7 +148,7 @@ def move_inducing_points(
         ascent.step(loss, raveled(slope), unit)
         ascent.settle(most_steps)
         done = len(ascent.losses)
-        end = most_steps if ascent.landing < 0 else ascent.landing + LANDING * WINDOW
+        end = most_steps if ascent.landing < 0 else ascent.landing + landing_steps(ascent.landing)
         progress(ENTRY, done, end, f"log evidence per row {-loss:.4f}")
         diary.write(ENTRY, dataclasses.asdict(ascent))
     end_point = unraveled(ascent.vector, candidate)

@@ -140,6 +140,26 @@ def check_row_noise(given: Any, rows: int, outputs: int) -> np.ndarray | None:
     return known
 
 
+SINGLE_DIGITS = 1e-3  # of a column's spread: the rounding that single precision may do to it
+
+
+def check_precision(X: np.ndarray, dtype: Any) -> None:
+    """Raise ValueError where single precision would round away what a column of `X` (rows, d) far
+    from zero says."""
+    if np.dtype(dtype) != np.float32:
+        return
+    size, spread = np.abs(X).max(axis=0, initial=0.0), X.std(axis=0)
+    varies = spread > 1e-12 * size
+    lost = varies & (np.finfo(np.float32).eps * size > SINGLE_DIGITS * spread)
+    if lost.any():
+        column = int(np.flatnonzero(lost)[0])
+        raise ValueError(
+            f"dtype='float32' would round away what column {column} of `X` says: its values go up "
+            f"to {size[column]:.3g} and spread by {spread[column]:.3g} only; subtract an offset "
+            "(such as the column's mean) in float64 first, or use dtype='float64'."
+        )
+
+
 def check_varying(y: np.ndarray) -> None:
     """Raise ValueError when an output of the targets (rows, outputs) is the same in all rows."""
     for k, column in enumerate(y.T):

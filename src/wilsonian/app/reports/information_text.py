@@ -43,9 +43,10 @@ def _kept_sentence(run: InformationRun) -> str:
     if not run.nats > 0:
         return "There is no information to keep."
     share = format_percent(run.chosen_kept / run.parameters)
+    need = "needs" if run.chosen_kept == 1 else "need"
     return (
         f"At {format_number(run.cost)} nats per example "
-        f"{format_count(run.chosen_kept, 'direction')} need to be kept ({share}; cutoff k = "
+        f"{format_count(run.chosen_kept, 'direction')} {need} to be kept ({share}; cutoff k = "
         f"{format_number(run.chosen)}); they hold {format_percent(run.chosen_nats / run.nats)} of "
         "the information."
     )

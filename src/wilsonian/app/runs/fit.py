@@ -70,8 +70,7 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
     if checkpoint and not stored:
         checkpoint.save(encoding, now=True)
     X, y, known, rows = fit.sample(encoding, progress)
-    if not choices.parameters.get("exact", False):  # which knows one noise for all rows
-        encoding = _with_missing_variances(encoding, X, y, choices.seed)
+    encoding = _with_missing_variances(encoding, X, y, choices.seed)
     estimator = fit.estimator(encoding.task)
     if isinstance(estimator, ReducedGPClassifier):
         regressor = estimator.regressor(rows, X.shape[1])
@@ -123,9 +122,8 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
     if regressor.exact:
         assert standing is not None
         at = standing
-        inputs, outputs = fit.training_rows(encoding)
         regressor.read_out(
-            Sample(inputs, outputs, np.ones(len(inputs))),
+            fit.training_rows(encoding),
             start=at.duals,
             keep=lambda duals, now: keep(dataclasses.replace(at, duals=duals), now),
             progress=progress,

@@ -26,7 +26,7 @@ def missing_variances(encoding: Encoding, X: np.ndarray, y: np.ndarray, seed: in
     rows, by an amount that does not depend much on the method of regression. So residuals of
     cross-validated histogram boosting, :math:`r_i`, are taken to be normal with variance
     :math:`v_0 + \sum_j v_j m_{ij}`, :math:`m` the markers, and the variances to be those of
-    greatest likelihood, none negative (docs/science/learning.md, section 5). Zero where that is
+    greatest likelihood, none negative (docs/science/learning.md, section 7). Zero where that is
     next to nothing beside :math:`v_0`.
     """
     step = -(-len(X) // ROWS)

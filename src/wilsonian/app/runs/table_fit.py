@@ -19,6 +19,7 @@ from wilsonian.regression.classifier import ReducedGPClassifier, class_targets
 from wilsonian.regression.diary import Progress
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.regressor import ReducedGPRegressor
+from wilsonian.regression.sample import Sample
 from wilsonian.regression.saving import Estimator
 from wilsonian.regression.statistics import Block as Rows
 from wilsonian.support.sampling import Reservoir, held_out
@@ -50,11 +51,6 @@ class TableFit:
     def of(cls, choices: Choices) -> TableFit:
         choices.parsed_kernel()  # before any reading
         Plan.of(ReducedGPRegressor(**choices.parameters).get_params(deep=False), columns=1)
-        if choices.noise_column and choices.parameters.get("exact", False):
-            raise ValueError(
-                "--exact knows one noise for all rows, not the one of --noise-column; leave one of "
-                "the two out."
-            )
         table, columns = choices.open()
         fraction = choices.test_fraction
         if fraction is None:
@@ -145,11 +141,12 @@ class TableFit:
                 y = class_targets(y, len(encoding.classes))
             yield Rows(X, y.reshape(len(y), -1), None, noise_of(encoding, X, known))
 
-    def training_rows(self, encoding: Encoding) -> tuple[np.ndarray, np.ndarray]:
-        """All of them in memory: inputs and (rows, outputs)."""
-        blocks = [(block.X, block.y) for block in self.training_arrays(encoding)]
-        inputs, outputs = (np.concatenate(part) for part in zip(*blocks, strict=True))
-        return inputs, outputs
+    def training_rows(self, encoding: Encoding) -> Sample:
+        """All of them in memory, as the estimator takes them."""
+        blocks = list(self.training_arrays(encoding))
+        X, y = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("X", "y"))
+        noise = [block.row_noise for block in blocks if block.row_noise is not None]
+        return Sample(X, y, np.ones(len(X)), np.concatenate(noise) if noise else None)
 
     def test(
         self,

@@ -23,6 +23,7 @@ from wilsonian.app.tables.reading import Columns
 from wilsonian.support.number_text import format_count
 
 FREQUENT_LEVELS = 32
+FEWEST_ALONE = 10  # labels, each of one row, that are refused as classes
 STORED_LEVELS = 10_000  # by name, so that a level never seen can be told from a rare one
 
 
@@ -205,7 +206,7 @@ class EncodingBuilder:
         counts, name = self._labels, self._columns.target
         word, many = counts.first_word(), len(counts.counts)
         # A label that is told apart in most rows cannot be classified: never advise that then.
-        alone = counts.is_identifier or (many == counts.present and many > 1)
+        alone = counts.is_identifier or (many == counts.present and many > FEWEST_ALONE)
         classify = "" if alone or many == 1 else " or use --task classification"
         other = "" if classify else " or choose another target"
         if self._task == "regression":

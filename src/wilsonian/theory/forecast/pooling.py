@@ -15,7 +15,6 @@ logarithm by :math:`m` per factor of two in size; from all of the pilot it misse
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -102,20 +101,18 @@ class Pool:
     unlike: np.ndarray  # (draws,) standard normal
 
     @classmethod
-    def of(
-        cls, weights: np.ndarray, logs: Sequence[np.ndarray], random: np.random.Generator
-    ) -> Pool:
+    def of(cls, weights: np.ndarray, logs: np.ndarray, random: np.random.Generator) -> Pool:
         """`logs` (witnesses, draws) at the size where draws are put in order: they err together,
         the least of one going with the least of another."""
         order = np.argsort(logs, axis=1)
         # In any order of their own, so that it is no order of anything drawn beside them.
         order = order[:, random.permutation(order.shape[1])]
-        return cls(weights, order, random.standard_normal(order.shape[1]))
+        return cls(weights, order, random.standard_normal((order.shape[1],)))
 
-    def mix(self, logs: Sequence[np.ndarray]) -> np.ndarray:
+    def mix(self, logs: np.ndarray) -> np.ndarray:
         """Draws (draws, sizes) of the pool from those of the witnesses, (witnesses, draws, sizes).
         The bands widen by how far the witnesses are apart."""
-        ordered = np.take_along_axis(np.asarray(logs), self.order[:, :, None], axis=1)
+        ordered = np.take_along_axis(logs, self.order[:, :, None], axis=1)
         medians = np.median(ordered, axis=1)
         apart = np.sqrt(self.weights @ (medians - self.weights @ medians) ** 2)
         return np.tensordot(self.weights, ordered, 1) + APART * self.unlike[:, None] * apart

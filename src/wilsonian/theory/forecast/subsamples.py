@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -33,13 +34,12 @@ class MeasuredErrors:
         """Error at the best ridge of each size."""
         return self.error[np.arange(len(self.n)), self.best()]
 
-    def within(
-        self, ridge: np.ndarray, n: np.ndarray, population: PopulationSpectrum
-    ) -> np.ndarray:
+    def within(self, ridge: Any, n: np.ndarray, population: PopulationSpectrum) -> np.ndarray:
         """The ridges to name of those wanted at sizes `n`: at least the least that was measured
         (below, inputs far from all others make errors that no theory of Gaussian features knows),
         at most what leaves nothing learned."""
-        return np.clip(ridge, self.ridge[0], 1e3 * n * population.spectrum.eigenvalues[0])
+        most = 1e3 * n * np.asarray(population.spectrum.eigenvalues)[0]
+        return np.clip(np.asarray(ridge, float), self.ridge[0], most)
 
     def least_wrong(self) -> np.ndarray:
         """Error rate there."""
