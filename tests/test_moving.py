@@ -10,9 +10,7 @@ from wilsonian.regression.diary import Diary
 from wilsonian.regression.evidence import Hyperparameters
 from wilsonian.regression.moving import (
     ENTRY,
-    LANDING,
     LEARNING_RATE,
-    RISE,
     SLOWER,
     WINDOW,
     Ascent,
@@ -29,36 +27,31 @@ def ascent(size=3):
 
 
 def test_a_step_is_adam():
-    ours, optimizer = ascent(), optax.adam(LEARNING_RATE)
+    ours = ascent()
+    optimizer = optax.adam(optax.cosine_decay_schedule(LEARNING_RATE, 5))
     theirs = jnp.ones(3)
     state = optimizer.init(theirs)
     for slope in RANDOM.normal(size=(5, 3)):
-        ours.step(0.0, slope, np.ones(3))
+        ours.step(0.0, slope, np.ones(3), steps=5)
         change, state = optimizer.update(jnp.asarray(slope), state)
         theirs = optax.apply_updates(theirs, change)
     np.testing.assert_allclose(ours.vector, theirs, rtol=1e-5)  # optax runs in float32
 
 
-def climb(losses, most_steps=1000):
+def climb(losses):
     """An ascent told these losses, whose vector counts the steps taken."""
     state = ascent(1)
     for step, loss in enumerate(losses):
-        if state.finished:
-            break
         state.losses = np.append(state.losses, loss)
         state.vector = np.array([step + 1.0])
-        state.settle(most_steps)
+        state.settle()
     return state
 
 
-def test_it_lands_where_the_evidence_has_stopped_rising():
-    rising = -3 * RISE * np.repeat(np.arange(1, 4), WINDOW)  # a window at a time
-    state = climb([*rising, *np.full(200, rising[-1])])
-    assert state.landing == 6 * WINDOW  # two windows no better than the two before
-    assert len(state.losses) == (6 + LANDING) * WINDOW
-    assert state.rate == pytest.approx(0.0, abs=1e-12)
-    assert climb(-2 * RISE * np.arange(1000.0), most_steps=60).finished
-    assert len(climb(-2 * RISE * np.arange(1000.0), most_steps=60).losses) == 60
+def test_the_rate_falls_to_zero_over_all_steps():
+    state = climb(-np.arange(60.0))
+    assert state.rate(60) == pytest.approx(0.0, abs=1e-12)
+    assert state.rate(120) == pytest.approx(LEARNING_RATE / 2)
 
 
 def test_it_goes_back_where_the_evidence_fell():
@@ -66,14 +59,13 @@ def test_it_goes_back_where_the_evidence_fell():
     state = climb(falling)
     assert state.vector == 2 * WINDOW  # the end of the best window
     assert state.speed == pytest.approx(LEARNING_RATE * SLOWER)
-    assert not state.finished
 
 
 def test_moving_raises_the_evidence_and_goes_on_from_a_diary():
     X = RANDOM.uniform(-2, 2, (300, 1))
     y = np.sin(3 * X) + 0.1 * RANDOM.normal(size=X.shape)
     given = Hyperparameters(Matern52(1.0), np.ones(1), np.full(1, 0.1), True, "Given.")
-    options = {"rows": 300, "most_steps": 60, "rows_per_step": 150, "input_dependent": False}
+    options = {"rows": 300, "steps": 60, "rows_per_step": 150, "input_dependent": False}
     sample, start = Sample(X, y, np.ones(300)), X[:8]
 
     def moved(diary):

@@ -19,10 +19,10 @@ from wilsonian.regression.scale import learn_scale, learn_scale_of_rows
 
 # Hyperparameters are learned from at most this many rows and inducing points; amplitude and noise
 # are then set by the evidence of all rows. Where there are more rows, inducing points move, and
-# hyperparameters with them, in steps that see INDUCING_POINT_ROWS rows each, for at most
+# hyperparameters with them, in steps that see INDUCING_POINT_ROWS rows each, for
 # INDUCING_POINT_PASSES through the rows within INDUCING_POINT_STEPS; the search before is coarse.
 LEARNING_ROWS, LEARNING_RANK, COARSE_RANK = 2000, 512, 256
-INDUCING_POINT_ROWS, INDUCING_POINT_PASSES, INDUCING_POINT_STEPS = 4000, 25, (60, 300)
+INDUCING_POINT_ROWS, INDUCING_POINT_PASSES, INDUCING_POINT_STEPS = 4000, 25, (120, 300)
 # With no more rows than this every row is an inducing point of the learning, above it half of them.
 ALL_ROWS = 400
 # A second length scale per column is tried up to this many rows per inducing point.
@@ -153,7 +153,7 @@ class LearnAll(AbstractLearner):
             points,
             sample,
             rows=rows,
-            most_steps=int(np.clip(passes, *INDUCING_POINT_STEPS)),
+            steps=int(np.clip(passes, *INDUCING_POINT_STEPS)),
             rows_per_step=INDUCING_POINT_ROWS,
             input_dependent=by_row,
             random=random,

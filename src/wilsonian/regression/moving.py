@@ -17,13 +17,13 @@ from wilsonian.regression.sample import Sample, column_spread
 
 # Adam (Kingma and Ba, arXiv:1412.6980), algorithm 1.
 LEARNING_RATE, MEMORY, SQUARE_MEMORY, FLOOR = 0.1, 0.9, 0.999, 1e-8
-# Steps come in windows, whose evidence is the mean over rows each seen before a step is taken on
-# them. Where it falls below that of the best window by FALL nats per row and twice its standard
-# error, the climb goes back and on at a smaller rate. Where two windows have risen by less than
-# RISE above the two before, or the most steps are done, the rate falls to zero along a cosine for
-# LANDING windows, or a quarter of the steps before if these are more. (A patience of one window
-# stopped protein of the UCI sets early: RMSE .661 of its standard deviation, with all passes .631.)
-WINDOW, RISE, FALL, SLOWER, LANDING = 10, 0.001, 0.003, 0.25, 3
+# The rate falls to zero along a cosine over all steps: the noise of the rows drawn keeps what is
+# gained at a high rate small, and most of the gain comes late, so that no stop by what has been
+# gained so far is safe (docs/science/learning.md, section 6). Steps come in windows, whose evidence
+# is the mean over rows each seen before a step is taken on them. Where it falls below that of the
+# best window by FALL nats per row and twice its standard error, the climb goes back and on at a
+# smaller rate.
+WINDOW, FALL, SLOWER = 10, 0.003, 0.25
 ENTRY = "moving inducing points"
 
 
@@ -39,23 +39,14 @@ class Ascent:
     level: float = np.inf  # mean loss of the best window
     speed: float = LEARNING_RATE
     begun: int = 0  # the step at which the averages are empty
-    landing: int = -1  # the step at which the rate began to fall, if it has
 
-    @property
-    def rate(self) -> float:
+    def rate(self, steps: int) -> float:
         """Learning rate of the next step."""
-        if self.landing < 0:
-            return self.speed
-        done = (len(self.losses) - self.landing) / landing_steps(self.landing)
-        return 0.5 * self.speed * (1 + np.cos(np.pi * done))
+        return 0.5 * self.speed * (1 + np.cos(np.pi * len(self.losses) / steps))
 
-    @property
-    def finished(self) -> bool:
-        return 0 <= self.landing <= len(self.losses) - landing_steps(self.landing)
-
-    def step(self, loss: float, slope: np.ndarray, unit: np.ndarray) -> None:
+    def step(self, loss: float, slope: np.ndarray, unit: np.ndarray, steps: int) -> None:
         """One step of Adam downhill, in units of `unit`."""
-        rate, slope = self.rate, slope * unit
+        rate, slope = self.rate(steps), slope * unit
         self.losses = np.append(self.losses, loss)
         count = len(self.losses) - self.begun
         self.mean = MEMORY * self.mean + (1 - MEMORY) * slope
@@ -64,8 +55,8 @@ class Ascent:
         root = np.sqrt(self.square / (1 - SQUARE_MEMORY**count))
         self.vector = self.vector - rate * unit * mean / (root + FLOOR)
 
-    def settle(self, most_steps: int) -> None:
-        """After a step: at the end of a window go on, go back, or begin to land."""
+    def settle(self) -> None:
+        """After a step: at the end of a window go on, or go back."""
         count = len(self.losses)
         if count == 1:
             self.level = float(self.losses[0])
@@ -74,25 +65,12 @@ class Ascent:
         latest = float(np.mean(self.losses[-WINDOW:]))
         # From step to step: what the rows drawn change, not what the climb does.
         jumps = np.std(np.diff(self.losses[-2 * WINDOW :]))
-        fallen = latest > self.level + FALL + 2 * jumps / np.sqrt(WINDOW)
-        pair = 2 * WINDOW
-        before, after = self.losses[-2 * pair : -pair], self.losses[-pair:]
-        rising = count < 2 * pair or np.mean(before) - np.mean(after) > RISE
-        if not fallen:
+        if latest <= self.level + FALL + 2 * jumps / np.sqrt(WINDOW):
             self.safe, self.level = self.vector, min(latest, self.level)
-        if fallen and (self.landing < 0 or self.finished):
-            self.vector, self.begun = self.safe, count
-            self.mean, self.square = np.zeros_like(self.mean), np.zeros_like(self.square)
-            self.speed *= SLOWER
-        elif self.landing < 0 and not rising:
-            self.landing = count
-        if self.landing < 0 and count + landing_steps(count) >= most_steps:
-            self.landing = count
-
-
-def landing_steps(begun: int) -> int:
-    """Steps of a landing that begins after so many."""
-    return WINDOW * max(LANDING, begun // (4 * WINDOW))
+            return
+        self.vector, self.begun = self.safe, count
+        self.mean, self.square = np.zeros_like(self.mean), np.zeros_like(self.square)
+        self.speed *= SLOWER
 
 
 def move_inducing_points(
@@ -101,17 +79,16 @@ def move_inducing_points(
     sample: Sample,
     *,
     rows: int,
-    most_steps: int,
+    steps: int,
     rows_per_step: int,
     input_dependent: bool,
     random: np.random.Generator,
     progress: Progress = silent,
     diary: Diary | None = None,
 ) -> tuple[Hyperparameters, np.ndarray]:
-    """Move inducing points and hyperparameters together up the evidence, by Adam, until the
-    evidence of the rows of each step has stopped rising, at most about `most_steps`. The steps run
-    through the rows in random order, again and again. With a diary the climb goes on from where it
-    stands there."""
+    """Move inducing points and hyperparameters together up the evidence, by `steps` steps of
+    Adam. They run through the rows in random order, again and again. With a diary the climb goes on
+    from where it stands there."""
     spread = column_spread(sample.X)
     # Single precision, unless a column's offset would eat it up.
     offset = np.max(np.abs(sample.X), axis=0) / spread
@@ -133,7 +110,7 @@ def move_inducing_points(
     ascent = _stood(diary, len(vector)) or Ascent(vector, none, none, vector, np.empty(0))
     order = _Order(len(sample.X), min(rows_per_step, len(sample.X)), int(random.integers(2**63)))
     broken = False
-    while not ascent.finished and not broken:
+    while len(ascent.losses) < steps and not broken:
         few = sample.rows(order.of(len(ascent.losses)))
         # Each row drawn stands for several, so that the evidence is that of all rows.
         few = dataclasses.replace(few, weights=few.weights * (rows / len(few.X)))
@@ -145,11 +122,10 @@ def move_inducing_points(
             dtype = np.float64  # the noise may be below the rounding of single precision
             candidate, fixed = with_precision(candidate, dtype), with_precision(fixed, dtype)
             continue
-        ascent.step(loss, raveled(slope), unit)
-        ascent.settle(most_steps)
+        ascent.step(loss, raveled(slope), unit, steps)
+        ascent.settle()
         done = len(ascent.losses)
-        end = most_steps if ascent.landing < 0 else ascent.landing + landing_steps(ascent.landing)
-        progress(ENTRY, done, end, f"log evidence per row {-loss:.4f}")
+        progress(ENTRY, done, steps, f"log evidence per row {-loss:.4f}")
         diary.write(ENTRY, dataclasses.asdict(ascent))
     end_point = unraveled(ascent.vector, candidate)
     losses = ascent.losses
