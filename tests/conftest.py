@@ -14,8 +14,8 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 # LLVM need not try hard: half the time of compilation, slower loops, the same BLAS.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 # A worker is to each core what a thread of the BLAS would be; together they would wait for turns.
-for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(threads, "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import jax
 
