@@ -365,7 +365,9 @@ def test_prices_of_a_minimum(spectrum, blobs):
     """I12: silent where the network is linear, raised on draws of inner layers."""
     prices = spectrum.prices(blobs[2:], scales=(0.01, 0.1, 0.3, 1.0))
     np.testing.assert_allclose(prices.predicted, prices.gradient + prices.quadratic)
-    assert np.all(prices.gradient > 2 * prices.quadratic)  # below the natural cutoff: section 2
+    cut = prices.predicted > 1e-12  # with every mode kept both parts are rounding
+    np.testing.assert_array_equal(cut, [False, False, True, True])
+    assert np.all(prices.gradient[cut] > 2 * prices.quadratic[cut])  # below the natural cutoff
     assert np.all(prices.valid_linearised)
     np.testing.assert_allclose(prices.nats_kept + prices.nats_lost, spectrum.nats, rtol=1e-12)
     held_out = prices.held_out
