@@ -10,6 +10,7 @@ import equinox as eqx
 import jax
 import numpy as np
 from scipy.special import chdtri
+from threadpoolctl import threadpool_limits
 
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel
@@ -51,6 +52,9 @@ PRICE = 1.0
 # long.
 SECOND_SCALES, FIRST_SCALE = ((0.03, 0.5), (0.01, 0.2)), 0.35
 SECOND_ITERATIONS, SECOND_TOLERANCE = 12, 1e-7
+# Up to so many inducing points a second thread of the BLAS gains nothing, and where other work
+# holds the cores the threads wait for each other: six times as long was seen.
+ONE_THREAD = 400
 STAGE = "learning hyperparameters"
 
 
@@ -86,21 +90,22 @@ def learn(
     one each for all outputs (`groups` 1), or one for every output. The prior that
     :func:`search` finds, or noise alone if that is as likely.
     """
-    found = search(
-        kernel,
-        sample,
-        scale=(np.full(groups, amplitude), np.full(groups, noise_variance)),
-        ard=ard,
-        rank=rank,
-        restarts=restarts,
-        input_dependent=input_dependent,
-        max_iterations=max_iterations,
-        random=random,
-        second_scale=second_scale,
-        coarse=coarse,
-        progress=progress,
-        diary=Diary() if diary is None else diary,
-    )
+    with threadpool_limits(1 if rank <= ONE_THREAD else None, user_api="blas"):
+        found = search(
+            kernel,
+            sample,
+            scale=(np.full(groups, amplitude), np.full(groups, noise_variance)),
+            ard=ard,
+            rank=rank,
+            restarts=restarts,
+            input_dependent=input_dependent,
+            max_iterations=max_iterations,
+            random=random,
+            second_scale=second_scale,
+            coarse=coarse,
+            progress=progress,
+            diary=Diary() if diary is None else diary,
+        )
     return judged(found, sample, rank)
 
 
