@@ -182,9 +182,7 @@ class KernelReader:
             else:
                 if word:
                     key = _known(word, names, "option", f" of {name}")
-                elif (
-                    call and name not in NETWORK_KINDS and [*found] == names[: len(found)] != names
-                ):
+                elif unnamed and [*found] == names[: len(found)] != names:
                     key = names[len(found)]
                 else:
                     raise self.expected(f"an option of {name}")
