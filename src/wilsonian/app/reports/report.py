@@ -20,10 +20,5 @@ def report_html(record: RunRecord, further: Iterable[str] = ()) -> str:
 def write_report(
     record: RunRecord, path: str | os.PathLike[str], further: Iterable[str] = ()
 ) -> Path:
-    """Write the page to `path`, whole or not at all, and return where it is.
-
-    Raises FileError, with what to try, when the folder is missing or cannot be written to.
-    """
-    path = Path(path)
-    atomic_write(path, report_html(record, further))
-    return path
+    """Write the page, whole or not at all; raises FileError where that is impossible."""
+    return atomic_write(path, report_html(record, further))
