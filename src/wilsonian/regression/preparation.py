@@ -90,14 +90,13 @@ def prepare(
                 hyperparameters, first, sample, rows, by_row, random, diary, progress
             )
             if moved is not first:
-                many = len(points) > len(first)
-                status += f" {f'The first {len(first)}' if many else 'They'} were then moved by "
-                status += "gradient of the evidence."
-                points = (
-                    add_inducing_points(hyperparameters.kernel, moved, pool.X, len(points), random)
-                    if many
-                    else moved
-                )
+                which = "They" if len(first) == len(points) else f"The first {len(first)}"
+                status += f" {which} were then moved by gradient of the evidence."
+                if len(first) < len(points):
+                    moved = add_inducing_points(
+                        hyperparameters.kernel, moved, pool.X, len(points), random
+                    )
+                points = moved
     features = InducingFeatures.of(hyperparameters.kernel, points, plan.dtype)
     return Prepared(features, hyperparameters, measure_of(len(points), rows), status)
 
