@@ -12,7 +12,8 @@ from jaxtyping import Array
 
 from wilsonian.greybox.hybrid.encoder import Sizes
 from wilsonian.greybox.hybrid.networks import Dense
-from wilsonian.greybox.simulators import ODE, as_vector, no_basis
+from wilsonian.greybox.simulators import ODE, no_basis
+from wilsonian.greybox.tracing import as_vector
 
 
 class Decodings(NamedTuple):
