@@ -70,7 +70,7 @@ class Block(eqx.Module):
     def __call__(self, x: Float[Array, "batch size"], key: Array, corruption, noisy=True) -> Draw:
         one, two = jax.random.split(key)
         features, mean, log_scale = self.heads(x, one, corruption)
-        noise = jax.random.normal(two, mean.shape) * noisy
+        noise = jax.random.normal(two, mean.shape) if noisy else jnp.zeros(mean.shape)
         z = mean + jnp.exp(log_scale) * noise
         log_q = -jnp.sum(0.5 * noise**2 + log_scale + 0.5 * jnp.log(2 * jnp.pi), axis=1)
         log_det = jnp.zeros(len(x))

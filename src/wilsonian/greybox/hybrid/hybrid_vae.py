@@ -307,9 +307,9 @@ class HybridVAE:
         order = jnp.arange(len(x))
         if permute:
             order = jax.random.permutation(jax.random.fold_in(key, 1), order)
-        physics, both = self.forward_(
-            self.networks_, x, key, jnp.asarray(self._eval_corruption(corruption)), order
-        )
+        share = self._eval_corruption(corruption)
+        share = jnp.asarray(share) if share else 0.0  # one program without, one for all shares
+        physics, both = self.forward_(self.networks_, x, key, share, order)
         shape = (len(x), *self.shape_)
         return Reconstruction(np.asarray(physics).reshape(shape), np.asarray(both).reshape(shape))
 

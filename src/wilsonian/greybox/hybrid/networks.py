@@ -111,7 +111,9 @@ def zero_features(
     features: Float[Array, "batch features"], key: Array, fraction: float | Array
 ) -> Float[Array, "batch features"]:
     """The papers' corruption: one common `fraction` of the features is zero in `fraction` of the
-    samples."""
+    samples. The number 0.0 leaves them as they are, and compiles nothing."""
+    if isinstance(fraction, float) and fraction == 0.0:
+        return features
     one, two = jax.random.split(key)
     samples = jax.random.uniform(one, (features.shape[0], 1)) < fraction
     columns = jax.random.uniform(two, (1, features.shape[1])) < fraction
