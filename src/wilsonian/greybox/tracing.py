@@ -13,7 +13,7 @@ from jax.extend.core import Jaxpr, Literal
 from jaxtyping import Array
 
 
-class WrongResult(ValueError):
+class WrongResultError(ValueError):
     """A user's function returned what cannot be used; the sentence lacks its subject."""
 
 
@@ -24,12 +24,12 @@ def as_vector(value: Any, length: int | None = None) -> Array:
             value = jnp.stack([jnp.asarray(item, float) for item in value])
         vector = jnp.atleast_1d(jnp.asarray(value, float))
     except (TypeError, ValueError):
-        raise WrongResult(
+        raise WrongResultError(
             f"returned {type(value).__name__} where numbers of one shape are needed; return a "
             "tuple of numbers or a one-dimensional array."
         ) from None
     if vector.ndim != 1 or (length is not None and vector.shape[0] != length):
-        raise WrongResult(
+        raise WrongResultError(
             f"returned shape {vector.shape} where "
             f"{'one number for each of ' + str(length) + ' states' if length else 'a vector'} "
             "is needed; return a tuple or a one-dimensional array."
@@ -45,7 +45,7 @@ def trial(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
     """
     try:
         traced, found = jax.make_jaxpr(function, return_shape=True)(*arguments)
-    except WrongResult as error:
+    except WrongResultError as error:
         raise ValueError(f"{what} {error}") from None
     except Exception as error:
         said = str(error).strip().partition("\n")[0]
@@ -62,9 +62,7 @@ def trial(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
     return found
 
 
-def missing_entry(
-    jaxpr: Jaxpr, constants: Any = (), arguments: Any = ()
-) -> tuple[int, int] | None:
+def missing_entry(jaxpr: Jaxpr, constants: Any = (), arguments: Any = ()) -> tuple[int, int] | None:
     """The first index, known without the state, that lies outside its axis: index and length."""
     known: dict[Any, Any] = dict(zip(jaxpr.constvars, constants, strict=False))
     known.update(zip(jaxpr.invars, arguments, strict=False))
