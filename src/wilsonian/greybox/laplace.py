@@ -228,6 +228,8 @@ class Engine:
         self.per_point = max(per_point * max(state, assembly.channels), 8 * assembly.size**2 // 4)
         one_point = functools.partial(gauss_newton, assembly)
         self._evidence = jax.jit(jax.vmap(one_point, in_axes=(None, 0, 0, 0, 0, None)))
+        middle = jnp.zeros(assembly.parameter_count)
+        self._starts = jax.jit(jax.vmap(lambda signal: assembly.start(signal, middle)))
         # Compiled once for all that needs derivatives of a signal, or the signal alone.
         self._linear = jax.jit(jax.vmap(assembly.linearize))
         one = functools.partial(parameter_information, assembly)
@@ -258,6 +260,10 @@ class Engine:
             pieces.append([np.asarray(value)[:used] for value in piece])
         joined: list[Any] = [np.concatenate(values) for values in zip(*pieces, strict=True)]
         return Evidence(*(value.reshape(len(zeta), points, *value.shape[1:]) for value in joined))
+
+    def starts(self, signals: np.ndarray) -> np.ndarray:
+        """What the simulator reads off each signal, (samples, states)."""
+        return in_chunks(self._starts, signals)[0]
 
     def linearize(self, signals: np.ndarray, zeta: np.ndarray, w: np.ndarray):
         """Noise-free signals (samples, size), their derivatives by the coefficients and by the

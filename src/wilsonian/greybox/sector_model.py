@@ -104,9 +104,7 @@ class SectorModel:
         base = np.zeros(assembly.layout.count) if mean is None else np.asarray(mean)
         starts = np.tile(base, (len(signals), 1))
         if len(assembly.free):
-            middle = jnp.zeros(assembly.parameter_count)
-            read = jax.vmap(lambda x: assembly.start(x, middle))(jnp.asarray(signals.flat))
-            starts[:, : len(assembly.free)] = np.asarray(read)[:, assembly.free]
+            starts[:, : len(assembly.free)] = self.engine_.starts(signals.flat)[:, assembly.free]
         return starts
 
     def _initial(self, signals: Signals, starts: np.ndarray) -> tuple[Hyperparameters, np.ndarray]:

@@ -3,7 +3,7 @@ can return it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -67,18 +67,22 @@ def missing_entry(jaxpr: Jaxpr, constants: Any = (), arguments: Any = ()) -> tup
     known: dict[Any, Any] = dict(zip(jaxpr.constvars, constants, strict=False))
     known.update(zip(jaxpr.invars, arguments, strict=False))
 
+    def length_of(place: Any) -> tuple[int, ...]:
+        return getattr(place.aval, "shape", ())
+
     def value(place: Any) -> Any:
         return place.val if isinstance(place, Literal) else known.get(place)
 
     for equation in jaxpr.eqns:
         name, parameters = equation.primitive.name, equation.params
         inputs = [value(place) for place in equation.invars]
-        shape = np.shape(equation.invars[0].aval) if equation.invars else ()
-        axes, starts, lengths = range(len(shape)), [], [1] * len(shape)
+        shape = length_of(equation.invars[0]) if equation.invars else ()
+        axes, starts = range(len(shape)), []
+        lengths: Sequence[int] = [1] * len(shape)
         if name == "dynamic_slice":
             starts, lengths = inputs[1:], parameters["slice_sizes"]
         elif name == "dynamic_update_slice":
-            starts, lengths = inputs[2:], np.shape(equation.invars[1].aval)
+            starts, lengths = inputs[2:], length_of(equation.invars[1])
         elif name == "gather" or name.startswith("scatter"):
             numbers = parameters["dimension_numbers"]
             if inputs[1] is not None and "CLIP" not in str(parameters["mode"]):

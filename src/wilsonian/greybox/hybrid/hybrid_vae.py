@@ -307,8 +307,8 @@ class HybridVAE:
         if permute:
             order = jax.random.permutation(jax.random.fold_in(key, 1), order)
         share = self._eval_corruption(corruption)
-        share = jnp.asarray(share) if share else 0.0  # one program without, one for all shares
-        physics, both = self.forward_(self.networks_, x, key, share, order)
+        zeroed = jnp.asarray(share) if share else 0.0  # one program without, one for all shares
+        physics, both = self.forward_(self.networks_, x, key, zeroed, order)
         shape = (len(x), *self.shape_)
         return Reconstruction(np.asarray(physics).reshape(shape), np.asarray(both).reshape(shape))
 

@@ -17,7 +17,7 @@ def uniform(random: np.random.Generator, *shape: int, fan_in: int) -> Array:
     r""":math:`U(\pm 1/\sqrt{\text{fan-in}})`. NumPy draws what a network begins with: JAX would
     compile a program for each shape."""
     bound = max(fan_in, 1) ** -0.5
-    return jnp.asarray(random.uniform(-bound, bound, shape), jnp.float32)
+    return jnp.asarray(random.uniform(-bound, bound, shape).astype(np.float32))
 
 
 class Dense(eqx.Module):
@@ -68,7 +68,7 @@ class Tokens(eqx.Module):
         self.embed = Dense([channels * PATCH, WIDTH], random)
 
         def normal(scale: float, *shape: int) -> Array:
-            return jnp.asarray(random.normal(0.0, scale, shape), jnp.float32)
+            return jnp.asarray(random.normal(0.0, scale, shape).astype(np.float32))
 
         self.position = normal(0.02, tokens, WIDTH)
         size, scale = WIDTH // HEADS, WIDTH**-0.5
