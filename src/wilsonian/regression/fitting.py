@@ -13,7 +13,7 @@ from wilsonian.regression.diary import Diary, Progress, silent
 from wilsonian.regression.finishing import Blocks, FittedProcess, finish
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.preparation import Prepared, prepare
-from wilsonian.regression.sample import Sample, check_precision
+from wilsonian.regression.sample import Sample
 from wilsonian.regression.statistics import Statistics, Trust, accumulate
 
 LOST_BLOCKS = 4  # so many blocks of the sample are searched for the largest unresolved variance
@@ -55,7 +55,6 @@ def fit_process(
     Raises ValueError for a cutoff beyond the modes there are, for a kernel that is not positive
     semidefinite, and for inputs that the plan's precision would round away.
     """
-    check_precision(sample.X, plan.dtype)
     with jax.enable_x64(True):
         trust = Trust.of(sample)
         if start is None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight
+
+from wilsonian.kernels import Kernel
 
 MERGED_ROWS = 20_000  # up to here repeated rows are merged, and the order of rows does not matter
 
@@ -60,6 +63,10 @@ class Sample(eqx.Module):
         if rows >= len(self.X):
             return self
         return self.rows(np.sort(random.choice(len(self.X), rows, replace=False)))
+
+    def counted_from(self, origin: np.ndarray) -> Sample:
+        """With inputs counted from there."""
+        return dataclasses.replace(self, X=self.X - origin) if np.any(origin) else self
 
     def rows(self, chosen: np.ndarray) -> Sample:
         """The rows of those numbers."""
@@ -140,12 +147,27 @@ def check_row_noise(given: Any, rows: int, outputs: int) -> np.ndarray | None:
     return known
 
 
+FAR = 10.0  # times its spread from zero a column is counted from its median instead
+
+
+def origin_of(kernel: Kernel, X: np.ndarray) -> np.ndarray:
+    """Where inputs (rows, d) are best counted from, (d,): the medians of columns that lie far from
+    zero, where the kernel knows differences only; else zero. A median, because a mean goes with
+    outliers."""
+    none = np.zeros(X.shape[1])
+    if not kernel.shift_invariant:
+        return none
+    middle = np.median(X, axis=0)
+    return np.where(np.abs(middle) > FAR * column_spread(X), middle, none)
+
+
 SINGLE_DIGITS = 1e-3  # of a column's spread: the rounding that single precision may do to it
 
 
 def check_precision(X: np.ndarray, dtype: Any) -> None:
     """Raise ValueError where single precision would round away what a column of `X` (rows, d) far
-    from zero says."""
+    from zero says. For a kernel that knows differences only it never does: see
+    :func:`origin_of`."""
     if np.dtype(dtype) != np.float32:
         return
     size, spread = np.abs(X).max(axis=0, initial=0.0), X.std(axis=0)
@@ -155,8 +177,9 @@ def check_precision(X: np.ndarray, dtype: Any) -> None:
         column = int(np.flatnonzero(lost)[0])
         raise ValueError(
             f"dtype='float32' would round away what column {column} of `X` says: its values go up "
-            f"to {size[column]:.3g} and spread by {spread[column]:.3g} only; subtract an offset "
-            "(such as the column's mean) in float64 first, or use dtype='float64'."
+            f"to {size[column]:.3g} and spread by {spread[column]:.3g} only, and this kernel knows "
+            "more than differences; subtract an offset (such as the column's mean) in float64 "
+            "first, or use dtype='float64'."
         )
 
 

@@ -226,6 +226,7 @@ def prepared_state(prepared: Prepared) -> tuple[Document, Arrays]:
     return document, {
         "landmarks": np.asarray(features.inducing_points),
         "whitening": np.asarray(features.whitening),
+        "origin": features.origin,
     }
 
 
@@ -244,9 +245,12 @@ def restore_prepared(document: Document, arrays: Arrays) -> Prepared:
         document["converged"],
         document["message"],
     )
-    features = InducingFeatures(
-        with_precision(kernel, inducing_points.dtype), inducing_points, whitening
-    )
+    # Models of before inputs were counted from an origin have none.
+    origin = arrays.get("origin", np.zeros(inducing_points.shape[1]))
+    if origin.shape != inducing_points.shape[1:]:
+        raise ValueError(f"inducing points {inducing_points.shape} do not fit origin {origin.shape}")
+    kernel = with_precision(kernel, inducing_points.dtype)
+    features = InducingFeatures(kernel, inducing_points, whitening, origin)
     return Prepared(features, learned, document["measure"], document["rank_status"])
 
 
