@@ -9,8 +9,8 @@ import jax
 import numpy as np
 
 from wilsonian.kernels import Kernel
-from wilsonian.regression.diary import Diary, Progress, silent
 from wilsonian.regression.finishing import Blocks, FittedProcess, finish
+from wilsonian.regression.learning.diary import Diary, Progress, silent
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.preparation import Prepared, prepare
 from wilsonian.regression.sample import Sample

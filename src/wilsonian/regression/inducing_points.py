@@ -9,7 +9,7 @@ import numpy as np
 import scipy.linalg
 
 from wilsonian.kernels import Kernel, compiled_diagonal
-from wilsonian.regression.host_grams import gram
+from wilsonian.kernels.host_grams import gram
 
 
 @dataclasses.dataclass(frozen=True)

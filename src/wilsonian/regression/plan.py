@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from wilsonian.core.cutoffs import AbstractCutoff
-from wilsonian.regression.learners import (
+from wilsonian.regression.learning.learners import (
     AbstractLearner,
     LearnAll,
     LearnNothing,

@@ -10,10 +10,10 @@ import scipy.linalg
 from wilsonian.core.cutoffs import LearnabilityCutoff
 from wilsonian.core.spectrum import Measure
 from wilsonian.kernels import Kernel, compiled_diagonal
-from wilsonian.regression.diary import Diary, Progress, silent
-from wilsonian.regression.evidence import Hyperparameters
 from wilsonian.regression.inducing_points import InducingPoints, choose_inducing_points
-from wilsonian.regression.learners import LEARNING_ROWS
+from wilsonian.regression.learning.diary import Diary, Progress, silent
+from wilsonian.regression.learning.evidence import Hyperparameters
+from wilsonian.regression.learning.learners import LEARNING_ROWS
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.sample import Sample, check_precision, origin_of
 from wilsonian.regression.statistics import InducingFeatures

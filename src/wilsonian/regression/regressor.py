@@ -15,17 +15,17 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from wilsonian.core.cutoffs import AbstractCutoff
 from wilsonian.kernels import Kernel, Matern52, as_kernel
 from wilsonian.language.kernel_text import parse_kernel
+from wilsonian.regression.exact.residual_correction import ResidualCorrection, solve_parts
 from wilsonian.regression.finishing import FittedProcess, finish, resolve_cutoff
 from wilsonian.regression.fitting import LOST_BLOCKS, fit_process
-from wilsonian.regression.input_dependent import InputDependentProcess
-from wilsonian.regression.outputs import OutputProcesses, parts_of
 from wilsonian.regression.plan import Plan, random_generator
 from wilsonian.regression.preparation import measure_of
-from wilsonian.regression.reduced import ReducedProcess
-from wilsonian.regression.residual_correction import ResidualCorrection, solve_parts
+from wilsonian.regression.processes.input_dependent import InputDependentProcess
+from wilsonian.regression.processes.outputs import OutputProcesses, parts_of
+from wilsonian.regression.processes.reduced import ReducedProcess
+from wilsonian.regression.processes.uniform import UniformProcess
 from wilsonian.regression.sample import Sample
 from wilsonian.regression.statistics import Trust, accumulate, chunks, row_blocks
-from wilsonian.regression.uniform import UniformProcess
 
 
 class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -198,7 +198,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def read_out(self, sample: Sample, **options: Any) -> ReducedGPRegressor:
         """Predict with all modes from now on, given all training rows; `options` are those of
-        `wilsonian.regression.residual_correction.solve_parts`."""
+        `wilsonian.regression.exact.residual_correction.solve_parts`."""
         options |= {"one_output": self.target_dimensions_ == 1, "block_size": self.block_size}
         options |= {"learn_scale": self.optimizer is not None}
         self.correction_ = solve_parts(self.process_, sample, **options)

@@ -22,13 +22,14 @@ from wilsonian.core.cutoffs import (
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import as_kernel
 from wilsonian.language.kernel_text import format_kernel, parse_kernel
-from wilsonian.regression.classifier import ReducedGPClassifier
-from wilsonian.regression.evidence import Hyperparameters
+from wilsonian.regression.classification.classifier import ReducedGPClassifier
 from wilsonian.regression.fitting import FittedProcess, Prepared
-from wilsonian.regression.input_dependent import InputDependentProcess
-from wilsonian.regression.modes import Modes
-from wilsonian.regression.outputs import OutputProcesses
-from wilsonian.regression.reduced import Flow, ReducedProcess
+from wilsonian.regression.learning.evidence import Hyperparameters
+from wilsonian.regression.processes.input_dependent import InputDependentProcess
+from wilsonian.regression.processes.modes import Modes
+from wilsonian.regression.processes.outputs import OutputProcesses
+from wilsonian.regression.processes.reduced import Flow, ReducedProcess
+from wilsonian.regression.processes.uniform import UniformProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.statistics import InducingFeatures, Statistics
 from wilsonian.regression.stored_parts import (
@@ -37,7 +38,6 @@ from wilsonian.regression.stored_parts import (
     restore_correction,
     restore_labels,
 )
-from wilsonian.regression.uniform import UniformProcess
 from wilsonian.support.model_files import ModelFileError, read_folder, write_folder
 
 # What parameters were called by version 0.1.0; names inside the files are those still.

@@ -26,11 +26,11 @@ from wilsonian.app.runs.table_fit import Choices, TableFit, noise_of
 from wilsonian.app.tables.encoding import Encoding, unseen_sentences
 from wilsonian.kernels import Scaled
 from wilsonian.language.kernel_text import describe_kernel, format_kernel
-from wilsonian.regression.classifier import ReducedGPClassifier, class_targets
-from wilsonian.regression.diary import Diary, Progress, silent
+from wilsonian.regression.classification.classifier import ReducedGPClassifier, class_targets
 from wilsonian.regression.fitting import Standing, fit_process
-from wilsonian.regression.outputs import parts_of
+from wilsonian.regression.learning.diary import Diary, Progress, silent
 from wilsonian.regression.plan import random_generator
+from wilsonian.regression.processes.outputs import parts_of
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.sample import Sample
 from wilsonian.support.model_files import check_folder

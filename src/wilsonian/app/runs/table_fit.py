@@ -15,8 +15,8 @@ from wilsonian.app.tables import Columns
 from wilsonian.app.tables.blocks import Block, Table, TableError
 from wilsonian.app.tables.encoding import Encoding
 from wilsonian.app.tables.encoding_builder import EncodingBuilder
-from wilsonian.regression.classifier import ReducedGPClassifier, class_targets
-from wilsonian.regression.diary import Progress
+from wilsonian.regression.classification.classifier import ReducedGPClassifier, class_targets
+from wilsonian.regression.learning.diary import Progress
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.sample import Sample

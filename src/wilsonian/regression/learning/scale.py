@@ -10,12 +10,12 @@ import scipy.optimize
 
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import compiled_diagonal
-from wilsonian.regression.evidence import Hyperparameters
-from wilsonian.regression.evidence_gradient import evidence_and_slopes
-from wilsonian.regression.host_grams import gram
-from wilsonian.regression.modes import Modes
+from wilsonian.kernels.host_grams import gram
+from wilsonian.regression.learning.evidence import Hyperparameters
+from wilsonian.regression.learning.evidence_gradient import evidence_and_slopes
+from wilsonian.regression.learning.starts import AMPLITUDE_RANGE, NOISE_RANGE
+from wilsonian.regression.processes.modes import Modes
 from wilsonian.regression.sample import Sample
-from wilsonian.regression.starts import AMPLITUDE_RANGE, NOISE_RANGE
 
 SCALE_ROWS = 4000  # their evidence sets amplitude and noise of an input-dependent ridge
 

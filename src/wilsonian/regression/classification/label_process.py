@@ -9,15 +9,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from wilsonian.regression.laplace import (
+from wilsonian.regression.classification.laplace import (
     Latents,
     Rows,
     find_mode,
     find_mode_in_passes,
     leave_one_out,
 )
-from wilsonian.regression.link import expected_probabilities, slope
-from wilsonian.regression.reduced import ReducedProcess
+from wilsonian.regression.classification.link import expected_probabilities, slope
+from wilsonian.regression.processes.reduced import ReducedProcess
 
 Blocks = Callable[[], Iterable[tuple[np.ndarray, np.ndarray, np.ndarray | None]]]
 

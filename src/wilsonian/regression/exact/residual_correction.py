@@ -11,16 +11,15 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from wilsonian.regression.corrected_outputs import DENSE_ROWS, CorrectedOutputs
-from wilsonian.regression.input_dependent import InputDependentProcess
-from wilsonian.regression.learners import Progress
-from wilsonian.regression.modes import Modes
-from wilsonian.regression.outputs import OutputProcesses, parts_of
-from wilsonian.regression.preparation import silent
-from wilsonian.regression.reduced import ReducedProcess
+from wilsonian.regression.exact.corrected_outputs import DENSE_ROWS, CorrectedOutputs
+from wilsonian.regression.exact.whole_scale import scale_of_whole
+from wilsonian.regression.learning.diary import Progress, silent
+from wilsonian.regression.processes.input_dependent import InputDependentProcess
+from wilsonian.regression.processes.modes import Modes
+from wilsonian.regression.processes.outputs import OutputProcesses, parts_of
+from wilsonian.regression.processes.reduced import ReducedProcess
 from wilsonian.regression.sample import Sample
 from wilsonian.regression.statistics import chunks
-from wilsonian.regression.whole_scale import scale_of_whole
 
 TOLERANCE, MAX_STEPS, NEIGHBOURS = 1e-3, 200, 256
 # Of the targets' variance. Less is not learned from more than DENSE_ROWS rows: the number of steps
@@ -48,7 +47,7 @@ class ResidualCorrection:
     number of steps has left. A step costs the kernel of all pairs of training rows, in blocks that
     are never held together; memory is that of the rows and of twice their kept features.
 
-    The variance is that of :class:`~wilsonian.regression.corrected_outputs.CorrectedOutputs`.
+    The variance is that of :class:`~wilsonian.regression.exact.corrected_outputs.CorrectedOutputs`.
     """
 
     process: ReducedProcess | OutputProcesses
@@ -214,7 +213,7 @@ def solve_parts(
     keep: Keep = lambda duals, now: None,
 ) -> ResidualCorrection:
     """The correction of a process from all its training rows. With `learn_scale` amplitude and
-    noise are those of the whole process (:func:`wilsonian.regression.whole_scale.scale_of_whole`),
+    noise are those of the whole process (`whole_scale.scale_of_whole`),
     unless the noise of rows is known or there are no steps. It goes on from the dual vectors of
     `start`, where an earlier one stood: `keep(duals, now)` hears of them after every step, and when
     it is interrupted; `now` says that they must be stored at once."""
