@@ -94,11 +94,14 @@ class Sample(eqx.Module):
         return [slice(0, outputs)] if count == 1 else [slice(q, q + 1) for q in range(outputs)]
 
 
+ROUNDING = 1e-13  # of a column's size: less than that is no spread
+
+
 def column_spread(X: np.ndarray) -> np.ndarray:
     """Standard deviation of every column; of a column that is constant, or nearly so by rounding,
     the mean of the others'."""
     spread = X.std(axis=0)
-    varies = spread > 1e-6 * np.abs(X).max(axis=0)
+    varies = spread > ROUNDING * np.abs(X).max(axis=0)
     return np.where(varies, spread, spread[varies].mean() if varies.any() else 1.0)
 
 
@@ -147,18 +150,20 @@ def check_row_noise(given: Any, rows: int, outputs: int) -> np.ndarray | None:
     return known
 
 
-FAR = 10.0  # times its spread from zero a column is counted from its median instead
+FAR = 10.0  # times its median deviation from zero a column is counted from its median instead
 
 
 def origin_of(kernel: Kernel, X: np.ndarray) -> np.ndarray:
     """Where inputs (rows, d) are best counted from, (d,): the medians of columns that lie far from
-    zero, where the kernel knows differences only; else zero. A median, because a mean goes with
-    outliers."""
+    zero, where the kernel knows differences only; else zero. Medians, because outliers move means
+    and standard deviations."""
     none = np.zeros(X.shape[1])
     if not kernel.shift_invariant:
         return none
     middle = np.median(X, axis=0)
-    return np.where(np.abs(middle) > FAR * column_spread(X), middle, none)
+    deviation = np.median(np.abs(X - middle), axis=0)
+    deviation = np.where(deviation > 0, deviation, column_spread(X))
+    return np.where(np.abs(middle) > FAR * deviation, middle, none)
 
 
 SINGLE_DIGITS = 1e-3  # of a column's spread: the rounding that single precision may do to it
@@ -171,7 +176,7 @@ def check_precision(X: np.ndarray, dtype: Any) -> None:
     if np.dtype(dtype) != np.float32:
         return
     size, spread = np.abs(X).max(axis=0, initial=0.0), X.std(axis=0)
-    varies = spread > 1e-12 * size
+    varies = spread > ROUNDING * size
     lost = varies & (np.finfo(np.float32).eps * size > SINGLE_DIGITS * spread)
     if lost.any():
         column = int(np.flatnonzero(lost)[0])

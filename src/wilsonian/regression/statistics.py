@@ -72,9 +72,9 @@ class InducingFeatures(eqx.Module):
     def of(
         cls, kernel: Kernel, points: np.ndarray, dtype: Any, origin: np.ndarray | None = None
     ) -> InducingFeatures:
-        """Features of inducing `points` (rank, d), which are counted from `origin` (d,), zero
-        if None, for products in the precision `dtype`. Raises ValueError when their kernel matrix is not
-        positive semidefinite."""
+        """Features of inducing `points` (rank, d), which are counted from `origin` (d,), zero if
+        None, for products in the precision `dtype`. Raises ValueError when their kernel matrix is
+        not positive semidefinite."""
         kernel = with_precision(kernel, float)
         square = np.array(compiled_gram(kernel, points, points))
         # The jitter is relative to the diagonal and to the precision of the products to come.
