@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from wilsonian.core.cutoffs import AbstractCutoff, LearnabilityCutoff, RankCutoff, SharpCutoff
+from wilsonian.regression.exact import ResidualCorrection
 from wilsonian.regression.learning.evidence import Hyperparameters
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.preparation import Prepared
@@ -35,6 +36,7 @@ class FittedProcess:
     statistics: Statistics
     process: ReducedProcess | OutputProcesses
     convergence: str  # one sentence on what was learned, and how that went
+    correction: ResidualCorrection | None = None  # of all rows, if eliminated modes are read out
     doubt: str = ""  # one sentence, where the targets contradict the prior
 
     def warn(self) -> None:
@@ -73,7 +75,7 @@ def finish(
     process = parts[0] if len(parts) == 1 else OutputProcesses(tuple(parts))
     doubt = max((contradiction(part) for part in parts), key=len)
     message = f"{learned.message} {doubt}".rstrip()
-    return FittedProcess(prepared, statistics, process, message, doubt)
+    return FittedProcess(prepared, statistics, process, message, doubt=doubt)
 
 
 def _process(
