@@ -119,7 +119,7 @@ def test_rows_that_repeat_others_are_said_unless_they_are_measurements():
     copied = np.append(np.arange(50), [3, 3, 7])
     assert repeated_sentences(X, y) == []
     (said,) = repeated_sentences(X[copied], y[copied])
-    assert said.startswith("5.7% of the rows repeat an earlier one to the last digit")
+    assert said.startswith("5.66% of the rows repeat an earlier one to the last digit")
     # Equal inputs whose targets mostly differ are measured anew, and may agree now and then.
     again = np.tile(np.arange(10), 20)
     assert repeated_sentences(X[again], RANDOM.integers(0, 99, size=200).astype(float)) == []

@@ -14,7 +14,7 @@ from wilsonian import (
     ReducedGPRegressor,
 )
 from wilsonian.kernels import Rescaled
-from wilsonian.regression.sample import check_precision, origin_of
+from wilsonian.regression.sample import check_precision, column_spread, origin_of
 
 TIME = 1.7e9 + np.linspace(0, 3600, 40)  # an hour of timestamps, of which float32 knows every 128th
 X = np.stack([np.linspace(-1, 1, 40), TIME], axis=1)
@@ -37,6 +37,16 @@ def test_what_it_does_not_round_away_passes():
     check_precision(1e-8 * X[:, :1], "float32")
     # A thousandth of the spread at most is rounding: here 6e-8 of 100, of a spread of 0.6.
     check_precision(X[:, :1] + 100, "float32")
+
+
+def test_numbers_that_single_precision_does_not_hold_are_named():
+    huge = np.stack([X[:, 0], 1e40 * X[:, 0]], axis=1)
+    with pytest.raises(
+        ValueError, match=r"no numbers beyond 3.4e\+38: column 1 of `X` spans 1e\+40"
+    ):
+        ReducedGPRegressor(dtype="float32", optimizer=None).fit(huge, Y)
+    # Their squares overflow in double precision too, which must not matter.
+    np.testing.assert_allclose(column_spread(1e300 * X[:, :1]), 1e300 * X[:, 0].std(), rtol=1e-12)
 
 
 def test_inputs_are_counted_from_medians_where_only_differences_count():

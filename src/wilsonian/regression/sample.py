@@ -100,9 +100,16 @@ ROUNDING = 1e-13  # of a column's size: less than that is no spread
 def column_spread(X: np.ndarray) -> np.ndarray:
     """Standard deviation of every column; of a column that is constant, or nearly so by rounding,
     the mean of the others'."""
-    spread = X.std(axis=0)
-    varies = spread > ROUNDING * np.abs(X).max(axis=0)
+    size, spread = _size_and_deviation(X)
+    varies = spread > ROUNDING * size
     return np.where(varies, spread, spread[varies].mean() if varies.any() else 1.0)
+
+
+def _size_and_deviation(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Largest magnitude and standard deviation of every column, whose squares may overflow."""
+    size = np.abs(X).max(axis=0, initial=0.0)
+    unit = np.where(size > 0, size, 1.0)
+    return size, unit * (X / unit).std(axis=0)
 
 
 def check_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
@@ -175,8 +182,15 @@ def check_precision(X: np.ndarray, dtype: Any) -> None:
     :func:`origin_of`."""
     if np.dtype(dtype) != np.float32:
         return
-    size, spread = np.abs(X).max(axis=0, initial=0.0), X.std(axis=0)
+    size, spread = _size_and_deviation(X)
     varies = spread > ROUNDING * size
+    most = float(np.finfo(np.float32).max)
+    if size.max(initial=0.0) > most / 8:
+        column = int(size.argmax())
+        raise ValueError(
+            f"dtype='float32' holds no numbers beyond {most:.2g}: column {column} of `X` spans "
+            f"{size[column]:.3g}; divide it by a constant, or use dtype='float64'."
+        )
     lost = varies & (np.finfo(np.float32).eps * size > SINGLE_DIGITS * spread)
     if lost.any():
         column = int(np.flatnonzero(lost)[0])
