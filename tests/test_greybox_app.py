@@ -30,6 +30,7 @@ def damping(t, y, z):
     return (0.0, -y[1])
 
 
+pushes = gb.Force(2, into=(0, 1), name="pushes")
 number = 3
 """
 
@@ -116,6 +117,7 @@ def test_residuals_as_text(files):
     physics, module = read_physics(f"{files[0] / 'mine.py'}:physics")
     terms = read_residual("feature:damping,force:tied,smooth:0.5,white", physics, module)
     assert [term.name for term in terms] == ["damping", "force", "smooth", "white"]
+    assert read_residual("feature:pushes", physics, module) == [module.pushes]
     assert read_residual("none", physics, module) == []
     assert [term.name for term in read_residual("", physics, module)] == ["force"]
     names = [t.name for t in read_residual("", tasks.pendulum_physics(), None, "pendulum")]

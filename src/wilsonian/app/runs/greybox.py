@@ -17,7 +17,14 @@ from wilsonian.greybox.calibration import SimulatedRanks, calibrate
 from wilsonian.greybox.comparison import Comparison, compare, name_of
 from wilsonian.greybox.metrics import ParameterScore, quantile_strata, score
 from wilsonian.greybox.residual_theory import Sweep, sweep
-from wilsonian.greybox.residuals import Feature, Force, GaussianProcess, Residual, White
+from wilsonian.greybox.residuals import (
+    Feature,
+    Force,
+    GaussianProcess,
+    OutsideTerm,
+    Residual,
+    White,
+)
 from wilsonian.greybox.results import Inference
 from wilsonian.greybox.sector_model import SectorModel
 from wilsonian.greybox.simulators import ODE, Function, Simulator
@@ -108,8 +115,9 @@ def read_physics(text: str) -> tuple[Simulator, Any]:
 
 
 def read_residual(text: str, physics: Simulator, module: Any, task: str = "") -> list[Residual]:
-    """Terms from text such as `feature:damping,force:tied,white,smooth:0.5`; empty means that of
-    a bundled task, else a force (white noise for functions).
+    """Terms from text such as `feature:damping,force:tied,white,smooth:0.5`; a feature is a
+    function or any term beside the simulator. Empty means the residual of a bundled task, else a
+    force (white noise for functions).
 
     Raises ValueError naming the term that is not understood.
     """
@@ -138,17 +146,17 @@ def read_residual(text: str, physics: Simulator, module: Any, task: str = "") ->
     return found
 
 
-def _feature(name: str, module: Any, task: str) -> Feature:
-    if task in TASKS:
-        bundled = {term.name: term for term in TASKS[task].residual()}
-        if isinstance(bundled.get(name), Feature):
-            return bundled[name]  # type: ignore[return-value]
-    member = getattr(module, name, None)
-    if isinstance(member, Feature):
-        return member
+def _feature(name: str, module: Any, task: str) -> Residual:
+    """A term of the bundled task or of the user's file, or a function there made one."""
+    bundled = TASKS[task].residual() if task in TASKS else []
+    known: dict[str, Any] = {term.name: term for term in bundled}
+    member = known.get(name) or getattr(module, name, None)
+    if isinstance(member, Feature | Force | OutsideTerm):
+        return member  # type: ignore[return-value]
     if not callable(member):
         raise ValueError(
-            f"there is no feature {name!r} beside the simulator; define {name}(t, y, z) there."
+            f"there is no feature {name!r} beside the simulator; define {name}(t, y, z) there, or "
+            f"a term, {name} = greybox.Force(...)."
         )
     return Feature(member, name)
 
