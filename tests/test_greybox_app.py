@@ -106,6 +106,7 @@ def test_a_stored_model_infers_only_with_the_file_named(files):
         ("nothing", "no bundled task"),
         ("missing.py:physics", "there is no file"),
         ("{mine}:number", "make it a greybox.ODE"),
+        ("{mine}:absent", "there is no 'absent' in"),
     ],
 )
 def test_wrong_simulators_are_one_sentence(files, text, sentence):
@@ -122,8 +123,8 @@ def test_residuals_as_text(files):
     assert [term.name for term in read_residual("", physics, module)] == ["force"]
     names = [t.name for t in read_residual("", tasks.pendulum_physics(), None, "pendulum")]
     assert names == ["friction", "force"]
-    for text in ("magic", "feature:absent"):
-        with pytest.raises(ValueError, match=r"known|no feature"):
+    for text in ("magic", "feature:absent", "smooth:x", "smooth:-1"):
+        with pytest.raises(ValueError, match=r"known|no feature|positive number"):
             read_residual(text, physics, module)
 
 

@@ -103,7 +103,9 @@ def read_physics(text: str) -> tuple[Simulator, Any]:
             f"{text!r} is no bundled task ({_tasks()}); name a simulator as file.py:name."
         )
     module = load_module(file)
-    found = getattr(module, name, None)
+    if not hasattr(module, name):
+        raise ValueError(f"there is no {name!r} in {file!r}; name the simulator that it makes.")
+    found = getattr(module, name)
     if callable(found) and not isinstance(found, ODE | Function):
         found = found()
     if not isinstance(found, ODE | Function):
@@ -134,7 +136,7 @@ def read_residual(text: str, physics: Simulator, module: Any, task: str = "") ->
         elif kind == "white":
             found.append(White())
         elif kind == "smooth":
-            length = float(value) if value else float(np.ptp(physics.times)) / 5
+            length = _length(value) if value else float(np.ptp(physics.times)) / 5
             found.append(GaussianProcess(Matern32(length_scale=length)))
         elif kind == "feature" and value:
             found.append(_feature(value, module, task))
@@ -144,6 +146,19 @@ def read_residual(text: str, physics: Simulator, module: Any, task: str = "") ->
                 "force:tied, force:paired, force:smooth, smooth:LENGTH, white or none."
             )
     return found
+
+
+def _length(text: str) -> float:
+    try:
+        length = float(text)
+    except ValueError:
+        length = 0.0
+    if not 0 < length < np.inf:
+        raise ValueError(
+            f"the length of `smooth:{text}` must be a positive number, in the units of the times; "
+            "try smooth:1."
+        )
+    return length
 
 
 def _feature(name: str, module: Any, task: str) -> Residual:
@@ -198,7 +213,8 @@ def _data(choices: GreyboxChoices, physics: Simulator):
         raise ValueError("give a file of signals (NPZ or NPY) after the simulator.")
     signals, truth = read_signal_file(choices.signals, names)
     order = np.random.default_rng(choices.seed).permutation(len(signals))
-    chosen = np.sort(order[: choices.test])
+    # From the other end: no signal is in both where there are enough.
+    chosen = np.sort(order[::-1][: choices.test])
     return (
         signals[np.sort(order[: choices.train])],
         signals[chosen],
