@@ -156,9 +156,6 @@ class NetDecoder(eqx.Module):
         return Decodings(nothing, nothing, added, added)
 
 
-Decoder = ODEDecoder | HamiltonianDecoder | NetDecoder
-
-
 def parameter_count(model: eqx.Module) -> int:
     """Numbers that are trained."""
     return int(sum(np.size(leaf) for leaf in jax.tree.leaves(eqx.filter(model, eqx.is_array))))
