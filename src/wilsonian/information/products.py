@@ -14,8 +14,6 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from wilsonian.information.trained_network import TrainedNetwork
@@ -80,7 +78,12 @@ def gradient(network: TrainedNetwork) -> Any:
 
 
 def scores(network: TrainedNetwork) -> Float[Array, "n k"]:
-    return network.likelihood.scores(network.outputs, network.labels)
+    return _scores(network.likelihood, network.outputs, network.labels)
+
+
+@eqx.filter_jit
+def _scores(likelihood, outputs, labels):
+    return likelihood.scores(outputs, labels)
 
 
 @eqx.filter_jit
@@ -155,25 +158,3 @@ def blocks(X: Array, size: int, fill: float | None = None) -> Array:
     else:
         filled = jnp.pad(X, widths, constant_values=fill)
     return filled.reshape(count, size, *X.shape[1:])
-
-
-def flat(tree: Any) -> Float[Array, " p"]:
-    """Parameters as one vector."""
-    return ravel_pytree(tree)[0]
-
-
-def unflat(network: TrainedNetwork, vector: Any) -> Any:
-    """A vector as parameters."""
-    leaves, structure = jax.tree.flatten(network.point)
-    ends = np.cumsum([0, *(leaf.size for leaf in leaves)])
-    parts = [
-        jnp.asarray(vector[a:b]).reshape(leaf.shape)
-        for a, b, leaf in zip(ends[:-1], ends[1:], leaves, strict=True)
-    ]
-    return jax.tree.unflatten(structure, parts)
-
-
-def inner(left: Any, right: Any) -> Array:
-    """Inner product of two trees of parameters."""
-    pairs = zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True)
-    return jnp.sum(jnp.stack([jnp.vdot(a, b, precision="highest") for a, b in pairs]))
