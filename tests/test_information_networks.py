@@ -135,7 +135,7 @@ def test_fisher_is_the_curvature_of_the_divergence(net, spectrum):
             logs = jax.nn.log_softmax(net.function.many(unflat(vector), net.inputs), axis=1)
             return -jnp.sum(p * logs)
 
-        hessian = jax.hessian(expected)(flat)
+        hessian = jax.jit(jax.hessian(expected))(flat)
     # Of the expected loss at the model's own probabilities the residual term vanishes.
     values = np.linalg.eigvalsh(hessian)[::-1][: spectrum.kept]
     np.testing.assert_allclose(values, spectrum.information[:-1], atol=1e-9 * values[0])
@@ -246,8 +246,9 @@ def test_an_equinox_convolution_with_shared_weights(blobs):
 
     X = np.random.RandomState(0).randn(6, 1, 5)
     y = np.random.RandomState(1).randn(6, 2, 1)
+    model = eqx.filter_jit(Net)(jax.random.key(0))
     net = information.network(
-        Net(jax.random.key(0)),
+        model,
         X,
         y,
         likelihood="regression",
@@ -260,7 +261,7 @@ def test_an_equinox_convolution_with_shared_weights(blobs):
     # weight_decay is beside the mean loss: prior variance 1 / (w T).
     np.testing.assert_allclose(float(net.function.scales.read.weight) ** 2, 1 / (0.01 * 6))
     last = information.network(
-        Net(jax.random.key(0)),
+        model,
         X,
         y,
         likelihood="regression",
@@ -271,7 +272,7 @@ def test_an_equinox_convolution_with_shared_weights(blobs):
     assert last.names() == ["read.weight", "read.bias"]
     cut = coarse_grain(one, RankCutoff(4)).model()
     assert isinstance(cut, Net)
-    assert cut(jnp.asarray(X[0], "float32")).dtype == "float32"
+    assert eqx.filter_jit(cut)(jnp.asarray(X[0], "float32")).dtype == "float32"
 
 
 def test_networks_of_this_library(blobs):
@@ -333,7 +334,8 @@ def test_a_prior_per_parameter_and_with_a_mean(blobs, parameters):
     net = network_of(blobs, parameters, prior=prior)
     spectrum = information.spectrum(net, route="dense")
     with net.arithmetic():
-        jacobian = jax.jacrev(lambda p: jax.vmap(lambda x: mlp(p, x))(net.inputs))(net.model())
+        outputs = jax.jit(jax.jacrev(lambda p: jax.vmap(lambda x: mlp(p, x))(net.inputs)))
+        jacobian = outputs(net.model())
         rows = [
             np.asarray(jacobian[n]).reshape(POINTS, 3, -1) * np.sqrt(variances[n]).ravel()
             for n in ("W1", "W2", "b1", "b2")

@@ -94,11 +94,10 @@ def _lanczos(network: TrainedNetwork, modes: int | None, seed: int) -> tuple[Abs
         tolerance=1e-10 if network.precision == "float64" else 1e-5,
         dtype=network.outputs.dtype,
     )
-    values, vectors = np.asarray(found.values), np.asarray(found.vectors)
-    count = _resolved(values, size)
-    chosen = DataModes(values[:count], vectors[:, :count])
+    count = _resolved(found.values, size)
+    chosen = DataModes(found.values[:count], found.vectors[:, :count])
     missing = information_trace(network) - float(np.sum(chosen.information))
-    complete = found.exhausted or count < len(values)
+    complete = found.exhausted or count < len(found.values)
     return chosen, 0.0 if complete else max(missing, 0.0)
 
 
@@ -153,30 +152,22 @@ def check_finite(matrix: Any) -> None:
         )
 
 
-@jax.jit
-def _lengths(slope: Any, z: Any) -> tuple[Array, Array]:
-    """Of slope plus z, and of z; without a copy of either."""
-    pairs = list(zip(jax.tree.leaves(slope), jax.tree.leaves(z), strict=True))
-    squares = (sum(jnp.sum((a + b) ** 2) for a, b in pairs), sum(jnp.sum(b**2) for _, b in pairs))
-    return jnp.sqrt(squares[0]), jnp.sqrt(squares[1])
-
-
 def _finished(
     network: TrainedNetwork, modes: AbstractModes, unresolved: float, route: Route, begun: float
 ) -> FisherSpectrum:
-    z = network.whitened
-    pushed = products.push(network, z)
-    check_finite(pushed)
-    slope = products.gradient(network)
+    found = products.at_point(network)
+    check_finite(found.pushed)
     if isinstance(modes, DataModes):
-        slopes, whitened = modes.gradients(network), modes.of_pushed(pushed)
+        slopes, whitened = modes.of_scores(found.scores), modes.of_pushed(found.pushed)
     else:
-        slopes = modes.coordinates(network, slope)
-        whitened = modes.coordinates(network, z)
+        slopes = modes.coordinates(network, found.slope)
+        whitened = modes.coordinates(network, found.whitened)
     check_finite(slopes)
-    gradient, squared = pricing.totals(network, modes.information, slopes, whitened, pushed)
+    gradient, squared = pricing.totals(
+        found.scores, modes.information, slopes, whitened, found.pushed
+    )
     information = np.append(modes.information, modes.information.dtype.type(unresolved))
-    away, length = (float(part) for part in _lengths(slope, z))
+    away, length = float(found.away), float(found.length)
     nowhere = np.zeros_like(whitened)
     terms = pricing.MoveTerms(gradient, squared, information, -gradient, squared, nowhere)
     return FisherSpectrum(

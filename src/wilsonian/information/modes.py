@@ -38,10 +38,6 @@ class AbstractModes(eqx.Module):
         """:math:`\\sum_A c_A v_A` as parameters."""
 
     @abc.abstractmethod
-    def gradients(self, network: TrainedNetwork) -> Float[np.ndarray, " modes"]:
-        """:math:`g_A`, the slope of the summed loss."""
-
-    @abc.abstractmethod
     def on_data(self, network: TrainedNetwork) -> Float[np.ndarray, "n k modes"]:
         """:math:`u_A = A v_A / \\sqrt{k_A}` at the training points, orthonormal."""
 
@@ -65,9 +61,6 @@ class ParameterModes(AbstractModes):
 
     def combine(self, network, c):
         return unflat(network.point, self.vectors @ c)
-
-    def gradients(self, network):
-        return self.coordinates(network, products.gradient(network))
 
     def on_data(self, network):
         rows = _dressed_steps(
@@ -103,10 +96,10 @@ class DataModes(AbstractModes):
         column = self.vectors @ (c / np.sqrt(self.information))
         return products.pull(network, column.reshape(network.examples, network.width))
 
-    def gradients(self, network):
-        # g = A^T q, hence v_A . g = u_A . A A^T q / sqrt(k) = sqrt(k) u_A . q: no product.
-        scores = np.ravel(np.asarray(products.scores(network)))
-        return np.sqrt(self.information) * (self.vectors.T @ scores)
+    def of_scores(self, scores: Float[Array, "n k"]) -> Float[np.ndarray, " modes"]:
+        """Coordinates of :math:`g = A^T q`: :math:`v_A \\cdot g = u_A \\cdot A A^T q / \\sqrt{k_A}
+        = \\sqrt{k_A}\\, u_A \\cdot q`, without a product over the data."""
+        return np.sqrt(self.information) * (self.vectors.T @ np.ravel(np.asarray(scores)))
 
     def on_data(self, network):
         return self.vectors.reshape(network.examples, network.width, -1)

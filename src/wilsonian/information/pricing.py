@@ -61,7 +61,8 @@ class MoveTerms(eqx.Module):
         step = minus(network.start, network.point)
         moved = modes.coordinates(network, step)
         pushed = products.push(network, step)
-        gradient, squared = totals(network, modes.information, slopes, moved, pushed)
+        scores = products.scores(network)
+        gradient, squared = totals(scores, modes.information, slopes, moved, pushed)
         begun = minus(network.start, network.prior_point)
         return MoveTerms(
             self.gradient_times_value,
@@ -74,14 +75,14 @@ class MoveTerms(eqx.Module):
 
 
 def totals(
-    network: Any, k: np.ndarray, slopes: np.ndarray, coordinates: np.ndarray, pushed: Array
+    scores: Array, k: np.ndarray, slopes: np.ndarray, coordinates: np.ndarray, pushed: Array
 ) -> tuple[np.ndarray, np.ndarray]:
     r""":math:`g_A \delta_A` and :math:`k_A \delta_A^2` of a step with the `coordinates`, pushed to
-    :math:`A \delta`; the last entry for what no mode has: the whole, :math:`g \cdot \delta = q
-    \cdot A \delta` and :math:`|A \delta|^2`, less the modes."""
+    :math:`A \delta`; the last entry for what no mode has: the whole, with the `scores` q
+    :math:`g \cdot \delta = q \cdot A \delta`, and :math:`|A \delta|^2`, less the modes."""
     gradient, squared = slopes * coordinates, k * coordinates**2
     pushed = np.asarray(pushed)
-    whole = np.sum(np.asarray(products.scores(network)) * pushed), np.sum(pushed**2)
+    whole = np.sum(np.asarray(scores) * pushed), np.sum(pushed**2)
     return (
         np.append(gradient, whole[0] - np.sum(gradient)),
         np.append(squared, np.maximum(whole[1] - np.sum(squared), 0)),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -70,6 +70,42 @@ def push_outputs(network: TrainedNetwork, X: Array, v: Any) -> Float[Array, "n k
     """:math:`J v` at the points `X`: the linearised change of the outputs."""
     _count("jvp")
     return _push_outputs(network.function, network.point, X, v)
+
+
+class AtPoint(NamedTuple):
+    """First derivatives of the loss where the parameters are, and the parameters in them."""
+
+    scores: Float[Array, "n k"]  # q
+    pushed: Float[Array, "n k"]  # A z
+    slope: Any  # g = A^T q
+    whitened: Any  # z
+    away: Float[Array, ""]  # |g + z|
+    length: Float[Array, ""]  # |z|
+
+
+def at_point(network: TrainedNetwork) -> AtPoint:
+    """One product each way."""
+    for name in ("jvp", "vjp"):
+        _count(name)
+    return _at_point(
+        *(network.function, network.likelihood, network.point, network.prior_point),
+        *(network.inputs, network.labels),
+    )
+
+
+@eqx.filter_jit
+def _at_point(function, likelihood, u, origin, X, labels):
+    z = jax.tree.map(jnp.subtract, u, origin)
+    f, back = function.pull(u, X)
+    q = likelihood.scores(f, labels)
+    slope = back(likelihood.factor(f, q))
+    pairs = list(zip(jax.tree.leaves(slope), jax.tree.leaves(z), strict=True))
+    away, length = (
+        jnp.sqrt(sum(jnp.sum((a + b) ** 2) for a, b in pairs)),
+        jnp.sqrt(sum(jnp.sum(b**2) for _, b in pairs)),
+    )
+    pushed = likelihood.transposed(f, function.push(u, X, z)[1])
+    return AtPoint(q, pushed, slope, z, away, length)
 
 
 def gradient(network: TrainedNetwork) -> Any:

@@ -16,7 +16,7 @@ from wilsonian.information.flax_modules import as_function
 from wilsonian.information.functions import AbstractFunction, JaxFunction
 from wilsonian.information.likelihoods import AbstractLikelihood, as_likelihood
 from wilsonian.information.prior import Prior, Scope, as_prior, last_layer, named_scope, paths_of
-from wilsonian.information.trees import cast_to, minus, over
+from wilsonian.information.trees import cast_to, minus
 from wilsonian.networks import AbstractLayer
 
 Precision = Literal["float64", "float32"]
@@ -206,15 +206,17 @@ def whitened(
     """The network of the parameters `inside` the scope, in units of their prior; `function_of`
     the scales makes its function."""
     dtype = np.dtype(precision)
-    scales = jax.tree.map(lambda s: jnp.asarray(s, dtype), prior.scales(inside))
+    scales, means = (
+        jax.tree.map(lambda number: jnp.asarray(number, dtype), numbers)
+        for numbers in (prior.scales(inside), prior.means(inside))
+    )
+    # A mean that is one number stays one: a network may be large.
+    point, prior_point, start = _in_units((inside, means, begun), scales)
     return TrainedNetwork(
         function=function_of(scales),
-        point=over(inside, scales),
-        # A mean that is one number stays one: a network may be large.
-        prior_point=over(
-            jax.tree.map(lambda mean: jnp.asarray(mean, dtype), prior.means(inside)), scales
-        ),
-        start=None if begun is None else over(begun, scales),
+        point=point,
+        prior_point=prior_point,
+        start=start,
         inputs=X,
         labels=labels,
         likelihood=likelihood,
@@ -222,6 +224,14 @@ def whitened(
         precision=precision,
         scope=scope if isinstance(scope, str) else "chosen parameters",
         kinds=kinds,
+    )
+
+
+@jax.jit
+def _in_units(trees: tuple[Any, ...], scales: Any) -> tuple[Any, ...]:
+    """The trees in units of their prior's standard deviations; None stays None."""
+    return tuple(
+        None if tree is None else jax.tree.map(jnp.divide, tree, scales) for tree in trees
     )
 
 

@@ -28,12 +28,6 @@ def times(left: Any, right: Any) -> Any:
     return jax.tree.map(jnp.multiply, left, right)
 
 
-@jax.jit
-def over(left: Any, right: Any) -> Any:
-    """Quotient, leaf by leaf."""
-    return jax.tree.map(jnp.divide, left, right)
-
-
 def cast_to(leaf: Any, dtype: Any) -> Array:
     """An array in another precision; nothing is compiled."""
     return jnp.asarray(np.asarray(leaf).astype(jnp.dtype(dtype), copy=False))
