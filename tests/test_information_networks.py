@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from information_instances import at_minimum
+from information_instances import at_minimum, digits_minimum, digits_network
 from sklearn.datasets import load_digits
 
 from wilsonian import RankCutoff, SharpCutoff, coarse_grain, information, networks
@@ -455,17 +455,9 @@ def digits():
     X, y = load_digits(return_X_y=True)
     order = np.random.RandomState(0).permutation(len(X))
     X, y = X[order] / 8 - 1, y[order]
-    random = np.random.RandomState(1000)
-    start = {"W1": random.randn(32, 64), "b1": random.randn(32)}
-    start |= {"W2": random.randn(10, 32), "b2": random.randn(10)}
-
-    def network(p, x):
-        hidden = jax.nn.relu(p["W1"] @ x / 2 + p["b1"])
-        return p["W2"] @ hidden / 2**0.5 + p["b2"]
-
-    trained = at_minimum(network, start, X[:1000], y[:1000], information.Softmax(), steps=800)
+    trained = digits_minimum(X[:1000], y[:1000], seed=0, steps=1500)
     net = information.network(
-        network, X[:1000], y[:1000], likelihood="softmax", prior=1.0, parameters=trained
+        digits_network, X[:1000], y[:1000], likelihood="softmax", prior=1.0, parameters=trained
     )
     return information.spectrum(net), (X[1000:], y[1000:])
 
@@ -485,7 +477,8 @@ def test_digits(digits):
     assert prices.held_out.accuracy[1] > 0.965
     small = coarse_grain(spectrum, information.AtCost(0.01))
     assert 0.04 < small.kept / spectrum.network.size < 0.1
-    assert small.predict(held_out[0]).argmax(1).tolist().count(0) > 50
+    right = small.predict(held_out[0][:100]).argmax(1) == held_out[1][:100]
+    assert np.mean(right) > 0.9
 
 
 # Refusals, one sentence each.

@@ -230,9 +230,7 @@ def whitened(
 @jax.jit
 def _in_units(trees: tuple[Any, ...], scales: Any) -> tuple[Any, ...]:
     """The trees in units of their prior's standard deviations; None stays None."""
-    return tuple(
-        None if tree is None else jax.tree.map(jnp.divide, tree, scales) for tree in trees
-    )
+    return tuple(None if tree is None else jax.tree.map(jnp.divide, tree, scales) for tree in trees)
 
 
 @eqx.filter_jit
