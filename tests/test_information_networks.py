@@ -9,7 +9,7 @@ from information_instances import at_minimum, digits_minimum, digits_network
 from sklearn.datasets import load_digits
 
 from wilsonian import RankCutoff, SharpCutoff, coarse_grain, information, networks
-from wilsonian.information import likelihoods
+from wilsonian.information import likelihoods, routes
 from wilsonian.information.lanczos import leading_pairs
 from wilsonian.information.products import push
 
@@ -212,7 +212,7 @@ def test_split_halves(net, spectrum):
     np.testing.assert_allclose(halves.ratio(0.1, 10.0), 1, rtol=1e-9)
 
 
-def test_plan_foretells_the_routes(net):
+def test_plan_foretells_the_routes(net, monkeypatch):
     planned = information.plan(net, rate=1e9, memory=1e9)
     assert planned.chosen == "dense"  # 51 parameters against 120 outputs
     assert [cost.route for cost in planned.routes] == ["last-layer", "dense", "dual", "lanczos"]
@@ -222,6 +222,11 @@ def test_plan_foretells_the_routes(net):
     tight = information.plan(net, rate=1e9, memory=1e3)
     assert tight.chosen is None
     assert "do not fit" in str(tight)
+    # By size: too many parameters for F, then too many outputs for its dual.
+    for limit, size, route in (("PARAMETERS", 50, "dual"), ("DUAL", 119, "lanczos")):
+        assert routes.cheapest_route(net) != route
+        monkeypatch.setattr(routes, f"MOST_{limit}", size)
+        assert routes.cheapest_route(net) == information.plan(net).chosen == route
 
 
 # Networks of any kind.

@@ -81,8 +81,8 @@ def totals(
     :math:`A \delta`; the last entry for what no mode has: the whole, with the `scores` q
     :math:`g \cdot \delta = q \cdot A \delta`, and :math:`|A \delta|^2`, less the modes."""
     gradient, squared = slopes * coordinates, k * coordinates**2
-    pushed = np.asarray(pushed)
-    whole = np.sum(np.asarray(scores) * pushed), np.sum(pushed**2)
+    row = np.asarray(pushed)
+    whole = np.sum(np.asarray(scores) * row), np.sum(row**2)
     return (
         np.append(gradient, whole[0] - np.sum(gradient)),
         np.append(squared, np.maximum(whole[1] - np.sum(squared), 0)),

@@ -65,7 +65,10 @@ def counts(
                 rows.append(np.zeros(3))
                 continue
             nodes, weights, taken = tridiagonal(
-                operator, jnp.asarray(probe / length), min(steps, size), apart=leading.vectors
+                operator,
+                jnp.asarray(probe / length),
+                min(steps, size),
+                jnp.asarray(leading.vectors),
             )
             spent += taken
             rows.append(_sums(nodes, length**2 * weights))
