@@ -27,7 +27,7 @@ from wilsonian.theory.learning_curves.averaged_theories import (
     ridge_flow,
 )
 from wilsonian.theory.learning_curves.deterministic_equivalent import DeterministicEquivalent
-from wilsonian.theory.simulate import Estimate, Simulation, simulate
+from wilsonian.theory.learning_curves.simulate import Estimate, Simulation, simulate
 
 POINTS, MODES, DRAWS = 200, 2000, 200  # of table 2
 THRESHOLDS = (0.5, 0.2, 0.1, 0.05)

@@ -32,7 +32,7 @@ from wilsonian.theory.datasets import power_law
 from wilsonian.theory.learning_curves import LearningCurve
 from wilsonian.theory.learning_curves.averaged_theories import compare_theories
 from wilsonian.theory.learning_curves.scaling_law import ScalingLaw
-from wilsonian.theory.simulate import simulate
+from wilsonian.theory.learning_curves.simulate import simulate
 
 ALPHA, MODES, THRESHOLD, FIRST_ORDER_THRESHOLD = 1.0, 20_000, 0.1, 0.5
 RIDGES = (1e-3, 0.03, 1.0)

@@ -27,12 +27,12 @@ from scipy.spatial.distance import cdist
 
 from wilsonian import Matern52
 from wilsonian.core.precision import with_precision
-from wilsonian.regression.ascent import maximize
-from wilsonian.regression.diary import Diary, silent
-from wilsonian.regression.learners import ALL_ROWS, LEARNING_RANK
-from wilsonian.regression.learning import Found, judged, search
+from wilsonian.regression.learning.ascent import maximize
+from wilsonian.regression.learning.diary import Diary, silent
+from wilsonian.regression.learning.learners import ALL_ROWS, LEARNING_RANK
+from wilsonian.regression.learning.learning import Found, judged, search
+from wilsonian.regression.learning.starts import AMPLITUDE_RANGE, Start, null_evidence
 from wilsonian.regression.sample import Sample
-from wilsonian.regression.starts import AMPLITUDE_RANGE, Start, null_evidence
 
 KINDS = ("smooth", "rough", "linear", "none")
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from wilsonian.theory.learning_curves import LearningCurve
-from wilsonian.theory.simulate import simulate
+from wilsonian.theory.learning_curves.simulate import simulate
 
 # A kernel's eigenvalues, the target's squared coefficients in its modes, and noisy labels.
 modes = np.arange(1, 501)

@@ -10,7 +10,7 @@ import numpy as np
 
 from wilsonian.app.reports import report_html
 from wilsonian.app.runs.records import PredictionRecord, RunRecord
-from wilsonian.regression.records import FlowRecord, SpectrumRecord
+from wilsonian.regression.processes.records import FlowRecord, SpectrumRecord
 
 
 def make_spectrum(modes: int = 60, kept: int = 20, tail: float = 0.01) -> SpectrumRecord:

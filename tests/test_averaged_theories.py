@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from wilsonian import AveragedTheory, LearnabilityCutoff, coarse_grain, effective_ridge
 from wilsonian.theory.learning_curves.averaged_theories import compare_theories, ridge_flow
-from wilsonian.theory.simulate import simulate
+from wilsonian.theory.learning_curves.simulate import simulate
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -10,7 +10,8 @@ from sklearn.base import clone
 from sklearn.metrics import log_loss
 
 from wilsonian import RBF, ReducedGPClassifier, ReducedGPRegressor
-from wilsonian.regression.classifier import class_targets
+from wilsonian.regression.classification import label_process
+from wilsonian.regression.classification.classifier import class_targets
 
 FIXED = {
     "kernel": RBF(1.0),
@@ -294,7 +295,7 @@ def test_a_bad_parameter_is_named():
 
 def test_more_rows_than_are_held_are_read_in_passes(overlapping, monkeypatch):
     model, X, codes, unseen, _ = overlapping
-    monkeypatch.setattr("wilsonian.regression.label_process.ROWS_IN_MEMORY", len(X) // 2)
+    monkeypatch.setattr(label_process, "ROWS_IN_MEMORY", len(X) // 2)
     passed = clone(model).fit(X, codes)
     # Its scale comes from half of the rows; the latents from all.
     chances = model.predict_proba(unseen)

@@ -9,18 +9,18 @@ from scipy.stats import multivariate_normal
 
 from wilsonian import RBF, Matern12, Matern32, Matern52, RationalQuadratic
 from wilsonian.core.precision import with_precision
+from wilsonian.kernels.host_grams import gram_and_pull, has_host_form
 from wilsonian.kernels.kernel import Constant
-from wilsonian.regression.evidence import (
+from wilsonian.regression.learning.evidence import (
     Candidate,
     differentiated,
     inducing_evidence,
     loss_and_gradient,
 )
-from wilsonian.regression.evidence_gradient import evidence_and_slopes
-from wilsonian.regression.host_grams import gram_and_pull, has_host_form
-from wilsonian.regression.modes import Modes
+from wilsonian.regression.learning.evidence_gradient import evidence_and_slopes
+from wilsonian.regression.learning.scale import evidence_of_modes
+from wilsonian.regression.processes.modes import Modes
 from wilsonian.regression.sample import Sample
-from wilsonian.regression.scale import evidence_of_modes
 
 RANDOM = np.random.default_rng(0)
 ROWS, RANK, COLUMNS, OUTPUTS = 60, 12, 3, 2

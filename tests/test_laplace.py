@@ -8,13 +8,17 @@ from sklearn.gaussian_process import GaussianProcessClassifier
 from sklearn.gaussian_process.kernels import Matern
 from sklearn.linear_model import LogisticRegression
 
-from wilsonian.regression.laplace import (
+from wilsonian.regression.classification.laplace import (
     Pass,
     find_mode,
     find_mode_in_passes,
     leave_one_out,
 )
-from wilsonian.regression.link import expected_probabilities, negative_log_likelihood, slope
+from wilsonian.regression.classification.link import (
+    expected_probabilities,
+    negative_log_likelihood,
+    slope,
+)
 
 
 def labelled(classes, rows=60, features=5, seed=0):
@@ -154,7 +158,7 @@ def test_gradients_are_those_of_the_objective(classes):
 def test_many_classes_keep_variances_of_trailing_features_apart(monkeypatch):
     design, targets, weights, _ = labelled(4)
     full = find_mode((design, targets, weights), np.zeros((5, 4)))
-    monkeypatch.setattr("wilsonian.regression.laplace.COVARIANCE_NUMBERS", 4 * 3**2)
+    monkeypatch.setattr("wilsonian.regression.classification.laplace.COVARIANCE_NUMBERS", 4 * 3**2)
     short = find_mode((design, targets, weights), np.zeros((5, 4)))
     assert short.root.shape == (4, 3, 3)
     assert short.rest.shape == (4, 2)

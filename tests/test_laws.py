@@ -32,7 +32,7 @@ from wilsonian import (
     flow,
     learnability,
 )
-from wilsonian.regression.evidence import inducing_evidence
+from wilsonian.regression.learning.evidence import inducing_evidence
 from wilsonian.theory.datasets import power_law
 
 pytestmark = [pytest.mark.double_precision, pytest.mark.strict_ranks]

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from wilsonian.theory.learning_curves import LearningCurve, plots
-from wilsonian.theory.simulate import Estimate
+from wilsonian.theory.learning_curves.simulate import Estimate
 
 EIGENVALUES = np.arange(1.0, 61) ** -1.5
 SIZES = np.geomspace(3, 300, 9)

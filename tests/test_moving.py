@@ -6,9 +6,9 @@ import optax
 import pytest
 
 from wilsonian import Matern52
-from wilsonian.regression.diary import Diary
-from wilsonian.regression.evidence import Hyperparameters
-from wilsonian.regression.moving import (
+from wilsonian.regression.learning.diary import Diary
+from wilsonian.regression.learning.evidence import Hyperparameters
+from wilsonian.regression.learning.moving import (
     ENTRY,
     LEARNING_RATE,
     SLOWER,

@@ -8,7 +8,7 @@ from sklearn.gaussian_process.kernels import ExpSineSquared
 from wilsonian import Periodic, ReducedGPRegressor, spectral_mixture
 from wilsonian.kernels.learnable import has_period, kept_as_given, parts_with
 from wilsonian.language.kernel_text import parse_kernel
-from wilsonian.regression.periods import lines, nats_of_search, with_starting_periods
+from wilsonian.regression.learning.periods import lines, nats_of_search, with_starting_periods
 from wilsonian.regression.sample import Sample
 
 

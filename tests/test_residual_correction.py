@@ -19,10 +19,10 @@ from wilsonian import (
     load_model,
     save_model,
 )
-from wilsonian.regression.conjugate_gradients import solve
-from wilsonian.regression.kernel_products import KernelMatrix
+from wilsonian.regression.exact.conjugate_gradients import solve
+from wilsonian.regression.exact.kernel_products import KernelMatrix
+from wilsonian.regression.exact.whole_scale import scale_of_whole
 from wilsonian.regression.sample import Sample
-from wilsonian.regression.whole_scale import scale_of_whole
 
 ROWS, NOISE = 120, 0.05
 RANDOM = np.random.default_rng(0)
@@ -166,7 +166,7 @@ def dense(X, y, new, noise, amplitude=1.0, kernel=KERNEL):
 
 
 def tight(monkeypatch):
-    monkeypatch.setattr("wilsonian.regression.residual_correction.TOLERANCE", 1e-9)
+    monkeypatch.setattr("wilsonian.regression.exact.residual_correction.TOLERANCE", 1e-9)
 
 
 def test_solved_it_is_the_dense_process():
@@ -205,7 +205,7 @@ def test_by_neighbours_the_variance_is_hardly_above_the_exact_one(monkeypatch):
     y = np.sin(2 * rows[:, 0]) + 0.1 * random.standard_normal(500)
     kernel, new = Matern52(1.5), X_NEW
     exact_std = dense(rows, y, new, NOISE, kernel=kernel)[1] * y.std()
-    monkeypatch.setattr("wilsonian.regression.corrected_outputs.DENSE_ROWS", 100)
+    monkeypatch.setattr("wilsonian.regression.exact.corrected_outputs.DENSE_ROWS", 100)
     model = ReducedGPRegressor(kernel, **SOLVED | {"exact": False}).fit(rows, y)
     found = ResidualCorrection.of(model, rows, y, neighbours=120)
     ratio = found.predict(new, return_std=True)[1] / exact_std
@@ -237,7 +237,7 @@ def test_weights_and_known_noise_are_noise_of_the_rows(monkeypatch):
 
 def test_outputs_of_their_own_scale_are_solved_each_and_stored(tmp_path, monkeypatch):
     tight(monkeypatch)
-    monkeypatch.setattr("wilsonian.regression.corrected_outputs.DENSE_ROWS", 100)
+    monkeypatch.setattr("wilsonian.regression.exact.corrected_outputs.DENSE_ROWS", 100)
     model = ReducedGPRegressor(KERNEL, **SOLVED | {"optimizer": "l-bfgs-b"}, learn="scale")
     model.fit(X, Y)
     for output, part in enumerate(model.correction_.parts):
@@ -286,7 +286,7 @@ def test_classes_are_read_out_too():
 
 
 def test_products_of_tiles_are_those_of_the_matrix(monkeypatch):
-    monkeypatch.setattr("wilsonian.regression.kernel_products.TILE", 32)
+    monkeypatch.setattr("wilsonian.regression.exact.kernel_products.TILE", 32)
     vectors = np.random.default_rng(0).standard_normal((ROWS, 3))
     matrix = KernelMatrix(KERNEL, X)
     with jax.enable_x64(True):

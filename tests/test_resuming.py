@@ -15,7 +15,7 @@ from wilsonian.app.runs.checkpoints import checkpoint_folder, interruption
 from wilsonian.app.runs.fit import fit_table
 from wilsonian.app.runs.locks import one_at_a_time
 from wilsonian.app.tables import open_table
-from wilsonian.regression.residual_correction import STAGE
+from wilsonian.regression.exact.residual_correction import STAGE
 from wilsonian.support.files import FileError
 
 

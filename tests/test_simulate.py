@@ -12,7 +12,7 @@ from wilsonian import Matern52
 from wilsonian.theory.datasets import Sign, VarianceCorrelated, regression_problem
 from wilsonian.theory.learning_curves import LearningCurve
 from wilsonian.theory.learning_curves.cross_validation import gcv
-from wilsonian.theory.simulate import Estimate, simulate
+from wilsonian.theory.learning_curves.simulate import Estimate, simulate
 
 POINTS = 100
 DRAWS = 90

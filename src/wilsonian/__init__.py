@@ -50,11 +50,11 @@ if TYPE_CHECKING:
     from wilsonian.kernels.eigenfunctions import Eigenfunctions, as_population, dense_spectrum
     from wilsonian.kernels.gram_store import store_gram
     from wilsonian.networks.fully_connected import ArcCosine, ErfNetwork
-    from wilsonian.regression.classifier import ReducedGPClassifier
-    from wilsonian.regression.modes import ModeTheory
-    from wilsonian.regression.point_theory import PointTheory
+    from wilsonian.regression.classification.classifier import ReducedGPClassifier
+    from wilsonian.regression.exact.residual_correction import ResidualCorrection
+    from wilsonian.regression.processes.modes import ModeTheory
+    from wilsonian.regression.processes.point_theory import PointTheory
     from wilsonian.regression.regressor import ReducedGPRegressor
-    from wilsonian.regression.residual_correction import ResidualCorrection
     from wilsonian.regression.saving import load_model, save_model
     from wilsonian.regression.spectrum_at import spectrum_at
     from wilsonian.support.compilations import keep_compilations
@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from wilsonian.theory.learning_curves.cross_validation import gcv
     from wilsonian.theory.learning_curves.deterministic_equivalent import SelfConsistentCutoff
     from wilsonian.theory.learning_curves.scaling_law import ScalingLaw
+    from wilsonian.theory.learning_curves.simulate import simulate
     from wilsonian.theory.non_gaussian.cumulants import (
         conditional_expectation,
         conditional_moments,
@@ -94,7 +95,6 @@ if TYPE_CHECKING:
         ProjectedRandomFeatures,
     )
     from wilsonian.theory.random_features.simulation import random_feature_simulation
-    from wilsonian.theory.simulate import simulate
 
 # Where each name is defined.
 _NAMES: dict[str, tuple[str, ...]] = {
@@ -136,11 +136,11 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "wilsonian.kernels.eigenfunctions": ("Eigenfunctions", "as_population", "dense_spectrum"),
     "wilsonian.kernels.gram_store": ("store_gram",),
     "wilsonian.networks.fully_connected": ("ArcCosine", "ErfNetwork"),
-    "wilsonian.regression.classifier": ("ReducedGPClassifier",),
-    "wilsonian.regression.modes": ("ModeTheory",),
-    "wilsonian.regression.point_theory": ("PointTheory",),
+    "wilsonian.regression.classification.classifier": ("ReducedGPClassifier",),
+    "wilsonian.regression.processes.modes": ("ModeTheory",),
+    "wilsonian.regression.processes.point_theory": ("PointTheory",),
     "wilsonian.regression.regressor": ("ReducedGPRegressor",),
-    "wilsonian.regression.residual_correction": ("ResidualCorrection",),
+    "wilsonian.regression.exact.residual_correction": ("ResidualCorrection",),
     "wilsonian.regression.saving": ("load_model", "save_model"),
     "wilsonian.regression.spectrum_at": ("spectrum_at",),
     "wilsonian.support.compilations": ("keep_compilations",),
@@ -180,7 +180,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "ProjectedRandomFeatures",
     ),
     "wilsonian.theory.random_features.simulation": ("random_feature_simulation",),
-    "wilsonian.theory.simulate": ("simulate",),
+    "wilsonian.theory.learning_curves.simulate": ("simulate",),
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 _ROOMS = {

@@ -8,16 +8,17 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from wilsonian.core.cutoffs import AbstractCutoff, LearnabilityCutoff, RankCutoff, SharpCutoff
-from wilsonian.regression.evidence import Hyperparameters
-from wilsonian.regression.input_dependent import InputDependentProcess
-from wilsonian.regression.modes import Modes
-from wilsonian.regression.outputs import OutputProcesses, of_outputs
+from wilsonian.regression.exact import ResidualCorrection
+from wilsonian.regression.learning.evidence import Hyperparameters
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.preparation import Prepared
-from wilsonian.regression.reduced import ReducedProcess
+from wilsonian.regression.processes.input_dependent import InputDependentProcess
+from wilsonian.regression.processes.modes import Modes
+from wilsonian.regression.processes.outputs import OutputProcesses, of_outputs
+from wilsonian.regression.processes.reduced import ReducedProcess
+from wilsonian.regression.processes.uniform import UniformProcess
 from wilsonian.regression.sample import Sample
 from wilsonian.regression.statistics import Block, Statistics
-from wilsonian.regression.uniform import UniformProcess
 
 Blocks = Callable[[int], Iterable[Block]]  # all training rows, from a block of that number on
 
@@ -30,6 +31,7 @@ class FittedProcess:
     statistics: Statistics
     process: ReducedProcess | OutputProcesses
     convergence: str  # one sentence on what was learned, and how that went
+    correction: ResidualCorrection | None = None  # of all rows, if eliminated modes are read out
 
 
 def finish(

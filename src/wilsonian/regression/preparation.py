@@ -10,12 +10,12 @@ import scipy.linalg
 from wilsonian.core.cutoffs import LearnabilityCutoff
 from wilsonian.core.spectrum import Measure
 from wilsonian.kernels import Kernel
-from wilsonian.regression.diary import Diary, Progress, silent
-from wilsonian.regression.evidence import Hyperparameters
 from wilsonian.regression.inducing_points import InducingPoints, choose_inducing_points
-from wilsonian.regression.learners import LEARNING_ROWS
+from wilsonian.regression.learning.diary import Diary, Progress, silent
+from wilsonian.regression.learning.evidence import Hyperparameters
+from wilsonian.regression.learning.learners import LEARNING_ROWS
 from wilsonian.regression.plan import Plan
-from wilsonian.regression.sample import Sample
+from wilsonian.regression.sample import Sample, check_precision
 from wilsonian.regression.statistics import InducingFeatures
 
 # Inducing points are chosen from at most this many rows per inducing point of the largest rank.
@@ -44,7 +44,9 @@ def prepare(
 ) -> Prepared:
     """Learn hyperparameters and choose inducing points from a `sample` of the `rows` training rows,
     whose targets are scaled under these `weights`. Runs in float64: call it under
-    `jax.enable_x64(True)`."""
+    `jax.enable_x64(True)`. Raises ValueError for inputs that the plan's precision would round
+    away."""
+    check_precision(sample.X, plan.dtype)
     if plan.normalize_y:
         sample = sample.scaled(weights)
     budget = min(plan.rank or plan.max_rank, rows)

@@ -15,17 +15,17 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from wilsonian.core.cutoffs import AbstractCutoff
 from wilsonian.kernels import Kernel, Matern52, as_kernel
 from wilsonian.language.kernel_text import parse_kernel
+from wilsonian.regression.exact import ResidualCorrection
 from wilsonian.regression.finishing import FittedProcess, finish, resolve_cutoff
 from wilsonian.regression.fitting import LOST_BLOCKS, fit_process
-from wilsonian.regression.input_dependent import InputDependentProcess
-from wilsonian.regression.outputs import OutputProcesses, parts_of
 from wilsonian.regression.plan import Plan, random_generator
 from wilsonian.regression.preparation import measure_of
-from wilsonian.regression.reduced import ReducedProcess
-from wilsonian.regression.residual_correction import ResidualCorrection, solve_parts
+from wilsonian.regression.processes.input_dependent import InputDependentProcess
+from wilsonian.regression.processes.outputs import OutputProcesses, parts_of
+from wilsonian.regression.processes.reduced import ReducedProcess
+from wilsonian.regression.processes.uniform import UniformProcess
 from wilsonian.regression.sample import Sample
 from wilsonian.regression.statistics import Trust, accumulate, chunks, row_blocks
-from wilsonian.regression.uniform import UniformProcess
 
 
 class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -193,16 +193,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             random_generator(self.random_state),
             rows=len(sample.X),
         )
-        self.adopt(fitted, self.target_dimensions_)
-        return self.read_out(sample) if self.exact else self
-
-    def read_out(self, sample: Sample, **options: Any) -> ReducedGPRegressor:
-        """Predict with all modes from now on, given all training rows; `options` are those of
-        `wilsonian.regression.residual_correction.solve_parts`."""
-        options |= {"one_output": self.target_dimensions_ == 1, "block_size": self.block_size}
-        options |= {"learn_scale": self.optimizer is not None}
-        self.correction_ = solve_parts(self.process_, sample, **options)
-        return self
+        return self.adopt(fitted, self.target_dimensions_)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReducedGPRegressor:
         """Add rows. The first call chooses inducing points and kernel; later ones add to the
@@ -251,8 +242,12 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def adopt(self, fitted: FittedProcess, target_dimensions: int) -> ReducedGPRegressor:
         """Be the fitted estimator of a process; targets had one axis or two."""
-        prepared, self.correction_ = fitted.prepared, None
+        prepared = fitted.prepared
         self.prepared_, self.statistics_ = prepared, fitted.statistics
+        self.correction_ = fitted.correction
+        if fitted.correction is not None:
+            one = target_dimensions == 1
+            self.correction_ = dataclasses.replace(fitted.correction, one_output=one)
         self.target_dimensions_ = target_dimensions
         self.n_features_in_ = prepared.features.inducing_points.shape[1]
         self.kernel_, self.convergence_ = prepared.hyperparameters.kernel, fitted.convergence

@@ -22,13 +22,14 @@ from wilsonian.core.cutoffs import (
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import as_kernel
 from wilsonian.language.kernel_text import format_kernel, parse_kernel
-from wilsonian.regression.classifier import ReducedGPClassifier
-from wilsonian.regression.evidence import Hyperparameters
+from wilsonian.regression.classification.classifier import ReducedGPClassifier
 from wilsonian.regression.fitting import FittedProcess, Prepared
-from wilsonian.regression.input_dependent import InputDependentProcess
-from wilsonian.regression.modes import Modes
-from wilsonian.regression.outputs import OutputProcesses
-from wilsonian.regression.reduced import Flow, ReducedProcess
+from wilsonian.regression.learning.evidence import Hyperparameters
+from wilsonian.regression.processes.input_dependent import InputDependentProcess
+from wilsonian.regression.processes.modes import Modes
+from wilsonian.regression.processes.outputs import OutputProcesses
+from wilsonian.regression.processes.reduced import Flow, ReducedProcess
+from wilsonian.regression.processes.uniform import UniformProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.statistics import InducingFeatures, Statistics
 from wilsonian.regression.stored_parts import (
@@ -37,7 +38,6 @@ from wilsonian.regression.stored_parts import (
     restore_correction,
     restore_labels,
 )
-from wilsonian.regression.uniform import UniformProcess
 from wilsonian.support.model_files import ModelFileError, read_folder, write_folder
 
 # What parameters were called by version 0.1.0; names inside the files are those still.
@@ -339,16 +339,17 @@ def _restore_regressor(regressor: ReducedGPRegressor, document: Document, arrays
     else:
         process = _restore_process(prepared, document, arrays)
     statistics = restore_statistics(document["statistics"], arrays)
-    fitted = FittedProcess(prepared, statistics, process, document["convergence"])
-    regressor.adopt(fitted, document["target_dimensions"])
+    correction = None
     if "correction" in document:
-        regressor.correction_ = restore_correction(
+        correction = restore_correction(
             document["correction"],
             arrays,
             process,
             one_output=document["target_dimensions"] == 1,
             block_size=regressor.block_size,
         )
+    fitted = FittedProcess(prepared, statistics, process, document["convergence"], correction)
+    regressor.adopt(fitted, document["target_dimensions"])
 
 
 def _restore_process(prepared: Prepared, document: Document, arrays: Arrays) -> ReducedProcess:

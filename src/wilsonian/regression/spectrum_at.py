@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from wilsonian.core.spectrum import Spectrum
-from wilsonian.regression.classifier import ReducedGPClassifier
-from wilsonian.regression.outputs import parts_of
+from wilsonian.regression.classification.classifier import ReducedGPClassifier
+from wilsonian.regression.processes.outputs import parts_of
 from wilsonian.regression.regressor import ReducedGPRegressor
 
 

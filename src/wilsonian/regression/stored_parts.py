@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from wilsonian.regression.corrected_outputs import CorrectedOutputs
-from wilsonian.regression.label_process import LabelProcess
-from wilsonian.regression.laplace import Latents
-from wilsonian.regression.outputs import OutputProcesses, parts_of
-from wilsonian.regression.reduced import ReducedProcess
-from wilsonian.regression.residual_correction import ResidualCorrection
+from wilsonian.regression.classification.label_process import LabelProcess
+from wilsonian.regression.classification.laplace import Latents
+from wilsonian.regression.exact.corrected_outputs import CorrectedOutputs
+from wilsonian.regression.exact.residual_correction import ResidualCorrection
+from wilsonian.regression.processes.outputs import OutputProcesses, parts_of
+from wilsonian.regression.processes.reduced import ReducedProcess
 
 _ARRAYS = ("noise", "dual", "rotation", "shared", "residual")
 

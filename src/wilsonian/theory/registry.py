@@ -12,8 +12,8 @@ from wilsonian.greybox.residual_theory import ResidualTheory
 from wilsonian.information.fisher_spectrum import FisherSpectrum
 from wilsonian.information.free_scalar import TorusField
 from wilsonian.information.kernel_information import KernelInformation
-from wilsonian.regression.modes import ModeTheory
-from wilsonian.regression.point_theory import PointTheory
+from wilsonian.regression.processes.modes import ModeTheory
+from wilsonian.regression.processes.point_theory import PointTheory
 from wilsonian.theory.averaged import AveragedTheory
 from wilsonian.theory.non_gaussian.input_dependent import RidgeField
 from wilsonian.theory.random_features.models import (

@@ -22,13 +22,13 @@ from wilsonian.app.reports.text import (
 )
 from wilsonian.app.reports.verdicts import error_sentence, evidence_sentence, verdicts
 from wilsonian.app.runs.records import RunRecord
-from wilsonian.regression.records import FlowRecord
+from wilsonian.regression.processes.records import FlowRecord
 from wilsonian.support.number_text import format_count
 from wilsonian.support.strict_json import to_json
 
 if TYPE_CHECKING:
     from wilsonian.app.runs.forecast import ForecastRun
-    from wilsonian.regression.diary import Progress
+    from wilsonian.regression.learning.diary import Progress
 
 SHOWN_AFTER = 2.0  # seconds
 SHOWN_NOTES = 8  # about the columns, on the console

@@ -26,7 +26,7 @@ from wilsonian.support.files import check_writable
 
 if TYPE_CHECKING:
     from wilsonian.app.runs.fit import Choices
-    from wilsonian.regression.diary import Progress
+    from wilsonian.regression.learning.diary import Progress
 
 
 @app.command()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wilsonian.regression.records import FlowRecord
+from wilsonian.regression.processes.records import FlowRecord
 from wilsonian.support.axes import Scale, add_legend, format_ticks, mark_cutoff, spread
 
 if TYPE_CHECKING:

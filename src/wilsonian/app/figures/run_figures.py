@@ -19,7 +19,7 @@ from wilsonian.app.runs.calibration import (
     wilson_interval,
 )
 from wilsonian.app.runs.records import PredictionRecord
-from wilsonian.regression.records import FlowRecord, SpectrumRecord
+from wilsonian.regression.processes.records import FlowRecord, SpectrumRecord
 from wilsonian.support.axes import (
     ELIMINATED,
     FAINT,

@@ -6,7 +6,7 @@ import numpy as np
 
 from wilsonian.app.runs.calibration import interval_coverage
 from wilsonian.app.runs.records import PredictionRecord
-from wilsonian.regression.records import FlowRecord, SpectrumRecord
+from wilsonian.regression.processes.records import FlowRecord, SpectrumRecord
 from wilsonian.support.axes import shorten
 from wilsonian.support.number_text import format_count, format_number, format_percent
 

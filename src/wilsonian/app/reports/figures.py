@@ -14,7 +14,7 @@ from wilsonian.app.runs.calibration import (
     reliability_bins,
 )
 from wilsonian.app.runs.records import PredictionRecord, RunRecord
-from wilsonian.regression.records import FlowRecord
+from wilsonian.regression.processes.records import FlowRecord
 from wilsonian.support.axes import Scale, shorten, spread
 from wilsonian.support.number_text import format_count, format_number, format_percent
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from wilsonian.app.tables.encoding import Encoding
-from wilsonian.regression.diary import Diary
+from wilsonian.regression.exact.residual_correction import STAGE
 from wilsonian.regression.fitting import Standing
-from wilsonian.regression.residual_correction import STAGE
+from wilsonian.regression.learning.diary import Diary
 from wilsonian.regression.saving import (
     prepared_state,
     restore_prepared,

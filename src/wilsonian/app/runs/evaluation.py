@@ -7,8 +7,8 @@ import numpy as np
 
 from wilsonian.app.runs.metrics import classification_metrics, regression_metrics
 from wilsonian.app.runs.records import PredictionRecord
-from wilsonian.regression.classifier import ReducedGPClassifier
-from wilsonian.regression.reduced import ReducedProcess
+from wilsonian.regression.classification.classifier import ReducedGPClassifier
+from wilsonian.regression.processes.reduced import ReducedProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
 
 PICTURES = 16

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.optimize
 
 from wilsonian.app.tables.encoding import Encoding
-from wilsonian.regression.reduced import ReducedProcess
+from wilsonian.regression.processes.reduced import ReducedProcess
 from wilsonian.support.number_text import format_number
 
 ROWS = 4000  # of the sample, at most

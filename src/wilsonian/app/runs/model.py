@@ -15,7 +15,7 @@ from wilsonian.app.tables import open_table
 from wilsonian.app.tables.blocks import Table
 from wilsonian.app.tables.dialect import DialectChoice
 from wilsonian.app.tables.encoding import Encoding
-from wilsonian.regression.classifier import ReducedGPClassifier
+from wilsonian.regression.classification.classifier import ReducedGPClassifier
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.saving import Estimator, estimator_state, restore_estimator, understood
 from wilsonian.support.model_files import ModelFileError, read_folder, write_folder

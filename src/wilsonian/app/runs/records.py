@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from wilsonian.regression.records import FlowRecord, SpectrumRecord
+from wilsonian.regression.processes.records import FlowRecord, SpectrumRecord
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,9 +12,9 @@ import numpy as np
 from wilsonian.core.precision import with_precision
 from wilsonian.core.spectrum import check_finite_gram, check_semidefinite
 from wilsonian.kernels import Kernel, Matern52, as_kernel
-from wilsonian.regression.classifier import class_targets
-from wilsonian.regression.evidence import Hyperparameters
-from wilsonian.regression.learning import learn
+from wilsonian.regression.classification.classifier import class_targets
+from wilsonian.regression.learning.evidence import Hyperparameters
+from wilsonian.regression.learning.learning import learn
 from wilsonian.regression.plan import ARD_COLUMNS
 from wilsonian.regression.sample import Sample
 from wilsonian.theory.forecast.diagnostics import diagnostics

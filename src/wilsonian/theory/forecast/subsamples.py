@@ -52,7 +52,7 @@ def measure_subsamples(
     """Kernel ridge regression from random subsamples of a pilot, `gram` (n, n) and `targets`
     (n, outputs), tested on its other rows; of the whole pilot by leaving rows out one by one. Each
     training set is centred by its own mean. With `classes` the error rate is measured too: targets
-    are then as :func:`wilsonian.regression.classifier.class_targets` makes them.
+    are then as :func:`wilsonian.regression.classification.classifier.class_targets` makes them.
 
     Sizes run from an eighth to four fifths of the pilot, six subsamples of each.
     """

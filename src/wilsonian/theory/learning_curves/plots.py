@@ -23,7 +23,7 @@ from wilsonian.support.number_text import format_number
 from wilsonian.theory.averaged import AveragedTheory
 from wilsonian.theory.learning_curves.averaged_theories import compare_theories
 from wilsonian.theory.learning_curves.learning_curve import LearningCurve
-from wilsonian.theory.simulate import Estimate
+from wilsonian.theory.learning_curves.simulate import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

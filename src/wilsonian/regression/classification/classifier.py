@@ -13,11 +13,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from wilsonian.regression.label_process import LabelProcess
-from wilsonian.regression.outputs import parts_of
-from wilsonian.regression.reduced import ReducedProcess
+from wilsonian.regression.classification.label_process import LabelProcess
+from wilsonian.regression.exact.residual_correction import ResidualCorrection
+from wilsonian.regression.processes.outputs import parts_of
+from wilsonian.regression.processes.reduced import ReducedProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
-from wilsonian.regression.residual_correction import ResidualCorrection
 from wilsonian.regression.sample import Sample, check_weights
 from wilsonian.regression.statistics import Block, chunks
 
@@ -36,8 +36,8 @@ class ReducedGPClassifier(ClassifierMixin, BaseEstimator):
     - "logistic": latent functions of the kept modes with a logistic (two classes) or softmax link,
       in Laplace's approximation and integrated out; the scale of the latents minimizes the log loss
       of training rows left out, and eliminated modes renormalize the link
-      (:class:`wilsonian.regression.label_process.LabelProcess`). Up to 8,192 rows are held as
-      features; more are read in several passes.
+      (`label_process.LabelProcess`). Up to 8,192 rows are held as features; more
+      are read in several passes.
     - "regression": of the regression itself, with one calibrated temperature,
 
     .. math:: p_c(x) \propto \exp\left[\beta \bar f_c(x) / \sqrt{1 + \tfrac{\pi}{8} \beta^2

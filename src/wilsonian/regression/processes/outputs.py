@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from wilsonian.regression.modes import Modes
-from wilsonian.regression.records import FlowRecord, SpectrumRecord
-from wilsonian.regression.reduced import ReducedProcess
+from wilsonian.regression.processes.modes import Modes
+from wilsonian.regression.processes.records import FlowRecord, SpectrumRecord
+from wilsonian.regression.processes.reduced import ReducedProcess
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,13 +9,12 @@ import numpy as np
 import scipy.optimize
 
 from wilsonian.core.precision import with_precision
-from wilsonian.kernels import compiled_diagonal
-from wilsonian.regression.evidence import Hyperparameters
-from wilsonian.regression.evidence_gradient import evidence_and_slopes
-from wilsonian.regression.host_grams import gram
-from wilsonian.regression.modes import Modes
+from wilsonian.kernels import compiled_diagonal, host_gram
+from wilsonian.regression.learning.evidence import Hyperparameters
+from wilsonian.regression.learning.evidence_gradient import evidence_and_slopes
+from wilsonian.regression.learning.starts import AMPLITUDE_RANGE, NOISE_RANGE
+from wilsonian.regression.processes.modes import Modes
 from wilsonian.regression.sample import Sample
-from wilsonian.regression.starts import AMPLITUDE_RANGE, NOISE_RANGE
 
 SCALE_ROWS = 4000  # their evidence sets amplitude and noise of an input-dependent ridge
 
@@ -73,8 +72,8 @@ def learn_scale_of_rows(
         known = known[:size] / modes.target_scale[0] ** 2
     kernel = with_precision(hyperparameters.kernel, float)
     points = np.asarray(modes.features.inducing_points, float)
-    cross = np.asarray(gram(kernel, X, points), float)
-    square = np.asarray(gram(kernel, points, points), float)
+    cross = np.asarray(host_gram(kernel, X, points), float)
+    square = np.asarray(host_gram(kernel, points, points), float)
     diagonal = np.asarray(compiled_diagonal(kernel, X), float)
     count = float(weights.sum()) * y.shape[1]
 

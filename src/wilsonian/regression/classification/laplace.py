@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import scipy.linalg
 
-from wilsonian.regression.link import negative_log_likelihood, probabilities
+from wilsonian.regression.classification.link import negative_log_likelihood, probabilities
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]  # design, targets (rows, latents), weights (rows,)
 COVARIANCE_NUMBERS = 2**24  # of all latents' covariances: beyond, the last features count as apart

@@ -21,18 +21,18 @@ from wilsonian.kernels.learnable import (
     learnable,
     length_scaled,
 )
-from wilsonian.regression.ascent import Run, maximize
-from wilsonian.regression.diary import Diary, Progress, silent
-from wilsonian.regression.evidence import Hyperparameters
-from wilsonian.regression.periods import nats_of_search
-from wilsonian.regression.sample import Sample, column_spread
-from wilsonian.regression.starts import (
+from wilsonian.regression.learning.ascent import Run, maximize
+from wilsonian.regression.learning.diary import Diary, Progress, silent
+from wilsonian.regression.learning.evidence import Hyperparameters
+from wilsonian.regression.learning.periods import nats_of_search
+from wilsonian.regression.learning.starts import (
     AMPLITUDE_RANGE,
     Start,
     null_evidence,
     starting_kernels,
     starts_of,
 )
+from wilsonian.regression.sample import Sample, column_spread
 
 # Starts are compared, and followed for a few iterations, on this many rows and inducing points;
 # what leads there is followed to the end on all rows of the sample.
@@ -127,7 +127,7 @@ def search(
 ) -> Found:
     """The highest log evidence that several runs find.
 
-    Every kernel of :func:`wilsonian.regression.starts.starting_kernels` starts at its best
+    Every kernel of :func:`wilsonian.regression.learning.starts.starting_kernels` starts at its best
     amplitudes and noises; the given ones (`scale`) are one more start. The best few are followed
     for some iterations of SciPy's L-BFGS-B on a part of the rows, and the leaders of those to the
     end, on all. Beside them stands the kernel whose length scales keep their proportions, one

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 import numpy as np
 import scipy.linalg
 
-from wilsonian.regression.reduced import Flow, ReducedProcess
+from wilsonian.regression.processes.reduced import Flow, ReducedProcess
+from wilsonian.regression.processes.uniform import UniformProcess
 from wilsonian.regression.statistics import Block
-from wilsonian.regression.uniform import UniformProcess
 
 
 class RowSums:

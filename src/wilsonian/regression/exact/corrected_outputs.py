@@ -15,9 +15,9 @@ import scipy.linalg
 
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel, compiled_gram
-from wilsonian.regression.conjugate_gradients import solve
-from wilsonian.regression.kernel_products import KernelMatrix
-from wilsonian.regression.reduced import ReducedProcess
+from wilsonian.regression.exact.conjugate_gradients import solve
+from wilsonian.regression.exact.kernel_products import KernelMatrix
+from wilsonian.regression.processes.reduced import ReducedProcess
 from wilsonian.regression.statistics import chunks, padded_rows
 
 # Right-hand sides that share every pass over the kernel: beyond this, a pass costs more than it

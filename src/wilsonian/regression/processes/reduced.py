@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from wilsonian.kernels import compiled_gram
-from wilsonian.regression.modes import Modes, ModeTheory
-from wilsonian.regression.records import FlowRecord, SpectrumRecord
+from wilsonian.regression.processes.modes import Modes, ModeTheory
+from wilsonian.regression.processes.records import FlowRecord, SpectrumRecord
 
 
 @dataclasses.dataclass(frozen=True)

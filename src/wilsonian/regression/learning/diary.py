@@ -11,8 +11,8 @@ import numpy as np
 
 from wilsonian.core.precision import with_precision
 from wilsonian.language.kernel_text import KernelTextError, format_kernel, parse_kernel
-from wilsonian.regression.ascent import Run
-from wilsonian.regression.starts import Start
+from wilsonian.regression.learning.ascent import Run
+from wilsonian.regression.learning.starts import Start
 
 
 class Progress(Protocol):

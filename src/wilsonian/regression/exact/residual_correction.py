@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -11,16 +11,15 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from wilsonian.regression.corrected_outputs import DENSE_ROWS, CorrectedOutputs
-from wilsonian.regression.input_dependent import InputDependentProcess
-from wilsonian.regression.learners import Progress
-from wilsonian.regression.modes import Modes
-from wilsonian.regression.outputs import OutputProcesses, parts_of
-from wilsonian.regression.preparation import silent
-from wilsonian.regression.reduced import ReducedProcess
+from wilsonian.regression.exact.corrected_outputs import DENSE_ROWS, CorrectedOutputs
+from wilsonian.regression.exact.whole_scale import scale_of_whole
+from wilsonian.regression.learning.diary import Progress, silent
+from wilsonian.regression.processes.input_dependent import InputDependentProcess
+from wilsonian.regression.processes.modes import Modes
+from wilsonian.regression.processes.outputs import OutputProcesses, parts_of
+from wilsonian.regression.processes.reduced import ReducedProcess
 from wilsonian.regression.sample import Sample
-from wilsonian.regression.statistics import chunks
-from wilsonian.regression.whole_scale import scale_of_whole
+from wilsonian.regression.statistics import Block, chunks, gathered, row_blocks
 
 TOLERANCE, MAX_STEPS, NEIGHBOURS = 1e-3, 200, 256
 # Of the targets' variance. Less is not learned from more than DENSE_ROWS rows: the number of steps
@@ -48,7 +47,7 @@ class ResidualCorrection:
     number of steps has left. A step costs the kernel of all pairs of training rows, in blocks that
     are never held together; memory is that of the rows and of twice their kept features.
 
-    The variance is that of :class:`~wilsonian.regression.corrected_outputs.CorrectedOutputs`.
+    The variance is that of :class:`~wilsonian.regression.exact.corrected_outputs.CorrectedOutputs`.
     """
 
     process: ReducedProcess | OutputProcesses
@@ -107,7 +106,7 @@ class ResidualCorrection:
             )
         return solve_parts(
             process,
-            sample,
+            row_blocks(sample, len(sample.X)),
             one_output=one_output,
             block_size=model.block_size,
             tolerance=tolerance,
@@ -200,7 +199,7 @@ class ResidualCorrection:
 
 def solve_parts(
     process: ReducedProcess | OutputProcesses,
-    sample: Sample,
+    blocks: Iterable[Block],
     *,
     one_output: bool,
     block_size: int,
@@ -213,14 +212,15 @@ def solve_parts(
     start: Sequence[np.ndarray] = (),
     keep: Keep = lambda duals, now: None,
 ) -> ResidualCorrection:
-    """The correction of a process from all its training rows. With `learn_scale` amplitude and
-    noise are those of the whole process (:func:`wilsonian.regression.whole_scale.scale_of_whole`),
-    unless the noise of rows is known or there are no steps. It goes on from the dual vectors of
-    `start`, where an earlier one stood: `keep(duals, now)` hears of them after every step, and when
-    it is interrupted; `now` says that they must be stored at once."""
+    """The correction of a process from all its training rows, in `blocks`. With `learn_scale`
+    amplitude and noise are those of the whole process (`whole_scale.scale_of_whole`), unless the
+    noise of rows is known or there are no steps. It goes on from the dual vectors of `start`, where
+    an earlier one stood: `keep(duals, now)` hears of them after every step, and when it is
+    interrupted; `now` says that they must be stored at once."""
     tolerance = TOLERANCE if tolerance is None else tolerance
     _check_options(tolerance, max_steps, neighbours)
     parts: list[CorrectedOutputs] = []
+    sample = gathered(blocks)
     X, weights, known = sample.X, sample.weights, sample.row_noise
     duals = list(start)
     first = 0

@@ -11,10 +11,10 @@ import numpy as np
 import scipy.optimize
 
 from wilsonian.core.precision import with_precision
-from wilsonian.regression.evidence import Candidate, loss_and_gradient
 from wilsonian.regression.inducing_points import randomly_pivoted_cholesky
+from wilsonian.regression.learning.evidence import Candidate, loss_and_gradient
+from wilsonian.regression.learning.starts import AMPLITUDE_RANGE, NOISE_RANGE, Start
 from wilsonian.regression.sample import Sample
-from wilsonian.regression.starts import AMPLITUDE_RANGE, NOISE_RANGE, Start
 
 # Bounds of a kernel's numbers, as factors of the starting value.
 KERNEL_RANGE = (1e-3, 1e3)

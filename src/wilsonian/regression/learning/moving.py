@@ -10,9 +10,9 @@ import numpy as np
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel
 from wilsonian.kernels.learnable import has_length_scale
-from wilsonian.regression.ascent import raveled, unraveled
-from wilsonian.regression.diary import Diary, Progress, silent
-from wilsonian.regression.evidence import Candidate, Hyperparameters, loss_and_gradient
+from wilsonian.regression.learning.ascent import raveled, unraveled
+from wilsonian.regression.learning.diary import Diary, Progress, silent
+from wilsonian.regression.learning.evidence import Candidate, Hyperparameters, loss_and_gradient
 from wilsonian.regression.sample import Sample, column_spread
 
 # Adam (Kingma and Ba, arXiv:1412.6980), algorithm 1.

@@ -9,13 +9,13 @@ import numpy as np
 
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel
-from wilsonian.regression.diary import Diary, Progress
-from wilsonian.regression.evidence import Hyperparameters
-from wilsonian.regression.learning import learn
-from wilsonian.regression.modes import Modes
-from wilsonian.regression.moving import move_inducing_points
+from wilsonian.regression.learning.diary import Diary, Progress
+from wilsonian.regression.learning.evidence import Hyperparameters
+from wilsonian.regression.learning.learning import learn
+from wilsonian.regression.learning.moving import move_inducing_points
+from wilsonian.regression.learning.scale import learn_scale, learn_scale_of_rows
+from wilsonian.regression.processes.modes import Modes
 from wilsonian.regression.sample import Sample
-from wilsonian.regression.scale import learn_scale, learn_scale_of_rows
 
 # Hyperparameters are learned from at most this many rows and inducing points; amplitude and noise
 # are then set by the evidence of all rows. Where there are more rows, inducing points move, and

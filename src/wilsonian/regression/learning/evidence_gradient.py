@@ -39,7 +39,7 @@ def evidence_and_slopes(
     row_noise: np.ndarray | None = None,
     input_dependent: bool = False,
 ) -> EvidenceSlopes:
-    r"""The evidence of :func:`wilsonian.regression.evidence.inducing_evidence` and its derivatives
+    r"""The evidence of `evidence.inducing_evidence` and its derivatives
     (docs/science/learning.md, sections 1 and 2).
 
     With :math:`F = K L^{-T}`, :math:`L L^T = A`, one ridge :math:`\rho_i = \sigma^2 + v_i + a t_i`

@@ -10,12 +10,11 @@ import numpy as np
 import scipy.linalg
 
 from wilsonian.core.precision import with_precision
-from wilsonian.kernels import Kernel, compiled_diagonal
+from wilsonian.kernels import Kernel, compiled_diagonal, host_gram
 from wilsonian.kernels.learnable import has_length_scale, length_scaled, parts_with, per_column
-from wilsonian.regression.evidence_gradient import evidence_and_slopes
-from wilsonian.regression.host_grams import gram
 from wilsonian.regression.inducing_points import randomly_pivoted_cholesky
-from wilsonian.regression.periods import with_starting_periods
+from wilsonian.regression.learning.evidence_gradient import evidence_and_slopes
+from wilsonian.regression.learning.periods import with_starting_periods
 from wilsonian.regression.sample import Sample, column_spread
 
 # Bounds of amplitude and noise, as factors of the targets' mean square.
@@ -40,7 +39,7 @@ class Start:
 def starting_kernels(kernel: Kernel, sample: Sample, ard: bool) -> list[Kernel]:
     r"""The kernel as given and, if it has length scales, with these set from the data to the
     columns' standard deviations times :math:`\sqrt d` times each of `LENGTH_SCALES`; if it has
-    periods, each with every choice of :func:`wilsonian.regression.periods.with_starting_periods`.
+    periods, each with every choice of `periods.with_starting_periods`.
     With `ard` scalar length scales and periods become one per column."""
     X = sample.X
     if ard:
@@ -134,8 +133,8 @@ def _profile(sample: Sample, factor: np.ndarray, lost: float) -> Iterator[tuple[
 def _grid(kernel: Kernel, sample: Sample, points: np.ndarray) -> Iterator[tuple[float, ...]]:
     """(evidence, amplitude, noise) on a coarse grid, for rows of known variances."""
     grams = (
-        gram(kernel, sample.X, points),
-        gram(kernel, points, points),
+        host_gram(kernel, sample.X, points),
+        host_gram(kernel, points, points),
         np.asarray(compiled_diagonal(kernel, sample.X)),
     )
     scale = sample.mean_square()

@@ -13,9 +13,9 @@ from wilsonian.core.coarse_graining import coarse_grain
 from wilsonian.core.cutoffs import AbstractCutoff
 from wilsonian.core.information import learnability
 from wilsonian.core.precision import with_precision
-from wilsonian.regression.mode_flow import ModeSums
-from wilsonian.regression.modes import Modes, ModeTheory
-from wilsonian.regression.reduced import Flow, ReducedProcess
+from wilsonian.regression.processes.mode_flow import ModeSums
+from wilsonian.regression.processes.modes import Modes, ModeTheory
+from wilsonian.regression.processes.reduced import Flow, ReducedProcess
 
 
 @dataclasses.dataclass(frozen=True)

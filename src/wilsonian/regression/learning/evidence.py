@@ -15,9 +15,13 @@ from jaxtyping import Array, Float
 from wilsonian.core.precision import with_precision
 from wilsonian.core.types import Scalar
 from wilsonian.kernels import Kernel
+from wilsonian.kernels.host_grams import gram_and_pull, has_host_form
 from wilsonian.kernels.learnable import learnable
-from wilsonian.regression.evidence_gradient import JITTER, EvidenceSlopes, evidence_and_slopes
-from wilsonian.regression.host_grams import gram_and_pull, has_host_form
+from wilsonian.regression.learning.evidence_gradient import (
+    JITTER,
+    EvidenceSlopes,
+    evidence_and_slopes,
+)
 from wilsonian.regression.sample import Sample
 
 Grams = tuple[np.ndarray, np.ndarray, np.ndarray]  # k(X, Z), k(Z, Z), k(x, x)
@@ -84,7 +88,7 @@ def inducing_evidence(
     but the weights, which count rows. Products run in the precision of `X`, factorizations in JAX's
     widest enabled one.
 
-    On the host :func:`wilsonian.regression.evidence_gradient.evidence_and_slopes` evaluates the
+    On the host `evidence_gradient.evidence_and_slopes` evaluates the
     same by BLAS, with its gradient written out.
     """
     rank = inducing_points.shape[0]

@@ -9,15 +9,17 @@ from typing import Any
 import jax
 import numpy as np
 
-from wilsonian.regression.laplace import (
+from wilsonian.regression.classification.laplace import (
     Latents,
     Rows,
     find_mode,
     find_mode_in_passes,
     leave_one_out,
 )
-from wilsonian.regression.link import expected_probabilities, slope
-from wilsonian.regression.reduced import ReducedProcess
+from wilsonian.regression.classification.link import expected_probabilities, slope
+from wilsonian.regression.processes.reduced import ReducedProcess
+from wilsonian.regression.sample import Sample
+from wilsonian.regression.statistics import row_blocks
 
 Blocks = Callable[[], Iterable[tuple[np.ndarray, np.ndarray, np.ndarray | None]]]
 
@@ -73,7 +75,8 @@ class LabelProcess:
         best = sample.best_scale()
         latents = best.latents
         if len(X) > ROWS_IN_MEMORY and blocks is None:
-            blocks = lambda: _row_blocks(X, targets, weights)  # noqa: E731
+            rows = Sample(X, targets, weights)
+            blocks = lambda: (block[:3] for block in row_blocks(rows, 4096))  # noqa: E731
         if blocks is not None:
 
             def designs() -> Iterator[Rows]:
@@ -192,9 +195,3 @@ def _steepness(lost: np.ndarray, scale: float) -> np.ndarray:
     """Of the link (rows,), against that at the mean lost variance (from which `lost` is counted);
     at most twice."""
     return slope(np.maximum(scale**2 * lost, -0.75 * 8 / np.pi))
-
-
-def _row_blocks(X: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Iterator[Any]:
-    for start in range(0, len(X), 4096):
-        part = slice(start, start + 4096)
-        yield X[part], targets[part], weights[part]
