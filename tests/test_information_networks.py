@@ -499,7 +499,7 @@ def test_digits(digits):
         ({"likelihood": "regression", "noise_variance": -1.0}, "must be positive"),
         ({"likelihood": "hinge"}, "'softmax', 'regression'"),
         ({"prior": None}, "no unit without a prior"),
-        ({"weight_decay": 0.1}, "no unit without a prior"),
+        ({"weight_decay": 0.1}, "both set the unit"),
         ({"prior": None, "weight_decay": 0.0}, "positive number"),
         ({"prior": -1.0}, "positive and finite"),
         ({"scope": "encoder"}, "no parameter is named 'encoder'"),

@@ -86,7 +86,9 @@ def as_prior(prior: Any, weight_decay: Any, examples: int) -> Prior:
 
     Raises ValueError unless exactly one is given.
     """
-    if (prior is None) == (weight_decay is None):
+    if prior is not None and weight_decay is not None:
+        raise ValueError("`prior` and `weight_decay` both set the unit of information; pass one.")
+    if prior is None and weight_decay is None:
         raise ValueError(
             "information has no unit without a prior; pass either `prior`, a variance, or "
             "`weight_decay`, the factor of |theta|^2 / 2 beside the mean loss."
