@@ -6,7 +6,8 @@ import pytest
 import scipy.stats
 
 from wilsonian import RBF, FromFunction, Linear, Matern32
-from wilsonian.regression.inducing_points import add_inducing_points, randomly_pivoted_cholesky
+from wilsonian.regression.inducing_points import randomly_pivoted_cholesky
+from wilsonian.regression.learning.moving import add_inducing_points
 from wilsonian.regression.sample import column_spread
 
 pytestmark = pytest.mark.double_precision

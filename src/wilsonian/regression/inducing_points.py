@@ -9,7 +9,6 @@ import numpy as np
 import scipy.linalg
 
 from wilsonian.kernels import Kernel, compiled_diagonal, host_gram
-from wilsonian.regression.statistics import InducingFeatures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,22 +113,6 @@ def choose_inducing_points(
         if met or chosen.exhausted or rank >= budget:
             return chosen, met
         rank = min(2 * rank, budget)
-
-
-def add_inducing_points(
-    kernel: Kernel, points: np.ndarray, pool: np.ndarray, rank: int, random: np.random.Generator
-) -> np.ndarray:
-    """`points` (m, d) followed by points of the `pool`, `rank` in all: those added are drawn where
-    `points` leave most of the prior's variance unresolved, by :func:`randomly_pivoted_cholesky`.
-    Fewer where the kernel is exhausted first."""
-    whole = np.concatenate([points, pool])
-    features = InducingFeatures.of(kernel, points, whole.dtype)
-    factor = features.at(whole)
-    residual = features.unresolved(whole, factor)
-    residual[: len(points)] = 0.0
-    start = InducingPoints(np.arange(len(points)), factor, residual, False)
-    added = randomly_pivoted_cholesky(kernel, whole, rank, random, start=start)
-    return whole[added.indices]
 
 
 def _accept(

@@ -10,23 +10,16 @@ import scipy.linalg
 from wilsonian.core.cutoffs import LearnabilityCutoff
 from wilsonian.core.spectrum import Measure
 from wilsonian.kernels import Kernel
-from wilsonian.regression.inducing_points import (
-    InducingPoints,
-    add_inducing_points,
-    choose_inducing_points,
-)
+from wilsonian.regression.inducing_points import InducingPoints, choose_inducing_points
 from wilsonian.regression.learning.diary import Diary, Progress, silent
 from wilsonian.regression.learning.evidence import Hyperparameters
-from wilsonian.regression.learning.learners import LEARNING_ROWS
+from wilsonian.regression.learning.learners import LEARNING_ROWS, MOST_MOVED
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.sample import Sample, check_precision
 from wilsonian.regression.statistics import InducingFeatures
 
 # Inducing points are chosen from at most this many rows per inducing point of the largest rank.
 POOL_PER_INDUCING_POINT = 8
-# At most so many inducing points move: the price of a step grows as the cube of their number.
-# Further ones are then added where those leave most unresolved.
-MOST_MOVED = 512
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,18 +78,13 @@ def prepare(
             wanted &= not met or rows > LEARNING_ROWS
             wanted &= not chosen.exhausted  # nowhere better to go: they span the kernel already
         if wanted:
-            first = points[:MOST_MOVED]
             hyperparameters, moved = plan.learner.along(
-                hyperparameters, first, sample, rows, by_row, random, diary, progress
+                hyperparameters, points, pool.X, sample, rows, by_row, random, diary, progress
             )
-            if moved is not first:
-                which = "They" if len(first) == len(points) else f"The first {len(first)}"
+            if moved is not points:
+                which = "They" if len(points) <= MOST_MOVED else f"The first {MOST_MOVED}"
                 status += f" {which} were then moved by gradient of the evidence."
-                if len(first) < len(points):
-                    moved = add_inducing_points(
-                        hyperparameters.kernel, moved, pool.X, len(points), random
-                    )
-                points = moved
+            points = moved
     features = InducingFeatures.of(hyperparameters.kernel, points, plan.dtype)
     return Prepared(features, hyperparameters, measure_of(len(points), rows), status)
 
