@@ -13,9 +13,11 @@ def takes(flag):
     """Whether this jaxlib knows a flag: it ends the process over one that it does not know."""
     (root,) = importlib.util.find_spec("jaxlib").submodule_search_locations
     for library in Path(root).glob("libjax_common.*"):
-        with library.open("rb") as file:
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-                return text.find(flag.encode()) != -1
+        with (
+            library.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text,
+        ):
+            return text.find(flag.encode()) != -1
     return False
 
 
@@ -35,7 +37,7 @@ if "XLA_FLAGS" not in os.environ:
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import jax
+import jax  # noqa: E402
 
 # What a worker compiled stays, some million objects: looking them through for garbage as often as
 # CPython does by itself took a sixth of the time.
