@@ -34,8 +34,10 @@ from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.statistics import InducingFeatures, Statistics
 from wilsonian.regression.stored_parts import (
     correction_state,
+    columns_state,
     labels_state,
     restore_correction,
+    restore_columns,
     restore_labels,
 )
 from wilsonian.support.model_files import ModelFileError, read_folder, write_folder
@@ -125,6 +127,10 @@ def estimator_state(estimator: Estimator) -> tuple[Document, Arrays]:
         if estimator.labels_ is not None:
             document["labels"], more = labels_state(estimator.labels_)
             arrays |= more
+        if estimator.columns_ is not None:
+            document["columns"], more = columns_state(estimator.columns_)
+            arrays |= more
+        document["shares"] = estimator.shares_
     names = getattr(estimator, "feature_names_in_", None)
     document["feature_names"] = None if names is None else [str(name) for name in names]
     fitted, more = _regressor_state(regressor)
@@ -157,6 +163,8 @@ def restore_estimator(document: Document, arrays: Arrays) -> Estimator:
             regressor,
             np.array(classes["values"], dtype=classes["dtype"]),
             labels=restore_labels(document, arrays, regressor.process_),
+            columns=restore_columns(document, arrays),
+            shares=document.get("shares"),
             inverse_temperature=document["inverse_temperature"],
             log_loss=document.get("leave_one_out_log_loss", np.nan),
         )
