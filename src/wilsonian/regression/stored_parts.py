@@ -86,7 +86,8 @@ def restore_latents(
 def labels_state(labels: LabelProcess) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The latents of modes as plain data."""
     document, arrays = latents_state(labels.latents, "latent")
-    return {**document, "scale": float(labels.scale), "spread": float(labels.spread)}, arrays
+    own = {"scale": labels.scale, "spread": labels.spread, "resolved": labels.resolved}
+    return {**document, **own}, arrays
 
 
 def restore_labels(
@@ -98,8 +99,10 @@ def restore_labels(
     if "labels" not in document:
         return None
     labels, (process,) = document["labels"], parts_of(process)
-    latents = restore_latents(labels, arrays, "latent", process.kept + 1)
-    return LabelProcess(process, labels["scale"], labels["spread"], latents)
+    resolved = labels.get("resolved", False)
+    count = process.modes.features.rank if resolved else process.kept
+    latents = restore_latents(labels, arrays, "latent", count + 1)
+    return LabelProcess(process, labels["scale"], labels["spread"], latents, resolved)
 
 
 def columns_state(columns: ColumnProcess) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -38,9 +38,10 @@ class ReducedGPClassifier(ClassifierMixin, BaseEstimator):
     labels (two classes are a target of :math:`\pm 1`, more are one-hot targets, as in Howard,
     Jefferson, Maiti and Ringel 2024). Probabilities then come from three predictions:
 
-    - latent functions of the kept modes with a logistic (two classes) or softmax link, in Laplace's
+    - latent functions of the modes with a logistic (two classes) or softmax link, in Laplace's
       approximation and integrated out; the scale of the latents minimizes the log loss of training
-      rows left out, and eliminated modes renormalize the link
+      rows left out, and eliminated modes renormalize the link. With `cutoff="auto"` these are all
+      resolved modes: the noise that its rule knows is the regression's, and labels teach more
       (:class:`wilsonian.regression.classification.label_process.LabelProcess`). Up to 8,192 rows
       are held as features; more are read in several passes;
     - latents linear in the columns, likewise: on few rows a smooth kernel takes for curvature what
@@ -70,7 +71,7 @@ class ReducedGPClassifier(ClassifierMixin, BaseEstimator):
     kernel, amplitude, rank, max_rank, cutoff, threshold, optimizer, learn,
     move_inducing_points, \
 n_restarts, max_iterations, inducing points, block_size, dtype, exact, random_state
-        As in :class:`ReducedGPRegressor`; latents of modes know the kept ones only, so that `exact`
+        As in :class:`ReducedGPRegressor`; latents know resolved modes only, so that `exact`
         concerns the regression's.
 
     Attributes
@@ -161,8 +162,12 @@ n_restarts, max_iterations, inducing points, block_size, dtype, exact, random_st
         few = rows is not None and rows < ROWS_PER_LENGTH_SCALE * columns
         if likelihood != "regression" and few and self.ard == "auto":
             parameters["ard"] = False
-        if likelihood != "regression":  # scale and straight part are chosen by the labels' likelihood
+        if likelihood != "regression":
+            # The scale and what is straight in columns are chosen by the labels' own likelihood.
             parameters |= {"second_scale": False, "search": "coarse"}
+            if self.rank == "auto" and rows is not None and rows < 2 * self.max_rank:
+                # Its rule knows the regression's noise; labels teach of more modes.
+                parameters["rank"] = min(rows, self.max_rank)
         return ReducedGPRegressor(**parameters, per_output=None)
 
     def _check_likelihood(self) -> None:
@@ -208,7 +213,10 @@ n_restarts, max_iterations, inducing points, block_size, dtype, exact, random_st
                     yield inputs, (outputs + 1) / 2 if count == 2 else outputs, counts
 
             found["modes"], losses["modes"] = LabelProcess.fit(
-                _process(regressor), sample, None if blocks is None else labelled
+                _process(regressor),
+                sample,
+                None if blocks is None else labelled,
+                resolved=isinstance(self.cutoff, str) and self.cutoff == "auto",
             )
             found["columns"], losses["columns"] = ColumnProcess.fit(sample)
         shares, log_loss = shares_of(np.stack(list(losses.values())), sample.weights)

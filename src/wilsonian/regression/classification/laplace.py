@@ -111,6 +111,7 @@ class Mode:
     mean: np.ndarray  # (features, latents)
     steps: int
     decrement: float  # nats that another step would gain
+    lower: np.ndarray | None  # the last preconditioner
 
     def posterior(self, rows: Rows) -> Latents:
         """With the untied curvature of the rows there."""
@@ -129,19 +130,24 @@ class Mode:
         )
 
 
-def find_mode(rows: Rows, start: np.ndarray, tolerance: float = TOLERANCE) -> Mode:
+def find_mode(
+    rows: Rows,
+    start: np.ndarray,
+    tolerance: float = TOLERANCE,
+    lower: np.ndarray | None = None,
+) -> Mode:
     """Newton's method from `start` for rows in memory, until the next step would gain no more than
     `tolerance` nats. Its systems, of all latents at once, are solved by conjugate gradients in
     products with the design; one factor, of the curvature that latents have on average, serves as
     preconditioner for all of them and for as many steps as it is close enough (exact for two
-    classes, where it is fresh)."""
+    classes, where it is fresh); `lower` is that of a problem nearby."""
     design, targets, weights = rows
     mean, latents = start, start.shape[1]
     values = design @ mean
     objective = 0.5 * float(np.sum(mean**2)) + float(
         weights @ negative_log_likelihood(values, targets)
     )
-    lower, decrement, steps = None, np.inf, 0
+    decrement, steps = np.inf, 0
     while steps < STEPS:
         chances = probabilities(values)
         gradient = design.T @ (weights[:, None] * (targets - chances)) - mean
@@ -173,7 +179,7 @@ def find_mode(rows: Rows, start: np.ndarray, tolerance: float = TOLERANCE) -> Mo
         else:
             break  # rounding: nothing is left to gain
         mean, values, objective, steps = trial, moved, new, steps + 1
-    return Mode(mean, steps, decrement)
+    return Mode(mean, steps, decrement, lower)
 
 
 def _mean_factor(design: np.ndarray, weights: np.ndarray, chances: np.ndarray) -> np.ndarray:
@@ -252,37 +258,40 @@ def _conjugate_gradients(product, gradient, lower, limit=60, tolerance=0.03):
 
 
 def row_variances(
-    rows: Rows, chances: np.ndarray, gram: np.ndarray | None = None, dropped: float = 0.0
+    rows: Rows,
+    chances: np.ndarray,
+    at: np.ndarray | None = None,
+    gram: np.ndarray | None = None,
+    dropped: float = 0.0,
 ) -> np.ndarray:
-    r"""Posterior variances (rows, latents) of the latents at the rows themselves, untied, where
-    these have `chances`; `gram` is :math:`\Phi \Phi^T` where that is at hand.
+    r"""Posterior variances (rows, latents) of the latents, untied, given rows that have `chances`,
+    at the rows themselves or at those of another design, `at`; `gram` is the products of all rows
+    with these where they are at hand.
 
     A row of curvature :math:`b` says at most :math:`b |\phi|^2 / 2` nats of a latent. Rows that say
     least, up to a share `dropped` of the sum, count as saying nothing (most rows of well separated
     classes); with those that are left a matrix of their number, or of the features', is factored,
     whichever is smaller."""
     design, _, weights = rows
-    squares = np.einsum("ij,ij->i", design, design)
-    result = np.empty(chances.shape)
+    at = design if at is None else at
+    sizes = np.einsum("ij,ij->i", design, design)
+    squares = np.einsum("ij,ij->i", at, at)
+    result = np.empty((len(at), chances.shape[1]))
     for k in range(chances.shape[1]):
         bends = weights * chances[:, k] * (1 - chances[:, k])
-        speaking = _speaking(bends * squares, dropped)
-        roots = np.sqrt(bends[speaking])[:, None]
-        if len(speaking) < design.shape[1]:
-            part = design[speaking] @ design.T if gram is None else gram[speaking]
-            cross = roots * part
-            inner = cross[:, speaking] * roots.T
-            inner[np.diag_indices_from(inner)] += 1
-            lower = scipy.linalg.cholesky(inner, lower=True, overwrite_a=True, check_finite=False)
-            known = scipy.linalg.solve_triangular(lower, cross, lower=True, check_finite=False)
-            result[:, k] = np.maximum(squares - np.einsum("ij,ij->j", known, known), 0.0)
+        speaking = _speaking(bends * sizes, dropped)
+        scaled = np.sqrt(bends[speaking])[:, None] * design[speaking]
+        few = len(speaking) < design.shape[1]
+        if few and gram is not None:
+            cross = np.sqrt(bends[speaking])[:, None] * gram[speaking]
         else:
-            scaled = roots * design[speaking]
-            inner = scaled.T @ scaled
-            inner[np.diag_indices_from(inner)] += 1
-            lower = scipy.linalg.cholesky(inner, lower=True, overwrite_a=True, check_finite=False)
-            whole = scipy.linalg.solve_triangular(lower, design.T, lower=True, check_finite=False)
-            result[:, k] = np.einsum("ij,ij->j", whole, whole)
+            cross = scaled @ at.T if few else at.T
+        inner = scaled @ scaled.T if few else scaled.T @ scaled
+        inner[np.diag_indices_from(inner)] += 1
+        lower = scipy.linalg.cholesky(inner, lower=True, overwrite_a=True, check_finite=False)
+        half = scipy.linalg.solve_triangular(lower, cross, lower=True, check_finite=False)
+        lengths = np.einsum("ij,ij->j", half, half)
+        result[:, k] = np.maximum(squares - lengths, 0.0) if few else lengths
     return result
 
 
@@ -307,6 +316,6 @@ def leave_one_out(
     chances = probabilities(values)
     bends = chances * (1 - chances)
     once = np.minimum(weights, 1.0)[:, None]
-    variance = row_variances(rows, chances, gram, dropped)
+    variance = row_variances(rows, chances, gram=gram, dropped=dropped)
     variance = variance / np.maximum(1 - once * bends * variance, 1e-10)
     return values - once * variance * (targets - chances), variance
