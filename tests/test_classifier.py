@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.metrics import log_loss
 
 from wilsonian import RBF, ReducedGPClassifier, ReducedGPRegressor
-from wilsonian.regression.classification import label_process
+from wilsonian.regression.classification import classifier
 from wilsonian.regression.classification.classifier import class_targets
 
 FIXED = {
@@ -295,7 +295,7 @@ def test_a_bad_parameter_is_named():
 
 def test_more_rows_than_are_held_are_read_in_passes(overlapping, monkeypatch):
     model, X, codes, unseen, _ = overlapping
-    monkeypatch.setattr(label_process, "ROWS_IN_MEMORY", len(X) // 2)
+    monkeypatch.setattr(classifier, "ROWS_IN_MEMORY", len(X) // 2)
     passed = clone(model).fit(X, codes)
     # Its scale comes from half of the rows; the latents from all.
     chances = model.predict_proba(unseen)
@@ -312,5 +312,6 @@ def test_blocks_of_all_rows_replace_the_rows_of_a_sample(overlapping):
     targets = class_targets(codes, len(model.classes_)).reshape(len(X), -1)
     blocks = [(X[k::2], targets[k::2], None) for k in range(2)]
     streamed = clone(model).adopt(model.regressor_, model.classes_, X, codes, blocks=lambda: blocks)
-    chances = model.predict_proba(unseen)
+    held = clone(model).adopt(model.regressor_, model.classes_, X, codes)
+    chances = held.predict_proba(unseen)
     np.testing.assert_allclose(streamed.predict_proba(unseen), chances, atol=2e-3)

@@ -129,8 +129,8 @@ def test_variances_at_the_rows_are_those_of_the_posterior(classes, features):
     exact = found.posterior(rows).variances(design)
     np.testing.assert_allclose(row_variances(rows, chances), exact, rtol=1e-8)
     gram = design @ design.T
-    np.testing.assert_allclose(row_variances(rows, chances, gram), exact, rtol=1e-8)
-    fewer = row_variances(rows, chances, gram, dropped=0.02)
+    np.testing.assert_allclose(row_variances(rows, chances, gram=gram), exact, rtol=1e-8)
+    fewer = row_variances(rows, chances, gram=gram, dropped=0.02)
     assert np.all(fewer >= exact * (1 - 1e-9))  # less is known
     assert 1e-6 < np.median(fewer / exact - 1) < 0.1
 

@@ -212,13 +212,14 @@ n_restarts, max_iterations, inducing points, block_size, dtype, exact, random_st
                 for inputs, outputs, counts, *_ in blocks():
                     yield inputs, (outputs + 1) / 2 if count == 2 else outputs, counts
 
+            all_rows = None if blocks is None else labelled
             found["modes"], losses["modes"] = LabelProcess.fit(
                 _process(regressor),
                 sample,
-                None if blocks is None else labelled,
+                all_rows,
                 resolved=isinstance(self.cutoff, str) and self.cutoff == "auto",
             )
-            found["columns"], losses["columns"] = ColumnProcess.fit(sample)
+            found["columns"], losses["columns"] = ColumnProcess.fit(sample, all_rows)
         shares, log_loss = shares_of(np.stack(list(losses.values())), sample.weights)
         kept = dict(zip(losses, shares.tolist(), strict=True))
         return self.restore(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 import scipy.linalg
 
-from wilsonian.regression.classification.laplace import Latents
+from wilsonian.regression.classification.label_process import Blocks
+from wilsonian.regression.classification.laplace import Latents, Rows, find_mode_in_passes
 from wilsonian.regression.classification.link import expected_probabilities
 from wilsonian.regression.classification.scaled import Labels, Sampled, assembled
 
 DIRECTIONS = 256  # of greatest variance, that latents may depend on
 DIRECTION_ROWS = 1024  # that these are found from, where there are more columns
+PASSES = 4  # over rows that are not held, from where the sample's latents are
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +32,11 @@ class ColumnProcess:
     latents: Latents
 
     @classmethod
-    def fit(cls, labels: Labels) -> tuple[ColumnProcess, np.ndarray]:
-        """From labelled rows; also the log losses (rows,) of labels left out."""
+    def fit(
+        cls, labels: Labels, blocks: Blocks | None = None
+    ) -> tuple[ColumnProcess, np.ndarray]:
+        """From labelled rows, or from a uniform sample of the rows behind `blocks`; also the log
+        losses (rows,) of labels left out."""
         centre = np.average(labels.X, axis=0, weights=labels.weights)
         away = labels.X - centre
         spread = np.sqrt(np.average(away**2, axis=0, weights=labels.weights))
@@ -42,14 +48,27 @@ class ColumnProcess:
         map = map / np.sqrt(len(centre))
         sample = Sampled(away @ map, np.zeros(len(away)), labels)
         best = sample.best_scale()
-        process = cls(centre, best.scale * map, best.spread, sample.posterior(best))
-        return process, best.losses
+        map = best.scale * map
+        if blocks is None:
+            return cls(centre, map, best.spread, sample.posterior(best)), best.losses
+
+        def designs() -> Iterator[Rows]:
+            for inputs, targets, counts in blocks():
+                counts = np.ones(len(inputs)) if counts is None else counts
+                yield _design((inputs - centre) @ map), targets, counts
+
+        latents = find_mode_in_passes(designs, best.mean, PASSES)
+        return cls(centre, map, best.spread, latents), best.losses
 
     def probabilities(self, X: np.ndarray) -> np.ndarray:
         """Probabilities (rows, classes) of all classes, latents integrated out."""
-        design = assembled((X - self.centre) @ self.map, np.zeros(len(X)), 1.0)
+        design = _design((X - self.centre) @ self.map)
         variance = self.latents.variances(design)
         return expected_probabilities(self.latents.means(design), self.spread * variance)
+
+
+def _design(features: np.ndarray) -> np.ndarray:
+    return assembled(features, np.zeros(len(features)), 1.0)
 
 
 def _leading(rows: np.ndarray) -> np.ndarray:

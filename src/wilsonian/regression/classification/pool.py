@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-PRIOR_ROWS = 2.0  # every prediction starts as if it alone had explained so many rows
+PRIOR_ROWS = 0.25  # every prediction starts as if it alone had explained so many rows
 LEAST, STEPS = 1e-3, 500  # a smaller share is none; iterations at most
 
 
