@@ -13,9 +13,8 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from wilsonian.kernels import Kernel, compiled_gram
 from wilsonian.kernels.formulas import RBF, AbstractStationary, Matern12, Matern32, Matern52
-from wilsonian.kernels.kernel import Constant, Scaled, Sum, divided
+from wilsonian.kernels.kernel import Constant, Kernel, Scaled, Sum, compiled_gram, divided
 
 # Rows of a kernel matrix that are worked on while they are in the cache.
 BLOCK = 128
@@ -81,7 +80,7 @@ def _has_form(kernel: Kernel, largest: float) -> bool:
     return isinstance(kernel, Constant)
 
 
-def gram(kernel: Kernel, X: np.ndarray, Z: np.ndarray) -> np.ndarray:
+def host_gram(kernel: Kernel, X: np.ndarray, Z: np.ndarray) -> np.ndarray:
     """k(X, Z), (n, m), in the precision of `X`: by its form on the host, or compiled by JAX."""
     if has_host_form(kernel, X):
         return gram_and_pull(kernel, X, Z, slopes=False)[0]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from wilsonian.core.cutoffs import AbstractCutoff, LearnabilityCutoff, RankCutoff, SharpCutoff
+from wilsonian.regression.exact import ResidualCorrection
 from wilsonian.regression.learning.evidence import Hyperparameters
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.preparation import Prepared
@@ -30,6 +31,7 @@ class FittedProcess:
     statistics: Statistics
     process: ReducedProcess | OutputProcesses
     convergence: str  # one sentence on what was learned, and how that went
+    correction: ResidualCorrection | None = None  # of all rows, if eliminated modes are read out
 
 
 def finish(

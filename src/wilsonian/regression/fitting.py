@@ -9,11 +9,13 @@ import jax
 import numpy as np
 
 from wilsonian.kernels import Kernel
+from wilsonian.regression.exact import solve_parts
 from wilsonian.regression.finishing import Blocks, FittedProcess, finish
 from wilsonian.regression.learning.diary import Diary, Progress, silent
+from wilsonian.regression.learning.learners import LearnNothing
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.preparation import Prepared, prepare
-from wilsonian.regression.sample import Sample, check_precision
+from wilsonian.regression.sample import Sample
 from wilsonian.regression.statistics import Statistics, Trust, accumulate
 
 LOST_BLOCKS = 4  # so many blocks of the sample are searched for the largest unresolved variance
@@ -43,7 +45,8 @@ def fit_process(
     diary: Diary | None = None,
     progress: Progress = silent,
 ) -> FittedProcess:
-    """Learn, stream and coarse grain: the reduced process of all `rows` training rows.
+    """Learn, stream and coarse grain: the reduced process of all `rows` training rows, and if the
+    plan asks for it the correction by what was cut.
 
     `sample` is a uniform sample of them (or all), targets in their own units; hyperparameters and
     inducing points come from it. `blocks(i)` then runs through the rows from block i on; memory is
@@ -55,7 +58,6 @@ def fit_process(
     Raises ValueError for a cutoff beyond the modes there are, for a kernel that is not positive
     semidefinite, and for inputs that the plan's precision would round away.
     """
-    check_precision(sample.X, plan.dtype)
     with jax.enable_x64(True):
         trust = Trust.of(sample)
         if start is None:
@@ -78,4 +80,18 @@ def fit_process(
             keep(standing, True)
             raise
         lost = features.largest_unresolved(sample.X[: LOST_BLOCKS * plan.block_size])
-        return finish(standing.prepared, standing.statistics, sample, plan, blocks, lost)
+        fitted = finish(standing.prepared, standing.statistics, sample, plan, blocks, lost)
+        if not plan.exact:
+            return fitted
+        at = standing
+        correction = solve_parts(
+            fitted.process,
+            blocks(0),
+            one_output=sample.y.shape[1] == 1,
+            block_size=plan.block_size,
+            learn_scale=not isinstance(plan.learner, LearnNothing),
+            progress=progress,
+            start=at.duals,
+            keep=lambda duals, now: keep(dataclasses.replace(at, duals=duals), now),
+        )
+        return dataclasses.replace(fitted, correction=correction)

@@ -8,8 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import scipy.linalg
 
-from wilsonian.kernels import Kernel, compiled_diagonal
-from wilsonian.kernels.host_grams import gram
+from wilsonian.kernels import Kernel, compiled_diagonal, host_gram
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +73,7 @@ def randomly_pivoted_cholesky(
         if total <= 0:
             break
         proposals = random.choice(size, size=min(block_size, size), p=residual / total)
-        block = np.array(gram(kernel, pool[proposals], pool[proposals]))
+        block = np.array(host_gram(kernel, pool[proposals], pool[proposals]))
         block -= factor[proposals, :count] @ factor[proposals, :count].T
         if block.diagonal().min() < -1e3 * floor - 1e-6 * diagonal.max():
             raise ValueError(_not_semidefinite(block.diagonal().min()))
@@ -83,7 +82,7 @@ def randomly_pivoted_cholesky(
             residual[proposals] = np.where(block.diagonal() > floor, block.diagonal(), 0.0)
             continue
         pivots = proposals[kept]
-        columns = gram(kernel, pool, pool[_padded(pivots, block_size)])
+        columns = host_gram(kernel, pool, pool[_padded(pivots, block_size)])
         columns = columns[:, : len(pivots)] - factor[:, :count] @ factor[pivots, :count].T
         new = scipy.linalg.solve_triangular(lower, columns.T, lower=True).T
         factor[:, count : count + len(pivots)] = new

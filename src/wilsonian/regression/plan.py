@@ -32,6 +32,7 @@ class Plan:
     inducing_points: np.ndarray | None
     block_size: int
     dtype: Any
+    exact: bool  # whether eliminated modes are read out of all rows
 
     @classmethod
     def of(cls, parameters: dict[str, Any], columns: int) -> Plan:
@@ -76,6 +77,7 @@ class Plan:
             inducing_points=None if points is None else check_inducing_points(points, columns),
             block_size=int(given["block_size"]),
             dtype=np.dtype(given["dtype"]).type,
+            exact=bool(given["exact"]),
         )
 
 

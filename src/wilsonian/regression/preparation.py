@@ -13,9 +13,9 @@ from wilsonian.kernels import Kernel
 from wilsonian.regression.inducing_points import InducingPoints, choose_inducing_points
 from wilsonian.regression.learning.diary import Diary, Progress, silent
 from wilsonian.regression.learning.evidence import Hyperparameters
-from wilsonian.regression.learning.learners import LEARNING_ROWS
+from wilsonian.regression.learning.learners import LEARNING_ROWS, MOST_MOVED
 from wilsonian.regression.plan import Plan
-from wilsonian.regression.sample import Sample
+from wilsonian.regression.sample import Sample, check_precision
 from wilsonian.regression.statistics import InducingFeatures
 
 # Inducing points are chosen from at most this many rows per inducing point of the largest rank.
@@ -44,7 +44,9 @@ def prepare(
 ) -> Prepared:
     """Learn hyperparameters and choose inducing points from a `sample` of the `rows` training rows,
     whose targets are scaled under these `weights`. Runs in float64: call it under
-    `jax.enable_x64(True)`."""
+    `jax.enable_x64(True)`. Raises ValueError for inputs that the plan's precision would round
+    away."""
+    check_precision(sample.X, plan.dtype)
     if plan.normalize_y:
         sample = sample.scaled(weights)
     budget = min(plan.rank or plan.max_rank, rows)
@@ -77,10 +79,11 @@ def prepare(
             wanted &= not chosen.exhausted  # nowhere better to go: they span the kernel already
         if wanted:
             hyperparameters, moved = plan.learner.along(
-                hyperparameters, points, sample, rows, by_row, random, diary, progress
+                hyperparameters, points, pool.X, sample, rows, by_row, random, diary, progress
             )
             if moved is not points:
-                status += " They were then moved by gradient of the evidence."
+                which = "They" if len(points) <= MOST_MOVED else f"The first {MOST_MOVED}"
+                status += f" {which} were then moved by gradient of the evidence."
             points = moved
     features = InducingFeatures.of(hyperparameters.kernel, points, plan.dtype)
     return Prepared(features, hyperparameters, measure_of(len(points), rows), status)

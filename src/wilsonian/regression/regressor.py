@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from wilsonian.core.cutoffs import AbstractCutoff
 from wilsonian.kernels import Kernel, Matern52, as_kernel
 from wilsonian.language.kernel_text import parse_kernel
-from wilsonian.regression.exact.residual_correction import ResidualCorrection, solve_parts
+from wilsonian.regression.exact import ResidualCorrection
 from wilsonian.regression.finishing import FittedProcess, finish, resolve_cutoff
 from wilsonian.regression.fitting import LOST_BLOCKS, fit_process
 from wilsonian.regression.plan import Plan, random_generator
@@ -194,16 +194,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             random_generator(self.random_state),
             rows=len(sample.X),
         )
-        self.adopt(fitted, self.target_dimensions_)
-        return self.read_out(sample) if self.exact else self
-
-    def read_out(self, sample: Sample, **options: Any) -> ReducedGPRegressor:
-        """Predict with all modes from now on, given all training rows; `options` are those of
-        `wilsonian.regression.exact.residual_correction.solve_parts`."""
-        options |= {"one_output": self.target_dimensions_ == 1, "block_size": self.block_size}
-        options |= {"learn_scale": self.optimizer is not None}
-        self.correction_ = solve_parts(self.process_, sample, **options)
-        return self
+        return self.adopt(fitted, self.target_dimensions_)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReducedGPRegressor:
         """Add rows. The first call chooses inducing points and kernel; later ones add to the
@@ -252,8 +243,12 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def adopt(self, fitted: FittedProcess, target_dimensions: int) -> ReducedGPRegressor:
         """Be the fitted estimator of a process; targets had one axis or two."""
-        prepared, self.correction_ = fitted.prepared, None
+        prepared = fitted.prepared
         self.prepared_, self.statistics_ = prepared, fitted.statistics
+        self.correction_ = fitted.correction
+        if fitted.correction is not None:
+            one = target_dimensions == 1
+            self.correction_ = dataclasses.replace(fitted.correction, one_output=one)
         self.target_dimensions_ = target_dimensions
         self.n_features_in_ = prepared.features.inducing_points.shape[1]
         self.kernel_, self.convergence_ = prepared.hyperparameters.kernel, fitted.convergence

@@ -33,11 +33,11 @@ from wilsonian.regression.processes.uniform import UniformProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.statistics import InducingFeatures, Statistics
 from wilsonian.regression.stored_parts import (
-    correction_state,
     columns_state,
+    correction_state,
     labels_state,
-    restore_correction,
     restore_columns,
+    restore_correction,
     restore_labels,
 )
 from wilsonian.support.model_files import ModelFileError, read_folder, write_folder
@@ -347,16 +347,17 @@ def _restore_regressor(regressor: ReducedGPRegressor, document: Document, arrays
     else:
         process = _restore_process(prepared, document, arrays)
     statistics = restore_statistics(document["statistics"], arrays)
-    fitted = FittedProcess(prepared, statistics, process, document["convergence"])
-    regressor.adopt(fitted, document["target_dimensions"])
+    correction = None
     if "correction" in document:
-        regressor.correction_ = restore_correction(
+        correction = restore_correction(
             document["correction"],
             arrays,
             process,
             one_output=document["target_dimensions"] == 1,
             block_size=regressor.block_size,
         )
+    fitted = FittedProcess(prepared, statistics, process, document["convergence"], correction)
+    regressor.adopt(fitted, document["target_dimensions"])
 
 
 def _restore_process(prepared: Prepared, document: Document, arrays: Arrays) -> ReducedProcess:

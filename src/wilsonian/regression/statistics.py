@@ -16,7 +16,6 @@ import scipy.linalg
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel, compiled_diagonal, compiled_gram
 from wilsonian.regression.sample import Sample
-from wilsonian.support.reading_ahead import read_ahead
 
 
 class Block(NamedTuple):
@@ -221,10 +220,9 @@ def accumulate(
     blocks: Iterable[Block],
     trust: Trust,
 ) -> Iterator[Statistics]:
-    """Add block after block, the next one read while this one is multiplied; yields the running
-    statistics, so that a caller can report progress,
+    """Add block after block; yields the running statistics, so that a caller can report progress,
     store them, and start again from what it stored."""
-    for block in read_ahead(blocks):
+    for block in blocks:
         statistics = statistics.add(features, block.X, block.y, trust.weights(block))
         yield statistics
 
@@ -235,6 +233,14 @@ def row_blocks(sample: Sample, block_size: int, first: int = 0) -> Iterator[Bloc
         rows = slice(start, start + block_size)
         known = None if sample.row_noise is None else sample.row_noise[rows]
         yield Block(sample.X[rows], sample.y[rows], sample.weights[rows], known)
+
+
+def gathered(blocks: Iterable[Block]) -> Sample:
+    """All rows of a stream, in memory."""
+    X, y, weights, known = zip(*blocks, strict=True)
+    counts = [np.ones(len(x)) if w is None else w for x, w in zip(X, weights, strict=True)]
+    noise = None if known[0] is None else np.concatenate(known)
+    return Sample(np.concatenate(X), np.concatenate(y), np.concatenate(counts), noise)
 
 
 def chunks(X: np.ndarray, size: int) -> Iterator[np.ndarray]:

@@ -34,6 +34,7 @@ from wilsonian.regression.processes.outputs import parts_of
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.sample import Sample
 from wilsonian.support.model_files import check_folder
+from wilsonian.support.reading_ahead import read_ahead
 
 __all__ = ["Choices", "Run", "fit_table", "load_run"]
 
@@ -96,12 +97,12 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
         kept = checkpoint
         diary.keep = lambda entries, now: kept.save(encoding, diary=entries, now=now)
 
-    def learn() -> None:
+    def learn(exact: bool) -> None:
         fitted = fit_process(
             regressor.prior(),
             Sample(X, targets.reshape(len(X), -1), np.ones(len(X)), noise_of(encoding, X, known)),
-            lambda start: fit.training_arrays(encoding, start),
-            regressor.plan(X.shape[1]),
+            lambda start: read_ahead(fit.training_arrays(encoding, start)),
+            dataclasses.replace(regressor.plan(X.shape[1]), exact=exact),
             random_generator(choices.seed),
             rows=rows,
             start=standing,
@@ -111,23 +112,14 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
         )
         regressor.adopt(fitted, targets.ndim)
 
-    learn()
+    learn(regressor.exact and not encoding.missing_variances)
     if encoding.missing_variances:
         (process,) = parts_of(regressor.process_)
         found = refined_variances(encoding, process, X, y, noise_of(encoding, X, known))
         encoding = dataclasses.replace(encoding, missing_variances=tuple(found.tolist()))
-        learn()  # from where all rows are counted: only the last step is taken again
+        learn(regressor.exact)  # from where all rows are counted: only the last step is taken again
     notes += missing_sentences(encoding)
     notes += period_sentences(regressor.kernel_, encoding, X)
-    if regressor.exact:
-        assert standing is not None
-        at = standing
-        regressor.read_out(
-            fit.training_rows(encoding),
-            start=at.duals,
-            keep=lambda duals, now: keep(dataclasses.replace(at, duals=duals), now),
-            progress=progress,
-        )
     if isinstance(estimator, ReducedGPClassifier):
         classes = np.array(encoding.classes, dtype=object)
         whole = None if len(X) == rows else lambda: fit.training_arrays(encoding)

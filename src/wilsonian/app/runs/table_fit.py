@@ -19,7 +19,6 @@ from wilsonian.regression.classification.classifier import ReducedGPClassifier, 
 from wilsonian.regression.learning.diary import Progress
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.regressor import ReducedGPRegressor
-from wilsonian.regression.sample import Sample
 from wilsonian.regression.saving import Estimator
 from wilsonian.regression.statistics import Block as Rows
 from wilsonian.support.sampling import Reservoir, held_out
@@ -140,13 +139,6 @@ class TableFit:
             if encoding.task == "classification":
                 y = class_targets(y, len(encoding.classes))
             yield Rows(X, y.reshape(len(y), -1), None, noise_of(encoding, X, known))
-
-    def training_rows(self, encoding: Encoding) -> Sample:
-        """All of them in memory, as the estimator takes them."""
-        blocks = list(self.training_arrays(encoding))
-        X, y = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("X", "y"))
-        noise = [block.row_noise for block in blocks if block.row_noise is not None]
-        return Sample(X, y, np.ones(len(X)), np.concatenate(noise) if noise else None)
 
     def test(
         self,

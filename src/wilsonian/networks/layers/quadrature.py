@@ -11,17 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from wilsonian.core.quadrature import gauss_hermite
 from wilsonian.kernels import safe_sqrt
 from wilsonian.networks.layers.activations import AbstractActivation, Numbers
 from wilsonian.networks.layers.angles import correlation
-
-
-@functools.cache
-def gauss_hermite(nodes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights of the mean over a standard normal number, exact for polynomials of degree
-    `2 nodes - 1`."""
-    points, weights = np.polynomial.hermite_e.hermegauss(nodes)
-    return points, weights / np.sqrt(2 * np.pi)
 
 
 @functools.cache

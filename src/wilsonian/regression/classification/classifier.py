@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -22,10 +22,10 @@ from wilsonian.regression.processes.outputs import parts_of
 from wilsonian.regression.processes.reduced import ReducedProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.sample import Sample, check_weights
-from wilsonian.regression.statistics import Block, chunks
+from wilsonian.regression.statistics import Block, chunks, row_blocks
 
-# Up to here all rows are held as features; beyond, what is chosen by rows left out is chosen from so
-# many of them, drawn at random, and latents of modes are found in passes over blocks of all.
+# Up to here all rows are held as features; beyond, what rows left out choose is chosen from so many
+# of them, drawn at random, and latents are found in passes over blocks of all.
 ROWS_IN_MEMORY = 8192
 ROWS_PER_LENGTH_SCALE = 100
 LIKELIHOODS = ("auto", "logistic", "regression")
@@ -61,8 +61,8 @@ class ReducedGPClassifier(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     likelihood : "auto", "logistic" or "regression"
-        The mixture; of the latents alone; or the regression alone, which is quick, and as good where
-        classes are balanced and noise is the same everywhere.
+        The mixture; of the latents alone; or the regression alone, which is quick, and as good
+        where classes are balanced and noise is the same everywhere.
     noise_variance : float, default 0.3
         Where learning starts, in units of the variance of the labels' targets.
     ard : "auto" or bool
@@ -197,8 +197,8 @@ n_restarts, max_iterations, inducing points, block_size, dtype, exact, random_st
         sample = Labels(X, codes, weights, count)
         if len(X) > ROWS_IN_MEMORY:
             if blocks is None:
-                targets = class_targets(codes, count).reshape(len(X), -1)
-                blocks = lambda: _row_blocks(X, targets, weights)  # noqa: E731
+                rows = Sample(X, class_targets(codes, count).reshape(len(X), -1), weights)
+                blocks = lambda: row_blocks(rows, 4096)  # noqa: E731
             few = np.sort(np.random.default_rng(0).choice(len(X), ROWS_IN_MEMORY, replace=False))
             sample = Labels(X[few], codes[few], weights[few], count)
         found: dict[str, Any] = {}
@@ -324,12 +324,6 @@ def _process(regressor: ReducedGPRegressor) -> ReducedProcess:
     """The process of all classes' targets, which share amplitude and noise."""
     (process,) = parts_of(regressor.process_)
     return process
-
-
-def _row_blocks(X: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Iterator[Any]:
-    for start in range(0, len(X), 4096):
-        part = slice(start, start + 4096)
-        yield X[part], targets[part], weights[part]
 
 
 def check_labels_present(y: Any) -> None:

@@ -32,9 +32,7 @@ class ColumnProcess:
     latents: Latents
 
     @classmethod
-    def fit(
-        cls, labels: Labels, blocks: Blocks | None = None
-    ) -> tuple[ColumnProcess, np.ndarray]:
+    def fit(cls, labels: Labels, blocks: Blocks | None = None) -> tuple[ColumnProcess, np.ndarray]:
         """From labelled rows, or from a uniform sample of the rows behind `blocks`; also the log
         losses (rows,) of labels left out."""
         centre = np.average(labels.X, axis=0, weights=labels.weights)

@@ -26,11 +26,11 @@ from wilsonian.regression.classification.link import (
 BIAS_DEVIATION = 5.0  # prior standard deviation of a latent's constant: odds of e^5 are no surprise
 START, FARTHEST = 3.0, 1000.0  # prior standard deviation of a latent tried first; the largest
 SPREADS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.0)  # shares of the posterior variance tried
-# Scales are compared on so many numbers of latents, but at least COMPARED_ROWS rows, drawn at random.
+# Scales are compared on so many numbers of latents, but at least COMPARED_ROWS rows, drawn by chance.
 COMPARED, COMPARED_ROWS = 4000, 500
-# Up to so many numbers of latents rows are left out in folds, and the mode found without each; beyond,
-# one by one in one Newton step. At large scales that step is too short: it promised .062 nats on
-# breast_cancer where folds, and unseen rows, gave .078.
+# Up to so many numbers of latents rows are left out in folds, and the mode found without each;
+# beyond, one by one in one Newton step. At large scales that step is too short: it promised .062
+# nats on breast_cancer where folds, and unseen rows, gave .078.
 FOLDS, FOLDED = 5, 15_000
 # For rows left out: nats (per thousand of the loss) at which a mode counts as found, the share of
 # what rows say that is passed over, points at which several latents are averaged, and the rows up
@@ -50,9 +50,11 @@ class Labels:
     @property
     def targets(self) -> np.ndarray:
         """Classes as probabilities: (rows, 1), of the second of two, or (rows, classes)."""
-        return self.codes[:, None].astype(float) if self.classes == 2 else np.eye(self.classes)[
-            self.codes
-        ]
+        return (
+            self.codes[:, None].astype(float)
+            if self.classes == 2
+            else np.eye(self.classes)[self.codes]
+        )
 
     def log_losses(self, chances: np.ndarray) -> np.ndarray:
         """Nats (rows,) of the labels under probabilities (rows, classes)."""
@@ -145,9 +147,7 @@ class Sampled:
         best = int(np.argmin(totals))
         return Scaled(scale, mode.mean, spreads[best], losses[best], float(totals[best]))
 
-    def _losses_in_folds(
-        self, rows: Rows, mode: Mode, spreads: tuple[float, ...]
-    ) -> np.ndarray:
+    def _losses_in_folds(self, rows: Rows, mode: Mode, spreads: tuple[float, ...]) -> np.ndarray:
         """Log losses (spreads, rows) with a part of all repetitions left out."""
         design, targets, weights = rows
         out = fold_weights(weights)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -19,7 +19,7 @@ from wilsonian.regression.processes.modes import Modes
 from wilsonian.regression.processes.outputs import OutputProcesses, parts_of
 from wilsonian.regression.processes.reduced import ReducedProcess
 from wilsonian.regression.sample import Sample
-from wilsonian.regression.statistics import chunks
+from wilsonian.regression.statistics import Block, chunks, gathered, row_blocks
 
 TOLERANCE, MAX_STEPS, NEIGHBOURS = 1e-3, 200, 256
 # Of the targets' variance. Less is not learned from more than DENSE_ROWS rows: the number of steps
@@ -106,7 +106,7 @@ class ResidualCorrection:
             )
         return solve_parts(
             process,
-            sample,
+            row_blocks(sample, len(sample.X)),
             one_output=one_output,
             block_size=model.block_size,
             tolerance=tolerance,
@@ -199,7 +199,7 @@ class ResidualCorrection:
 
 def solve_parts(
     process: ReducedProcess | OutputProcesses,
-    sample: Sample,
+    blocks: Iterable[Block],
     *,
     one_output: bool,
     block_size: int,
@@ -212,14 +212,15 @@ def solve_parts(
     start: Sequence[np.ndarray] = (),
     keep: Keep = lambda duals, now: None,
 ) -> ResidualCorrection:
-    """The correction of a process from all its training rows. With `learn_scale` amplitude and
-    noise are those of the whole process (`whole_scale.scale_of_whole`),
-    unless the noise of rows is known or there are no steps. It goes on from the dual vectors of
-    `start`, where an earlier one stood: `keep(duals, now)` hears of them after every step, and when
-    it is interrupted; `now` says that they must be stored at once."""
+    """The correction of a process from all its training rows, in `blocks`. With `learn_scale`
+    amplitude and noise are those of the whole process (`whole_scale.scale_of_whole`), unless the
+    noise of rows is known or there are no steps. It goes on from the dual vectors of `start`, where
+    an earlier one stood: `keep(duals, now)` hears of them after every step, and when it is
+    interrupted; `now` says that they must be stored at once."""
     tolerance = TOLERANCE if tolerance is None else tolerance
     _check_options(tolerance, max_steps, neighbours)
     parts: list[CorrectedOutputs] = []
+    sample = gathered(blocks)
     X, weights, known = sample.X, sample.weights, sample.row_noise
     duals = list(start)
     first = 0

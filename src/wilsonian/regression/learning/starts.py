@@ -10,8 +10,7 @@ import numpy as np
 import scipy.linalg
 
 from wilsonian.core.precision import with_precision
-from wilsonian.kernels import Kernel, compiled_diagonal
-from wilsonian.kernels.host_grams import gram
+from wilsonian.kernels import Kernel, compiled_diagonal, host_gram
 from wilsonian.kernels.learnable import has_length_scale, length_scaled, parts_with, per_column
 from wilsonian.regression.inducing_points import randomly_pivoted_cholesky
 from wilsonian.regression.learning.evidence_gradient import evidence_and_slopes
@@ -134,8 +133,8 @@ def _profile(sample: Sample, factor: np.ndarray, lost: float) -> Iterator[tuple[
 def _grid(kernel: Kernel, sample: Sample, points: np.ndarray) -> Iterator[tuple[float, ...]]:
     """(evidence, amplitude, noise) on a coarse grid, for rows of known variances."""
     grams = (
-        gram(kernel, sample.X, points),
-        gram(kernel, points, points),
+        host_gram(kernel, sample.X, points),
+        host_gram(kernel, points, points),
         np.asarray(compiled_diagonal(kernel, sample.X)),
     )
     scale = sample.mean_square()

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wilsonian.core.quadrature import gauss_hermite
 from wilsonian.core.types import Scalar
 
 Loss = Callable[[Array], Array]
@@ -33,11 +34,11 @@ def renormalized_loss(loss: Loss, variance: Scalar, *, nodes: int = 64) -> Loss:
         raise ValueError(f"`variance` must be finite and at least zero, got {variance}.")
     if nodes < 1:
         raise ValueError(f"`nodes` must be positive, got {nodes}; 64 suits smooth losses.")
-    points, weights = np.polynomial.hermite_e.hermegauss(nodes)
+    points, weights = gauss_hermite(nodes)
     # Nodes of 400 and more have weights below the smallest number: their logarithm is -inf, as
     # it should be.
     with np.errstate(divide="ignore"):
-        logs = np.log(weights / weights.sum())
+        logs = np.log(weights)
 
     def renormalized(residual):
         residual = jnp.asarray(residual)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from wilsonian.core.quadrature import gauss_hermite
 from wilsonian.core.spectrum import Spectrum
 from wilsonian.core.types import Scalar
 
@@ -82,8 +83,7 @@ class FeatureMoments(eqx.Module):
                 f"`unaffected` must lie between 1 and the {len(eigenvalues)} modes, "
                 f"got {unaffected}."
             )
-        points, weights = np.polynomial.hermite_e.hermegauss(nodes)
-        probabilities = weights / weights.sum()
+        points, probabilities = gauss_hermite(nodes)
         eigenvalues = jnp.asarray(eigenvalues)
         values = np.asarray(variance(jnp.asarray(points, eigenvalues.dtype)))
         mean = float(probabilities @ values)
