@@ -26,7 +26,7 @@ from wilsonian.regression.classification.link import (
 BIAS_DEVIATION = 5.0  # prior standard deviation of a latent's constant: odds of e^5 are no surprise
 START, FARTHEST = 3.0, 1000.0  # prior standard deviation of a latent tried first; the largest
 SPREADS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.0)  # shares of the posterior variance tried
-# Scales are compared on so many numbers of latents, but at least COMPARED_ROWS rows, drawn by chance.
+# Scales are compared on so many numbers of latents, but at least COMPARED_ROWS rows, at random.
 COMPARED, COMPARED_ROWS = 4000, 500
 # Up to so many numbers of latents rows are left out in folds, and the mode found without each;
 # beyond, one by one in one Newton step. At large scales that step is too short: it promised .062
