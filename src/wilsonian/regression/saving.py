@@ -35,8 +35,10 @@ from wilsonian.regression.separate_outputs import SeparateOutputsRegressor
 from wilsonian.regression.separate_saving import restore_separate, separate_state
 from wilsonian.regression.statistics import InducingFeatures, Statistics
 from wilsonian.regression.stored_parts import (
+    columns_state,
     correction_state,
     labels_state,
+    restore_columns,
     restore_correction,
     restore_labels,
 )
@@ -127,6 +129,10 @@ def estimator_state(estimator: Estimator) -> tuple[Document, Arrays]:
         if estimator.labels_ is not None:
             document["labels"], more = labels_state(estimator.labels_)
             arrays |= more
+        if estimator.columns_ is not None:
+            document["columns"], more = columns_state(estimator.columns_)
+            arrays |= more
+        document["shares"] = estimator.shares_
     names = getattr(estimator, "feature_names_in_", None)
     document["feature_names"] = None if names is None else [str(name) for name in names]
     fitted, more = _regressor_state(regressor)
@@ -161,6 +167,8 @@ def restore_estimator(document: Document, arrays: Arrays) -> Estimator:
             regressor,
             np.array(classes["values"], dtype=classes["dtype"]),
             labels=restore_labels(document, arrays, regressor.process_),
+            columns=restore_columns(document, arrays),
+            shares=document.get("shares"),
             inverse_temperature=document["inverse_temperature"],
             log_loss=document.get("leave_one_out_log_loss", np.nan),
         )
