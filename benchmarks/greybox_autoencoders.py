@@ -118,7 +118,7 @@ def pendulum(arguments, rows):
         "sector model": ([tasks.friction(), gb.Force()], "per-sample"),
     }
     for name, (residual, amplitude) in ours.items():
-        if rows.has(model=name, **key):
+        if rows.has(model=name, **key) or arguments.only not in name:
             continue
         began = time.process_time()
         model = gb.SectorModel(physics, residual, amplitude=amplitude).fit(train[:100])
@@ -135,7 +135,7 @@ def pendulum(arguments, rows):
     for seed in range(arguments.seeds):
         for name, (known, options) in candidates.items():
             label = {"model": name, **key, "seed": seed, "trained": arguments.epochs}
-            if rows.has(**label):
+            if rows.has(**label) or arguments.only not in name:
                 continue
             model = gb.HybridVAE(
                 known, 3, epochs=arguments.epochs, batch=100, random_state=seed, **options

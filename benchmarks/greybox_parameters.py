@@ -69,12 +69,15 @@ def small(arguments):
 
 def pendulum_strata(drawn):
     theta, omega = np.abs(drawn["theta"]), drawn["omega"]
+    force = drawn["A"] * omega**2
     return {
         "|theta0| < 0.4": theta < 0.4,
         "|theta0| > 0.8": theta > 0.8,
         "omega < 1.5": omega < 1.5,
         "omega > 2.3": omega > 2.3,
         "A < 10": drawn["A"] < 10,
+        "force < 20": force < 20,
+        "force > 120": force > 120,
     }
 
 

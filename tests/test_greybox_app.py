@@ -30,6 +30,7 @@ def damping(t, y, z):
     return (0.0, -y[1])
 
 
+pushes = gb.Force(2, into=(0, 1), name="pushes")
 number = 3
 """
 
@@ -105,6 +106,7 @@ def test_a_stored_model_infers_only_with_the_file_named(files):
         ("nothing", "no bundled task"),
         ("missing.py:physics", "there is no file"),
         ("{mine}:number", "make it a greybox.ODE"),
+        ("{mine}:absent", "there is no 'absent' in"),
     ],
 )
 def test_wrong_simulators_are_one_sentence(files, text, sentence):
@@ -116,12 +118,13 @@ def test_residuals_as_text(files):
     physics, module = read_physics(f"{files[0] / 'mine.py'}:physics")
     terms = read_residual("feature:damping,force:tied,smooth:0.5,white", physics, module)
     assert [term.name for term in terms] == ["damping", "force", "smooth", "white"]
+    assert read_residual("feature:pushes", physics, module) == [module.pushes]
     assert read_residual("none", physics, module) == []
     assert [term.name for term in read_residual("", physics, module)] == ["force"]
     names = [t.name for t in read_residual("", tasks.pendulum_physics(), None, "pendulum")]
     assert names == ["friction", "force"]
-    for text in ("magic", "feature:absent"):
-        with pytest.raises(ValueError, match=r"known|no feature"):
+    for text in ("magic", "feature:absent", "smooth:x", "smooth:-1"):
+        with pytest.raises(ValueError, match=r"known|no feature|positive number"):
             read_residual(text, physics, module)
 
 

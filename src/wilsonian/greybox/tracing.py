@@ -61,9 +61,8 @@ def trial(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
     missing = missing_entry(traced.jaxpr, traced.consts)
     if missing is not None:
         entry, size = missing
-        raise ValueError(
-            f"{what} takes entry {entry} of {size}; count from 0 to {size - 1}, or return more."
-        )
+        places = f"count from 0 to {size - 1}" if size > 1 else "the only one is 0"
+        raise ValueError(f"{what} takes entry {entry} of {size}; {places}, or return more.")
     return found
 
 

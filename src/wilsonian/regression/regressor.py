@@ -60,9 +60,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     learn : "all" or "scale"
         What the optimizer moves: everything, or amplitude and noise only.
     per_output : "scale" or None
-        What every output learns for itself: its amplitude and noise, or nothing. The kernel's shape
-        and the inducing points are shared; for kernels of their own, wrap the regressor in
-        :class:`sklearn.multioutput.MultiOutputRegressor`.
+        What every output learns for itself: its amplitude and noise, or nothing. Kernel and
+        inducing points are shared; see :class:`wilsonian.SeparateOutputsRegressor`.
     move_inducing_points : "auto" or bool
         Whether inducing points, and hyperparameters with them, follow the gradient of the evidence;
         "auto": if `max_rank` (or `rank`) leaves learnable modes unresolved, or there are more rows
@@ -82,7 +81,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     inducing points : array (rank, columns), optional
         Inducing points to use as they are.
     dtype : "float64" or "float32"
-        Precision of the pass over the data.
+        Precision of the pass over the data. "float32" gives way to "float64" where it would round
+        away the noise: below 3e-4 of the prior's variance.
     exact : bool
         Whether eliminated modes are read out of the training rows, which the model then keeps
         (:class:`ResidualCorrection`; in time that grows with the square of their number).
@@ -179,20 +179,17 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         `ridge="input-dependent"`. `predict(..., include_noise=True)` adds the common part only.
 
         Raises ValueError for NaN or infinity, mismatched lengths, fewer than two rows, a constant
-        target, or a parameter outside its range.
+        target, or a parameter outside its range. Warns (ContradictedWarning) where the targets
+        contradict a noise that is not learned.
         """
         X, y = self._validated(X, y, first=True)
         sample = Sample.checked(X, y, sample_weight, noise_variance_per_row)
         sample.check()
         sample = sample.merged()
-        fitted = fit_process(
-            self.prior(),
-            sample,
-            functools.partial(row_blocks, sample, self.block_size),
-            self.plan(X.shape[1]),
-            random_generator(self.random_state),
-            rows=len(sample.X),
-        )
+        blocks = functools.partial(row_blocks, sample, self.block_size)
+        plan, random = self.plan(X.shape[1]), random_generator(self.random_state)
+        fitted = fit_process(self.prior(), sample, blocks, plan, random, rows=len(sample.X))
+        fitted.warn()
         return self.adopt(fitted, self.target_dimensions_)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReducedGPRegressor:

@@ -33,8 +33,9 @@ def greybox(
     residual: Annotated[
         str,
         typer.Option(
-            help="Terms with commas: feature:NAME, force, force:tied, force:smooth, smooth:LENGTH, "
-            "white, none [default: the task's; else force]."
+            help="Terms with commas: feature:NAME (a function or a term beside the simulator), "
+            "force, force:tied, force:smooth, smooth:LENGTH, white, none [default: the task's; "
+            "else force]."
         ),
     ] = "",
     train: Annotated[int, typer.Option(help="Signals to learn the residual from.")] = 40,

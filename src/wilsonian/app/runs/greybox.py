@@ -17,7 +17,14 @@ from wilsonian.greybox.calibration import SimulatedRanks, calibrate
 from wilsonian.greybox.comparison import Comparison, compare, name_of
 from wilsonian.greybox.metrics import ParameterScore, quantile_strata, score
 from wilsonian.greybox.residual_theory import Sweep, sweep
-from wilsonian.greybox.residuals import Feature, Force, GaussianProcess, Residual, White
+from wilsonian.greybox.residuals import (
+    Feature,
+    Force,
+    GaussianProcess,
+    OutsideTerm,
+    Residual,
+    White,
+)
 from wilsonian.greybox.results import Inference
 from wilsonian.greybox.sector_model import SectorModel
 from wilsonian.greybox.simulators import ODE, Function, Simulator
@@ -96,7 +103,9 @@ def read_physics(text: str) -> tuple[Simulator, Any]:
             f"{text!r} is no bundled task ({_tasks()}); name a simulator as file.py:name."
         )
     module = load_module(file)
-    found = getattr(module, name, None)
+    if not hasattr(module, name):
+        raise ValueError(f"there is no {name!r} in {file!r}; name the simulator that it makes.")
+    found = getattr(module, name)
     if callable(found) and not isinstance(found, ODE | Function):
         found = found()
     if not isinstance(found, ODE | Function):
@@ -108,8 +117,9 @@ def read_physics(text: str) -> tuple[Simulator, Any]:
 
 
 def read_residual(text: str, physics: Simulator, module: Any, task: str = "") -> list[Residual]:
-    """Terms from text such as `feature:damping,force:tied,white,smooth:0.5`; empty means that of
-    a bundled task, else a force (white noise for functions).
+    """Terms from text such as `feature:damping,force:tied,white,smooth:0.5`; a feature is a
+    function or any term beside the simulator. Empty means the residual of a bundled task, else a
+    force (white noise for functions).
 
     Raises ValueError naming the term that is not understood.
     """
@@ -126,7 +136,7 @@ def read_residual(text: str, physics: Simulator, module: Any, task: str = "") ->
         elif kind == "white":
             found.append(White())
         elif kind == "smooth":
-            length = float(value) if value else float(np.ptp(physics.times)) / 5
+            length = _length(value) if value else float(np.ptp(physics.times)) / 5
             found.append(GaussianProcess(Matern32(length_scale=length)))
         elif kind == "feature" and value:
             found.append(_feature(value, module, task))
@@ -138,17 +148,30 @@ def read_residual(text: str, physics: Simulator, module: Any, task: str = "") ->
     return found
 
 
-def _feature(name: str, module: Any, task: str) -> Feature:
-    if task in TASKS:
-        bundled = {term.name: term for term in TASKS[task].residual()}
-        if isinstance(bundled.get(name), Feature):
-            return bundled[name]  # type: ignore[return-value]
-    member = getattr(module, name, None)
-    if isinstance(member, Feature):
-        return member
+def _length(text: str) -> float:
+    try:
+        length = float(text)
+    except ValueError:
+        length = 0.0
+    if not 0 < length < np.inf:
+        raise ValueError(
+            f"the length of `smooth:{text}` must be a positive number, in the units of the times; "
+            "try smooth:1."
+        )
+    return length
+
+
+def _feature(name: str, module: Any, task: str) -> Residual:
+    """A term of the bundled task or of the user's file, or a function there made one."""
+    bundled = TASKS[task].residual() if task in TASKS else []
+    known: dict[str, Any] = {term.name: term for term in bundled}
+    member = known.get(name) or getattr(module, name, None)
+    if isinstance(member, Feature | Force | OutsideTerm):
+        return member  # type: ignore[return-value]
     if not callable(member):
         raise ValueError(
-            f"there is no feature {name!r} beside the simulator; define {name}(t, y, z) there."
+            f"there is no feature {name!r} beside the simulator; define {name}(t, y, z) there, or "
+            f"a term, {name} = greybox.Force(...)."
         )
     return Feature(member, name)
 
@@ -190,7 +213,8 @@ def _data(choices: GreyboxChoices, physics: Simulator):
         raise ValueError("give a file of signals (NPZ or NPY) after the simulator.")
     signals, truth = read_signal_file(choices.signals, names)
     order = np.random.default_rng(choices.seed).permutation(len(signals))
-    chosen = np.sort(order[: choices.test])
+    # From the other end: no signal is in both where there are enough.
+    chosen = np.sort(order[::-1][: choices.test])
     return (
         signals[np.sort(order[: choices.train])],
         signals[chosen],

@@ -136,7 +136,7 @@ class ReducedProcess(abc.ABC):
         is the variance of :meth:`moments`."""
         features = self.features(X)
         kept, spread = features @ self.kept_root, features @ self.root
-        points = X.astype(self.modes.features.inducing_points.dtype)
+        points = self.modes.features.near(X)
         gram = compiled_gram(self.modes.features.kernel, points, points)
         prior = self.amplitude * np.asarray(gram, float)
         lost = prior - kept @ kept.T
