@@ -1,43 +1,25 @@
 """How tests are dealt to the cores, and where they keep what they compiled."""
 
 import gc
-import importlib.util
-import mmap
 import os
 from pathlib import Path
 
 import pytest
-
-
-def takes(flag):
-    """Whether this jaxlib knows a flag: it ends the process over one that it does not know."""
-    (root,) = importlib.util.find_spec("jaxlib").submodule_search_locations
-    for library in Path(root).glob("libjax_common.*"):
-        with (
-            library.open("rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text,
-        ):
-            return text.find(flag.encode()) != -1
-    return False
-
+import quick_compilation
 
 # Most of a test's time is compilation. Workers, the commands that tests start, and later runs share
 # one cache; it must be named before JAX is imported, so that children inherit it.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".jax_cache"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
-# LLVM need not try hard, nor loops be fused by way of MLIR: a third of the time of compilation,
-# slower loops, the same BLAS. Workers and commands inherit what is found here.
+# Workers and commands inherit the flags that are found here.
 if "XLA_FLAGS" not in os.environ:
-    quick = "--xla_backend_optimization_level=0"
-    if takes("xla_cpu_use_fusion_emitters"):
-        quick += " --xla_cpu_use_fusion_emitters=false"
-    os.environ["XLA_FLAGS"] = quick
+    os.environ["XLA_FLAGS"] = quick_compilation.flags()
 # A worker is to each core what a thread of the BLAS would be; together they would wait for turns.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import jax  # noqa: E402
+import jax
 
 # What a worker compiled stays, some million objects: looking them through for garbage as often as
 # CPython does by itself took a sixth of the time.
