@@ -19,7 +19,6 @@ CITATION = re.compile(r"(docs/[\w./-]+?\.md)(?:,\s+section\s+(\d+))?")
 TEST = re.compile(r"`(test_\w+\.py)::(\w+)`")
 SCRIPT = re.compile(r"`((?:benchmarks|examples|tests)/\w+\.py)`")
 DIFF = re.compile(r"```diff\n(.*?)```", re.DOTALL)
-NEW_IN_DIFFS = {"Matern72", "TikhonovCutoff", "CapacityTheory"}
 DOTTED = re.compile(r"`(wilsonian(?:\.\w+)+)`")
 
 
@@ -88,22 +87,30 @@ def test_what_pages_name_is_there(page):
 
 
 def stale_hunks(diff: str) -> list[str]:
-    """Files, lines taken out and names imported that a diff relies on and that are not there."""
-    new = set(re.findall(r"^\+class (\w+)", diff, re.MULTILINE)) | NEW_IN_DIFFS
-    stale, text, creates = [], "", False
-    for line in diff.splitlines():
-        if line.startswith("--- "):
-            creates = line == "--- /dev/null"
-        elif line.startswith("+++ "):
-            path = ROOT / line[4:]
-            if creates == path.exists():
-                stale.append(line)
-            text = path.read_text() if path.exists() else ""
-        elif line.startswith("-") and line[1:] not in text.splitlines():
-            stale.append(line)
-        elif found := re.match(r"\+from (wilsonian[\w.]*) import (.+)", line):
-            names = [name for name in found[2].split(", ") if name not in new]
-            stale += [name for name in names if not exists(f"{found[1]}.{name}")]
+    """What hinders a reader from making the changes of a diff: files that are not there (or are
+    there already), places not found just once by the lines beside them, names to import that do not
+    exist, and files that are no Python afterwards."""
+    new = set(re.findall(r"^\+class (\w+)", diff, re.MULTILINE))
+    stale = []
+    for found in re.finditer(r"--- (\S+)\n\+\+\+ (\S+)\n(.*?)(?=^--- |\Z)", diff, re.S | re.M):
+        path, hunks = ROOT / found[2], re.split(r"^@@.*@@\n", found[3], flags=re.MULTILINE)[1:]
+        if (found[1] == "/dev/null") == path.exists():
+            stale.append(found[2])
+            continue
+        text = path.read_text() if path.exists() else "\n"
+        for hunk in hunks:
+            lines = hunk.splitlines(keepends=True)
+            before = "".join(line[1:] for line in lines if line[0] != "+") or "\n"
+            after = "".join(line[1:] for line in lines if line[0] != "-")
+            if f"\n{text}".count(f"\n{before}") != 1:
+                stale.append(before)
+            text = text.replace(before, after)
+        for module, names in re.findall(r"^\+from (wilsonian[\w.]*) import (.+)", found[3], re.M):
+            stale += [n for n in names.split(", ") if n not in new and not exists(f"{module}.{n}")]
+        try:
+            ast.parse(text)
+        except SyntaxError as error:
+            stale.append(f"{found[2]}: {error}")
     return stale
 
 
@@ -124,8 +131,9 @@ def test_the_glossary_names_what_code_has():
 
 
 def test_the_checks_can_fail():
-    stale = "--- tests/none.py\n+++ tests/none.py\n-import nothing\n+from wilsonian import Nothing"
-    assert stale_hunks(stale) == ["+++ tests/none.py", "-import nothing", "Nothing"]
+    assert stale_hunks("--- tests/none.py\n+++ tests/none.py\n@@ @@\n+x\n") == ["tests/none.py"]
+    twice = "--- README.md\n+++ README.md\n@@ @@\n \n+from wilsonian import Nothing\n"
+    assert stale_hunks(twice)[:2] == ["\n", "Nothing"]
     assert missing_citations("see docs/science/wilsonian.md, section 99") != []
     assert missing_citations("see docs/science/wilsonian.md,\n    section 3") == []
     assert missing_citations("see docs/science/none.md") != []

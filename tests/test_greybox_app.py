@@ -1,5 +1,6 @@
 """`wilsonian greybox`: a bundled task, a simulator of the user's, a stored model, the page."""
 
+import functools
 import re
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from wilsonian.app.cli.commands import app
+from wilsonian.app.runs import greybox_beside
 from wilsonian.app.runs.greybox import read_physics, read_residual, read_signal_file
 from wilsonian.greybox import tasks
 
@@ -18,7 +20,7 @@ physics = gb.ODE(
     lambda t, y, z: (y[1], -(z["omega"] ** 2) * y[0]),
     {"omega": (0.8, 3.2)},
     lambda x: (x[0], 0.0),
-    np.arange(40) * 0.1,
+    np.arange(24) * 0.1,
     solver="euler",  # a quarter of the stages to compile
     steps=10,
 )
@@ -41,14 +43,21 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("greybox")
     (folder / "mine.py").write_text(MINE)
     data = tasks.draw_oscillator(301, 40, 20)
-    np.savez(folder / "runs.npz", signals=data.signals, omega=data.drawn["omega"])
-    np.save(folder / "runs.npy", data.signals)
-    result = run(
-        "greybox", f"{folder / 'mine.py'}:physics", folder / "runs.npz", "--residual",
-        "feature:damping", "--train", 12, "--test", 16, "--max-steps", 4,
-        "--out", folder / "model", "--report",
-        folder / "page.html", "--autoencoder", 1,
-    )  # fmt: skip
+    signals = data.signals[:, :24]
+    np.savez(folder / "runs.npz", signals=signals, omega=data.drawn["omega"])
+    np.save(folder / "runs.npy", signals)
+    # test_greybox_hybrid.py trains the whole network; this one takes half as long to compile.
+    small = functools.partial(
+        greybox_beside.HybridVAE, attention=None, posterior="gaussian", inner=0
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(greybox_beside, "HybridVAE", small)
+        result = run(
+            "greybox", f"{folder / 'mine.py'}:physics", folder / "runs.npz", "--residual",
+            "feature:damping", "--train", 12, "--test", 16, "--max-steps", 4,
+            "--out", folder / "model", "--report",
+            folder / "page.html", "--autoencoder", 1,
+        )  # fmt: skip
     assert result.exit_code == 0, result.output
     return folder, result.output
 
@@ -66,6 +75,7 @@ def test_a_simulator_of_ones_own(files):
     beside = page[page.index("What stands beside it?") :]
     for name in ("mean signal", "4 principal components", "simulator alone", "hybrid autoencoder"):
         assert name in beside
+    assert "its network without physics" in beside
     row = beside[beside.index("hybrid autoencoder") :].split("</tr>")[0]
     assert re.search(r"<td>[+-][0-9.e-]+</td><td>[0-9.]+%</td>", row)
     assert not (folder / "model.partial").exists()
@@ -84,7 +94,8 @@ def test_a_stored_model_infers_only_with_the_file_named(files):
     table = np.genfromtxt(out, delimiter=",", names=True)
     truth = np.load(folder / "runs.npz")["omega"]
     assert len(table) == 20
-    assert np.median(np.abs(table["omega"] - truth)) < 0.006
+    # 24 of the 40 times: the notes' .0028 in the mean, and a range of 2.
+    assert np.median(np.abs(table["omega"] - truth)) < 0.015
     assert np.all(table["omega_low"] < table["omega_high"])
 
 
@@ -117,9 +128,9 @@ def test_residuals_as_text(files):
 def test_signal_files(files, tmp_path):
     folder = files[0]
     signals, truth = read_signal_file(str(folder / "runs.npz"), ["omega"])
-    assert signals.shape == (20, 40)
+    assert signals.shape == (20, 24)
     assert truth["omega"].shape == (20,)
-    assert read_signal_file(str(folder / "runs.npy"), [])[0].shape == (20, 40)
+    assert read_signal_file(str(folder / "runs.npy"), [])[0].shape == (20, 24)
     np.savez(tmp_path / "two.npz", a=np.ones((2, 3)), b=np.ones((2, 3)))
     with pytest.raises(ValueError, match="call the signals"):
         read_signal_file(str(tmp_path / "two.npz"), [])

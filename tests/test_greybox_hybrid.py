@@ -80,7 +80,7 @@ def built():
     models = {}
     for preset in (None, "released"):
         model = gb.HybridVAE(tasks.pendulum_physics(), 3, sizes=SMALL, layers=(2, 2), preset=preset)
-        models[preset] = model, model.build(1, 50, jax.random.key(0))
+        models[preset] = model, model.build(1, 50, np.random.default_rng(0))
     return models
 
 
@@ -132,7 +132,7 @@ def test_reconstruction_moves_the_parameters_unless_detached(built, preset):
 
 def test_without_layers_the_flow_kl_is_the_gaussian_one():
     model = gb.HybridVAE(None, 2, latent_parameters=1, posterior="gaussian", sizes=SMALL)
-    networks = model.build(1, 50, jax.random.key(0))
+    networks = model.build(1, 50, np.random.default_rng(0))
     x = jnp.asarray(np.repeat(SIGNALS[:1], 20000, axis=0))
     draw = eqx.filter_jit(networks.encoder.auxiliary)(x, jax.random.key(2), 0.0)
     kl = draw.log_q - jnp.sum(jax.scipy.stats.norm.logpdf(draw.z), axis=1)
@@ -179,8 +179,7 @@ def quick(epochs, **options):
     physics = tasks.pendulum_physics()
     physics.solver = "euler"  # a quarter of the stages to compile
     return gb.HybridVAE(
-        physics, 3, sizes=SMALL, layers=(1, 1), attention=None, epochs=epochs,
-        batch=4, **options,
+        physics, 3, sizes=SMALL, layers=(1, 1), epochs=epochs, batch=4, **options,
     )  # fmt: skip
 
 
@@ -224,27 +223,26 @@ def test_a_training_that_diverges_keeps_the_best_and_says_so():
         # Falls below anything, then is not a number.
         return jnp.where(model["a"] > 0.997, model["a"], jnp.nan)
 
-    state, sentence = train(
+    best, history, sentence = train(
         model, loss, error, np.ones((4, 2)), np.ones((2, 2)), Schedule(50, 2), jax.random.key(0),
         progress=lambda *step: calls.append(step),
     )  # fmt: skip
     assert "diverged" in sentence
-    assert np.isfinite(state.best_error)
-    assert float(state.best["a"]) > 0.997
+    assert np.isfinite(history[-1][1])
+    assert float(best["a"]) > 0.997
     assert 0 < len(calls) < 50
 
 
-@pytest.mark.parametrize("physics", ["hamiltonian", None])
-def test_other_decoders_run(physics):
+def test_learned_mechanics_run():
     signals = np.stack([SIGNALS, -SIGNALS], axis=1)
     model = gb.HybridVAE(
-        physics, 2, latent_parameters=1, sizes=SMALL, posterior="gaussian", attention=None, epochs=1
-    )
+        "hamiltonian", 2, latent_parameters=1, sizes=SMALL, posterior="gaussian", attention=None,
+        epochs=1,
+    )  # fmt: skip
     model.fit(signals)
     assert model.reconstruct(signals).both.shape == (12, 2, 50)
-    if physics:
-        decoder = model.networks_.decoder
-        assert np.isfinite(eqx.filter_jit(decoder.energy_drift)(jnp.ones(1), jnp.ones(2)))
+    decoder = model.networks_.decoder
+    assert np.isfinite(eqx.filter_jit(decoder.energy_drift)(jnp.ones(1), jnp.ones(2)))
     with pytest.raises(ValueError, match="no meaning"):
         model.infer(SIGNALS)
 
@@ -254,7 +252,7 @@ def test_learned_mechanics_are_solved_to_second_order():
 
     def end(step):
         decoder = HamiltonianDecoder(
-            1, round(2 / step) + 1, 0, 1, SMALL, step, False, jax.random.key(4)
+            1, round(2 / step) + 1, 0, 1, SMALL, step, False, np.random.default_rng(4)
         )
         return np.asarray(eqx.filter_jit(decoder.path)(jnp.zeros(0), jnp.array([1.0, 0.5])))[-1]
 

@@ -176,13 +176,26 @@ def sector(physics=None, residual=(), **options):
     return gb.SectorModel(physics, residual, **options).fit(np.eye(3, 40))
 
 
-def ode(field=lambda t, y, z: (y[1], -y[0]), bounds=None):
-    return gb.ODE(field, bounds or {"a": (0, 1)}, (1.0, 0.0), np.arange(40.0))
+def ode(field=lambda t, y, z: (y[1], -y[0]), bounds=None, start=(1.0, 0.0), observe=None):
+    return gb.ODE(field, bounds or {"a": (0, 1)}, start, np.arange(40.0), observe)
 
 
 BAD = {
     "must be numbers": lambda: gb.ODE(None, {"a": (0, 1)}, (1.0,), ["a", "b"]),
     "must map names": lambda: ode(bounds=["a"]),
+    # JAX itself takes the nearest entry that exists.
+    "`observe` of 'ODE' takes entry 5 of 2": lambda: sector(ode(observe=lambda y: y[5])),
+    "takes entry -3 of 2": lambda: sector(ode(observe=lambda y: y[jnp.array([0, -3])])),
+    "takes entry 4 of 2": lambda: sector(ode(observe=lambda y: jnp.take(y, 4))),
+    "the vector field of 'ODE' takes entry 2 of 2": lambda: sector(
+        ode(lambda t, y, z: (y[1], jax.lax.fori_loop(0, 2, lambda i, c: c + y[2], 0.0)))
+    ),
+    "the start of 'ODE' takes entry 99 of 40": lambda: sector(ode(start=lambda x: (x[99], 0.0))),
+    "the feature 'g' takes entry 3 of 2": lambda: sector(
+        ode(), [gb.Feature(lambda t, y, z: (0.0, y[3]), "g")]
+    ),
+    "`observe` of 'ODE' returned shape (1, 2)": lambda: sector(ode(observe=lambda y: y[None])),
+    "`observe` of 'ODE' returned str": lambda: sector(ode(observe=lambda y: "angle")),
     "KeyError: 'b'": lambda: sector(ode(lambda t, y, z: (y[1], z["b"]))),
     "without `if`": lambda: sector(ode(lambda t, y, z: (y[1], -y[0] if y[0] > 0 else 0.0))),
     "the feature 'f' fails": lambda: sector(
@@ -212,6 +225,19 @@ BAD = {
         gb.Function(lambda z: z["a"] * jnp.ones(3), {"a": (0, 1)}), [gb.Force()], np.ones(3)
     ),
 }
+
+
+def test_entries_chosen_by_the_state_are_left_alone():
+    """A table looked up at the nearest entry is deliberate."""
+    table = jnp.arange(3.0)
+    for chosen in (
+        lambda y: jnp.take(y, 5, mode="clip"),
+        lambda y: jnp.interp(y[0], table, table),
+        lambda y: table[y[0].astype(int)],
+        lambda y: y[-2],
+    ):
+        physics = ode(observe=chosen)
+        assert physics.shape_of(np.ones(40)) == (2, 1)
 
 
 @pytest.mark.parametrize("name", BAD)

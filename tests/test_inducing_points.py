@@ -7,6 +7,7 @@ import scipy.stats
 
 from wilsonian import RBF, FromFunction, Linear, Matern32
 from wilsonian.regression.inducing_points import randomly_pivoted_cholesky
+from wilsonian.regression.learning.moving import add_inducing_points
 from wilsonian.regression.sample import column_spread
 
 pytestmark = pytest.mark.double_precision
@@ -93,3 +94,17 @@ def test_a_column_that_is_constant_to_rounding_has_the_spread_of_the_others():
     spread = column_spread(X)
     np.testing.assert_allclose(spread, np.full(3, X[:, 0].std()))
     np.testing.assert_array_equal(column_spread(np.ones((5, 2))), [1.0, 1.0])
+
+
+def test_points_are_added_where_those_there_leave_most_unresolved():
+    """Points that know one of two clusters are joined by points of the other alone."""
+    here, there = 0.1 * points(30, 2, 8), 5 + points(30, 2, 9)
+    pool, kernel = np.concatenate([here, there]), RBF(1.0)
+    random = np.random.default_rng(10)
+    given = here[:8] + 0.01
+    more = add_inducing_points(kernel, given, pool, 20, random)
+    np.testing.assert_array_equal(more[:8], given)
+    assert len(np.unique(more, axis=0)) == 20
+    assert np.all(more[8:].min(axis=1) > 1)
+    exhausted = add_inducing_points(Linear(), given[:1], pool, 20, random)
+    assert len(exhausted) == 2  # a linear kernel of two columns has no more

@@ -67,6 +67,12 @@ def test_same_can_fail():
 # Expressions, as pairs of a text and the kernel that Python's own operators build.
 
 PAIRS = {
+    # As Python has it:
+    "0.5 * Matern52(2.0) + Linear(1.0, bias_variance=0)": 0.5 * Matern52(2.0) + Linear(1.0, 0.0),
+    "RBF([1, 2.5]) * RBF()": RBF(np.array([1.0, 2.5])) * RBF(),
+    "Polynomial(degree=3, variance=0.1)": Polynomial(3, 0.1),
+    "nngp(relu, depth=3) + ntk(erf)": ArcCosine(3, "nngp") + ErfNetwork(kind="ntk"),
+    "Rescaled(Linear() + RBF(), [0.5, 2])": Rescaled(Linear() + RBF(), np.array([0.5, 2.0])),
     "rbf": RBF(),
     " RBF\n": RBF(),
     "rbf:length_scale=2": RBF(2.0),
@@ -302,7 +308,12 @@ EXPECTED = {
     "rbf linear": "expected '+', '*' or the end at character 5, got 'linear'",
     "rbf)": "expected '+', '*' or the end at character 4, got ')'",
     "rbf - 0.1": "expected '+', '*' or the end at character 5, got '-'",
-    "rbf(2)": "expected '+', '*' or the end at character 4, got '('",
+    "(rbf)(2)": "expected '+', '*' or the end at character 6, got '('",
+    "rbf(2": "expected ',' or ')' at character 6, got the end",
+    "rbf(2, 3)": "expected an option of rbf at character 8, got '3'",
+    "linear(bias_variance=0, 2)": "expected an option of linear at character 25, got '2'",
+    "nngp(relu, 3)": "expected an option of nngp at character 12, got '3'",
+    "rescaled(linear, 2 + 1)": "expected ',' or ')' at character 20, got '+'",
     "(rbf) : length_scale=1": "expected '+', '*' or the end at character 7, got ':'",
     "(rbf": "expected '+', '*' or ')' at character 5, got the end",
     "rescaled:length_scale=2": "expected '(' and a kernel to rescale at character 9, got ':'",

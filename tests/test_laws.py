@@ -111,16 +111,17 @@ every_theory = pytest.mark.parametrize("name", THEORIES)
 every_cutoff = pytest.mark.parametrize("family", CUTOFFS)
 
 
-def check_identity(theory, nothing):
-    assert_close(coarse_grain(theory, nothing), theory)
-    assert_close(coarse_grain(theory, nothing).summary(), theory.summary())
+def check_identity(theory, nothing, **tolerance):
+    assert_close(coarse_grain(theory, nothing), theory, **tolerance)
+    assert_close(coarse_grain(theory, nothing).summary(), theory.summary(), **tolerance)
 
 
-def check_composition(theory, short, long):
+def check_composition(theory, short, long, **tolerance):
     once = coarse_grain(theory, long)
-    assert_close(coarse_grain(coarse_grain(theory, short), long), once)
-    assert_close(coarse_grain(once, short), once)  # what is integrated out does not come back
-    assert_close(coarse_grain(once, long).summary(), once.summary())
+    assert_close(coarse_grain(coarse_grain(theory, short), long), once, **tolerance)
+    # What is integrated out does not come back.
+    assert_close(coarse_grain(once, short), once, **tolerance)
+    assert_close(coarse_grain(once, long).summary(), once.summary(), **tolerance)
 
 
 def whole_of(theory):
@@ -139,9 +140,9 @@ def whole_of(theory):
     return theory.spectrum.trace() + theory.ridge.mean()
 
 
-def check_kept_plus_lost(theory, cutoff):
+def check_kept_plus_lost(theory, cutoff, **tolerance):
     reduced = coarse_grain(theory, cutoff)
-    assert_close(whole_of(reduced), whole_of(theory))
+    assert_close(whole_of(reduced), whole_of(theory), **tolerance)
 
 
 @every_theory
@@ -177,6 +178,19 @@ def test_kept_plus_lost_is_the_whole(name, family):
             assert_close(reduced.ridge, theory.ridge)
         else:
             check_kept_plus_lost(theory, cutoff)
+
+
+@every_theory
+def test_the_laws_hold_in_single_precision(name):
+    """1e-5: a hundred roundings of float32, for numbers of order one."""
+    single = {"rtol": 1e-5, "atol": 1e-7}
+    with jax.enable_x64(False):
+        theory, (nothing, short, long, _) = THEORIES[name](), CUTOFFS["smooth"]
+        assert theory.eigenvalues.dtype == jnp.float32
+        check_identity(theory, nothing, **single)
+        check_composition(theory, short, long, **single)
+        if "bare" not in name:
+            check_kept_plus_lost(theory, long, **single)
 
 
 def check_cutoff_invariance(theory, cutoff):

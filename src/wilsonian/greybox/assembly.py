@@ -15,7 +15,8 @@ from jaxtyping import Array, Float
 
 from wilsonian.greybox.integrate import lay_steps, path_and_derivative
 from wilsonian.greybox.residuals import Feature, Force, OutsideTerm, Residual
-from wilsonian.greybox.simulators import ODE, Simulator, as_vector, no_basis, trial
+from wilsonian.greybox.simulators import ODE, Simulator, no_basis
+from wilsonian.greybox.tracing import as_vector, trial
 
 
 @dataclasses.dataclass(frozen=True)

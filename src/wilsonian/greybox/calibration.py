@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import scipy.special
 import scipy.stats
@@ -65,7 +64,7 @@ def simulate(model: Any, count: int, seed: int, X: Any = None) -> tuple[np.ndarr
         assembly, hyper = model.assembly_, model.hyperparameters_
         quantiles = random.random((count, assembly.parameter_count))
         physical = model.physics.parameters.at_quantile(quantiles)
-        zeta = np.asarray(model.physics.parameters.unbounded(jnp.asarray(physical)))
+        zeta = model.physics.parameters.unbounded(physical)
         scale = np.asarray(hyper.scale(assembly))
         shares = scipy.special.softmax(np.asarray(hyper.log_weights))
         tau = np.asarray(hyper.amplitudes)[random.choice(len(shares), count, p=shares)]

@@ -14,8 +14,6 @@ from wilsonian.greybox.residuals import Force, White
 from wilsonian.greybox.sector_model import SectorModel
 from wilsonian.greybox.simulators import ODE
 
-DECISIVE = 3.0  # standard errors
-
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:

@@ -41,12 +41,12 @@ class Axis:
         self.high = parameter.high - NARROWEST * width if self.bounded else 6.0
 
     def unbounded(self, grid: np.ndarray) -> np.ndarray:
-        return np.asarray(self.parameter.unbounded(grid)) if self.bounded else grid
+        return self.parameter.unbounded(grid) if self.bounded else grid
 
     def log_prior(self, grid: np.ndarray) -> np.ndarray:
         if self.bounded:
             return np.full(grid.shape, -np.log(self.parameter.high - self.parameter.low))
-        return np.asarray(self.parameter.log_prior(grid))
+        return self.parameter.log_prior(grid)
 
 
 def posterior_on(grid: np.ndarray, axis: Axis, found: Evidence) -> tuple[np.ndarray, np.ndarray]:
@@ -150,7 +150,7 @@ def explore(
 def points_of(grid, axis: Axis, found: Evidence, weight, total) -> Points:
     """A grid as weighted points."""
     unbounded = axis.unbounded(grid)[..., None]
-    physical = np.asarray(axis.parameter.physical(unbounded))
+    physical = axis.parameter.physical(unbounded)
     spacing = grid[:, 1] - grid[:, 0]
     return Points(unbounded, physical, weight, total, found, spacing, np.zeros(len(grid)))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -146,11 +145,11 @@ def explore_jointly(
     samples, k = len(signals), len(parameters)
     if earlier is None:
         quantiles = parameters.at_quantile(halton(SEARCH, k))
-        search = np.asarray(parameters.unbounded(jnp.asarray(quantiles)))
+        search = parameters.unbounded(quantiles)
         points = np.broadcast_to(search, (samples, SEARCH, k))
         begin = np.repeat(start[:, None], SEARCH, axis=1)
         found = engine.evidence(hyper, signals, observed, np.array(points), begin, 2)
-        prior: Any = np.asarray(parameters.log_prior(jnp.asarray(points)))
+        prior = parameters.log_prior(points)
         best = (scipy.special.logsumexp(found.log_evidence, axis=2) + prior).argmax(axis=1)
         rows = np.arange(samples)
         zeta, w, steps = np.array(points)[rows, best], found.coefficients[rows, best], 25
@@ -172,7 +171,7 @@ def explore_jointly(
         found = engine.evidence(
             hyper, signals[waiting], observed[waiting], unbounded[waiting], begin, 2
         )
-        prior = np.asarray(parameters.log_prior(jnp.asarray(unbounded[waiting])))
+        prior = parameters.log_prior(unbounded[waiting])
         logs[waiting] = (
             scipy.special.logsumexp(found.log_evidence, axis=2) + prior - log_proposal
         ) - np.log(draws)
@@ -194,7 +193,7 @@ def explore_jointly(
         waiting = bad
     assert result is not None
     total = scipy.special.logsumexp(logs, axis=1)
-    physical = np.asarray(parameters.physical_array(jnp.asarray(unbounded)))
+    physical = parameters.physical_array(unbounded)
     weight = logs - total[:, None]
     return Points(unbounded, physical, weight, total, result, None, k_hat), state
 

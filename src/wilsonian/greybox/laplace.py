@@ -197,16 +197,16 @@ def gauss_newton(
 def parameter_information(
     assembly: Assembly,
     hyper: Hyperparameters,
-    signal: Array,
+    jacobian: Array,
+    directions: Array,
     observed: Array,
     zeta: Array,
-    w: Array,
     amplitude: Array,
 ) -> tuple[Array, Array]:
     r"""Information on the unbounded parameters with the residual known, and with it integrated out
-    at the amplitude given; in both the start is integrated out, the prior's curvature added."""
+    at the amplitude given; in both the start is integrated out, the prior's curvature added.
+    `jacobian` and `directions` are those of the signal at `zeta`."""
     noise = noise_of(assembly, observed, hyper.noise)
-    _, jacobian, directions = assembly.linearize(signal, zeta, w)
     scale = hyper.scale(assembly)
     scale = scale * jnp.where(jnp.asarray(assembly.layout.amplified), amplitude, 1.0)
     of_start = jnp.arange(assembly.layout.count) < len(assembly.free)
@@ -228,7 +228,10 @@ class Engine:
         self.per_point = max(per_point * max(state, assembly.channels), 8 * assembly.size**2 // 4)
         one_point = functools.partial(gauss_newton, assembly)
         self._evidence = jax.jit(jax.vmap(one_point, in_axes=(None, 0, 0, 0, 0, None)))
-        self._predict = jax.jit(jax.vmap(assembly.predict))
+        middle = jnp.zeros(assembly.parameter_count)
+        self._starts = jax.jit(jax.vmap(lambda signal: assembly.start(signal, middle)))
+        # Compiled once for all that needs derivatives of a signal, or the signal alone.
+        self._linear = jax.jit(jax.vmap(assembly.linearize))
         one = functools.partial(parameter_information, assembly)
         self._information = jax.jit(jax.vmap(one, in_axes=(None, 0, 0, 0, 0, 0)))
 
@@ -258,15 +261,27 @@ class Engine:
         joined: list[Any] = [np.concatenate(values) for values in zip(*pieces, strict=True)]
         return Evidence(*(value.reshape(len(zeta), points, *value.shape[1:]) for value in joined))
 
+    def starts(self, signals: np.ndarray) -> np.ndarray:
+        """What the simulator reads off each signal, (samples, states)."""
+        return in_chunks(self._starts, signals)[0]
+
+    def linearize(self, signals: np.ndarray, zeta: np.ndarray, w: np.ndarray):
+        """Noise-free signals (samples, size), their derivatives by the coefficients and by the
+        unbounded parameters, one more axis each."""
+        return in_chunks(self._linear, signals, zeta, w)
+
     def predict(self, signals: np.ndarray, zeta: np.ndarray, w: np.ndarray) -> np.ndarray:
         """Noise-free signals (samples, size)."""
-        return in_chunks(self._predict, signals, zeta, w)[0]
+        return in_chunks(lambda *rows: self._linear(*rows)[0], signals, zeta, w)[0]
 
     def information(self, hyper, signals, observed, zeta, w, amplitude):
         """Two arrays (samples, parameters, parameters), see `parameter_information`."""
-        return in_chunks(
-            functools.partial(self._information, hyper), signals, observed, zeta, w, amplitude
-        )
+
+        def run(signals, observed, zeta, w, amplitude):
+            _, jacobian, directions = self._linear(signals, zeta, w)
+            return self._information(hyper, jacobian, directions, observed, zeta, amplitude)
+
+        return in_chunks(run, signals, observed, zeta, w, amplitude)
 
 
 def in_chunks(run: Any, *arguments: np.ndarray) -> tuple[np.ndarray, ...]:

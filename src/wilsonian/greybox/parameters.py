@@ -1,6 +1,7 @@
 r"""Named parameters in physical units, moved freely through bijections and never clamped.
 
 A clamp has no gradient at its ends; :math:`z = a + (b - a)\,\mathrm{sigmoid}(\zeta)` always has.
+NumPy arrays give NumPy arrays: JAX would compile a program for every shape of grid.
 """
 
 from __future__ import annotations
@@ -13,22 +14,37 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.special
 from jaxtyping import Array, Float
+
+
+def host(value: Any) -> bool:
+    """Whether NumPy can work on it."""
+    return isinstance(value, np.ndarray | np.generic | float | int)
+
+
+def log_sigmoid(value: Any) -> Any:
+    return scipy.special.log_expit(value) if host(value) else jax.nn.log_sigmoid(value)
+
+
+def log_normal(value: Any) -> Any:
+    """Log density of the standard normal."""
+    return -0.5 * value**2 - 0.5 * np.log(2 * np.pi)
 
 
 class AbstractParameter(eqx.Module):
     r"""One parameter: its prior, and its bijection from :math:`\zeta \in R`."""
 
     @abc.abstractmethod
-    def physical(self, unbounded: Float[Array, "..."]) -> Float[Array, "..."]:
+    def physical(self, unbounded: Any) -> Any:
         r""":math:`z(\zeta)`."""
 
     @abc.abstractmethod
-    def unbounded(self, physical: Float[Array, "..."]) -> Float[Array, "..."]:
+    def unbounded(self, physical: Any) -> Any:
         r""":math:`\zeta(z)`."""
 
     @abc.abstractmethod
-    def log_prior(self, unbounded: Float[Array, "..."]) -> Float[Array, "..."]:
+    def log_prior(self, unbounded: Any) -> Any:
         r"""Log density of :math:`\zeta`: that of z plus :math:`\log |dz/d\zeta|`."""
 
     @abc.abstractmethod
@@ -59,14 +75,16 @@ class Bounded(AbstractParameter):
             )
 
     def physical(self, unbounded):
-        return self.low + (self.high - self.low) * jax.nn.sigmoid(unbounded)
+        sigmoid = scipy.special.expit if host(unbounded) else jax.nn.sigmoid
+        return self.low + (self.high - self.low) * sigmoid(unbounded)
 
     def unbounded(self, physical):
         fraction = (physical - self.low) / (self.high - self.low)
-        return jnp.log(fraction) - jnp.log1p(-fraction)
+        library = np if host(physical) else jnp
+        return library.log(fraction) - library.log1p(-fraction)
 
     def log_prior(self, unbounded):
-        return jax.nn.log_sigmoid(unbounded) + jax.nn.log_sigmoid(-unbounded)
+        return log_sigmoid(unbounded) + log_sigmoid(-unbounded)
 
     def at_quantile(self, probability):
         return self.low + (self.high - self.low) * np.asarray(probability, float)
@@ -91,16 +109,16 @@ class Positive(AbstractParameter):
             )
 
     def physical(self, unbounded):
-        return self.median * jnp.exp(self.log_spread * unbounded)
+        return self.median * (np if host(unbounded) else jnp).exp(self.log_spread * unbounded)
 
     def unbounded(self, physical):
-        return jnp.log(physical / self.median) / self.log_spread
+        return (np if host(physical) else jnp).log(physical / self.median) / self.log_spread
 
     def log_prior(self, unbounded):
-        return jax.scipy.stats.norm.logpdf(unbounded)
+        return log_normal(unbounded)
 
     def at_quantile(self, probability):
-        return np.asarray(self.physical(jax.scipy.special.ndtri(jnp.asarray(probability))))
+        return self.physical(scipy.special.ndtri(np.asarray(probability, float)))
 
     @property
     def spread(self):
@@ -125,10 +143,10 @@ class Normal(AbstractParameter):
         return (physical - self.mean) / self.spread_
 
     def log_prior(self, unbounded):
-        return jax.scipy.stats.norm.logpdf(unbounded)
+        return log_normal(unbounded)
 
     def at_quantile(self, probability):
-        return np.asarray(self.physical(jax.scipy.special.ndtri(jnp.asarray(probability))))
+        return self.physical(scipy.special.ndtri(np.asarray(probability, float)))
 
     @property
     def spread(self):
@@ -157,20 +175,21 @@ class Parameters:
         pairs = enumerate(self.members.items())
         return {name: parameter.physical(unbounded[i]) for i, (name, parameter) in pairs}
 
-    def physical_array(self, unbounded: Float[Array, "... k"]) -> Float[Array, "... k"]:
-        """Physical values, in order along the last axis."""
+    def physical_array(self, unbounded: Any) -> Any:
+        """Physical values (..., parameters), in order along the last axis."""
         columns = [p.physical(unbounded[..., i]) for i, p in enumerate(self.members.values())]
-        return jnp.stack(columns, axis=-1) if columns else unbounded
+        return _stacked(columns) if columns else unbounded
 
-    def unbounded(self, physical: Float[Array, "... k"]) -> Float[Array, "... k"]:
+    def unbounded(self, physical: Any) -> Any:
         """The inverse of :meth:`physical_array`."""
         columns = [p.unbounded(physical[..., i]) for i, p in enumerate(self.members.values())]
-        return jnp.stack(columns, axis=-1) if columns else physical
+        return _stacked(columns) if columns else physical
 
-    def log_prior(self, unbounded: Float[Array, "... k"]) -> Float[Array, "..."]:
-        r"""Log density of :math:`\zeta`, summed over parameters."""
+    def log_prior(self, unbounded: Any) -> Any:
+        r"""Log density of :math:`\zeta` (..., parameters), summed over parameters."""
         terms = [p.log_prior(unbounded[..., i]) for i, p in enumerate(self.members.values())]
-        return sum(terms, start=jnp.zeros(unbounded.shape[:-1]))
+        library = np if host(unbounded) else jnp
+        return sum(terms, start=library.zeros(unbounded.shape[:-1]))
 
     def at_quantile(self, probability: Any) -> np.ndarray:
         """Physical values at quantiles of the prior, one column for each parameter."""
@@ -185,6 +204,10 @@ class Parameters:
     def describe(self) -> dict[str, str]:
         """For people and model files."""
         return {name: repr(parameter) for name, parameter in self.members.items()}
+
+
+def _stacked(columns: list[Any]) -> Any:
+    return (np if host(columns[0]) else jnp).stack(columns, axis=-1)
 
 
 def _parameter(name: str, value: Any) -> AbstractParameter:

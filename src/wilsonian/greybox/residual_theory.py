@@ -124,9 +124,8 @@ def sweep(model: Any, signal: Any) -> dict[str, Sweep]:
         zeta = jnp.asarray(points.unbounded[0, top])
         w = jnp.asarray(points.evidence.coefficients[0, top])
         hyper, parameters = model.hyperparameters_, model.physics.parameters
-        value, jacobian, directions = jax.jit(model.assembly_.linearize)(
-            jnp.asarray(read.flat[0]), zeta, w
-        )
+        linear = model.engine_.linearize(read.flat, zeta[None], w[None])
+        value, jacobian, directions = (jnp.asarray(array[0]) for array in linear)
         scale = np.asarray(hyper.scale(model.assembly_))
         amplitude = np.exp(np.asarray(hyper.log_weights)) @ np.asarray(hyper.amplitudes) ** 2
         scale = scale * np.where(layout.amplified, amplitude**0.5, 1.0)

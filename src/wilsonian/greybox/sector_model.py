@@ -104,20 +104,16 @@ class SectorModel:
         base = np.zeros(assembly.layout.count) if mean is None else np.asarray(mean)
         starts = np.tile(base, (len(signals), 1))
         if len(assembly.free):
-            middle = jnp.zeros(assembly.parameter_count)
-            read = jax.vmap(lambda x: assembly.start(x, middle))(jnp.asarray(signals.flat))
-            starts[:, : len(assembly.free)] = np.asarray(read)[:, assembly.free]
+            starts[:, : len(assembly.free)] = self.engine_.starts(signals.flat)[:, assembly.free]
         return starts
 
     def _initial(self, signals: Signals, starts: np.ndarray) -> tuple[Hyperparameters, np.ndarray]:
         """Wide priors from the size of the signals; and the variances they start from."""
         assembly, layout = self.assembly_, self.assembly_.layout
-        middle = np.zeros(assembly.parameter_count)
         flat = signals.flat
         some = np.linspace(0, len(signals) - 1, min(8, len(signals))).astype(int)
-        linear = jax.jit(jax.vmap(lambda x, w: assembly.linearize(x, jnp.asarray(middle), w)))
-        found = linear(jnp.asarray(flat[some]), jnp.asarray(starts[some]))
-        value, jacobian = np.asarray(found[0]), np.asarray(found[1])
+        middle = np.zeros((len(some), assembly.parameter_count))
+        value, jacobian, _ = self.engine_.linearize(flat[some], middle, starts[some])
         finite = np.isfinite(value).all(axis=1)
         if not finite.any():
             raise ValueError(

@@ -17,37 +17,7 @@ from jaxtyping import Array
 
 from wilsonian.greybox.integrate import NODES, lay_steps, path
 from wilsonian.greybox.parameters import Parameters
-
-
-def as_vector(value: Any, length: int | None = None) -> Array:
-    """What a user's function returned (a tuple, a number, an array), as one vector."""
-    if isinstance(value, tuple | list):
-        value = jnp.stack([jnp.asarray(item, float) for item in value])
-    vector = jnp.atleast_1d(jnp.asarray(value, float))
-    if vector.ndim != 1 or (length is not None and vector.shape[0] != length):
-        raise ValueError(
-            f"a function of the simulator returned shape {vector.shape} where "
-            f"{'one number for each of ' + str(length) + ' states' if length else 'a vector'} "
-            "is needed; return a tuple or a one-dimensional array."
-        )
-    return vector
-
-
-def trial(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Trace a user's function once, on shapes only, and return what it would.
-
-    Raises ValueError with its own error in one sentence.
-    """
-    try:
-        return jax.eval_shape(function, *arguments)
-    except ValueError:
-        raise
-    except Exception as error:
-        said = str(error).strip().partition("\n")[0]
-        raise ValueError(
-            f"{what} fails ({type(error).__name__}: {said}); write it with jax.numpy, without `if` "
-            "on its arguments, and name parameters as they were given."
-        ) from error
+from wilsonian.greybox.tracing import as_vector, trial
 
 
 def read_times(times: Any) -> np.ndarray:
@@ -134,7 +104,7 @@ class ODE:
     def start_state(self, signal: Array, z: dict[str, Any]) -> Array:
         """The start that belongs to one signal."""
         if not callable(self.start):
-            return as_vector(tuple(self.start))
+            return as_vector(self.start)
         return as_vector(
             self.start(signal, z) if self.start_takes_parameters else self.start(signal)
         )

@@ -19,8 +19,7 @@ def write_weights(parameters: Any, path: str | os.PathLike[str]) -> Path:
     nothing can be written."""
     arrays = [np.ascontiguousarray(leaf) for leaf in jax.tree.leaves(parameters)]
     named = dict(zip(paths_of(parameters), arrays, strict=True))
-    atomic_write(path, safetensors.numpy.save(named))
-    return Path(path)
+    return atomic_write(path, safetensors.numpy.save(named))
 
 
 def read_weights(path: str | os.PathLike[str], like: Any) -> Any:

@@ -92,8 +92,7 @@ def write_architecture(
     """Write a network to a JSON file, whole or not at all. Raises ArchitectureError for a layer
     made of a function, which is code, and FileError where nothing can be written."""
     text = json.dumps(architecture_document(network, input_shape), indent=1, allow_nan=False)
-    atomic_write(path, text + "\n")
-    return Path(path)
+    return atomic_write(path, text + "\n")
 
 
 def parse_architecture(document: Any) -> Network:

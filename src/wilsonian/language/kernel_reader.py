@@ -96,19 +96,20 @@ class KernelReader:
         if number := self.match(_NUMBER):
             return self.checked(float(number), "the number", POSITIVE, start)
         if self.take("("):
-            return self.group()
+            inner = self.nested()
+            if not self.take(")"):
+                raise self.expected("'+', '*' or ')'")
+            return inner
         if word := self.match(_WORD):
             return self.kernel(_known(word, NAMES, "kernel"))
         raise self.expected("a kernel, a number or '('")
 
-    def group(self) -> Kernel | float:
-        """The rest of a parenthesis."""
+    def nested(self) -> Kernel | float:
+        """The expression in a parenthesis."""
         self.level += 1
         if self.level > DEEPEST:
             raise KernelTextError(TOO_DEEP)
         inner = self.expression()
-        if not self.take(")"):
-            raise self.expected("'+', '*' or ')'")
         self.level -= 1
         return inner
 
@@ -117,7 +118,12 @@ class KernelReader:
         if name == "rescaled":
             if not self.take("("):
                 raise self.expected("'(' and a kernel to rescale")
-            return Rescaled(as_kernel(self.group()), **self.options(name, Rescaled))
+            inner = as_kernel(self.nested())
+            if self.take(","):
+                return Rescaled(inner, **self.listed(name, Rescaled, True))
+            if not self.take(")"):
+                raise self.expected("'+', '*' or ')'")
+            return Rescaled(inner, **self.options(name, Rescaled))
         if name not in NETWORK_KINDS:
             make = KERNELS.get(name) or COMPOSED[name]
             return make(**self.options(name, make))
@@ -154,28 +160,42 @@ class KernelReader:
         return None
 
     def options(self, name: str, kernel: Callable[..., Kernel]) -> dict[str, Any]:
-        """The options behind a name, if there are any."""
+        """The options behind a name, if there are any: after a colon, or as Python calls it."""
+        if self.take(":"):
+            return self.listed(name, kernel, False)
+        if not self.take("(") or self.take(")"):
+            return {}
+        return self.listed(name, kernel, True)
+
+    def listed(self, name: str, kernel: Callable[..., Kernel], call: bool) -> dict[str, Any]:
+        """Options up to the last, or to the end of a call, where the first need no names."""
         found: dict[str, Any] = {}
-        more = self.take(":")
+        names, more = options_of(kernel), True
+        unnamed = call and name not in NETWORK_KINDS
         while more:
             start = self.place
             word = self.match(_WORD)
-            if not word:
-                raise self.expected(f"an option of {name}")
-            if self.take("="):
-                key = _known(word, options_of(kernel), "option", f" of {name}")
-                rule, begin = OPTIONS[key], self.place
-                value = self.checked(self.value(rule is COUNT), f"{key} of {name}", rule, begin)
-            elif name in NETWORK_KINDS:
+            if word and not self.take("="):
+                if name not in NETWORK_KINDS:
+                    raise self.expected(f"'=' and a value for {short_text(word)}")
                 key, value = "activation", _known(word, NETWORKS, "activation")
             else:
-                raise self.expected(f"'=' and a value for {short_text(word)}")
+                if word:
+                    key = _known(word, names, "option", f" of {name}")
+                elif unnamed and [*found] == names[: len(found)] != names:
+                    key = names[len(found)]
+                else:
+                    raise self.expected(f"an option of {name}")
+                rule, begin = OPTIONS[key], self.place
+                value = self.checked(self.value(rule is COUNT), f"{key} of {name}", rule, begin)
             if key in found:
                 raise KernelTextError(
                     f"{key} of {name} at character {start + 1} is given twice; keep one of them."
                 )
             found[key] = value
             more = self.take(",")
+        if call and not self.take(")"):
+            raise self.expected("',' or ')'")
         return found
 
     def value(self, count: bool) -> Any:

@@ -36,6 +36,7 @@ def parse_kernel(text: str, *, files: bool = False) -> Kernel:
     Kernels are added with `+`, multiplied with `*` and grouped by parentheses; a number is a
     factor, or as a summand a constant kernel. A kernel is its name and then those options that
     differ from the defaults of its class: `rational_quadratic:length_scale=[0.5,2],alpha=3`.
+    A call as in Python reads the same, `RationalQuadratic([0.5, 2], alpha=3)`.
     The kernels of networks are called by kind, and their activation is an option without a name:
     `ntk:erf,depth=3`. `rescaled(linear):length_scale=[0.5,2]` gives length scales to any kernel.
     Capitals, and `-`, `_` and `/` inside names, do not matter.

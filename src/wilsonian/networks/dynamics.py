@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import jax.scipy.linalg
 from jaxtyping import Array, Float, Int
 
+from wilsonian.core.gaussian import GaussianTargets
 from wilsonian.core.types import Scalar
 from wilsonian.kernels import Kernel, as_kernel, check_points, check_widths
 
@@ -28,9 +29,7 @@ class Posterior(eqx.Module):
 
     kernel: Kernel
     points: Float[Array, "n d"]
-    targets: Float[Array, "n ..."]
-    lower: Float[Array, "n n"]  # Cholesky factor of K + sigma^2
-    dual: Float[Array, "n ..."]  # (K + sigma^2)^-1 y
+    seen: GaussianTargets  # of covariance K + sigma^2
 
     def predict(self, Z: Any) -> Prediction:
         """Posterior of the function (without the noise of a label) at the rows of `Z`."""
@@ -38,10 +37,9 @@ class Posterior(eqx.Module):
 
     @eqx.filter_jit
     def _predict(self, Z):
-        cross = self.kernel.gram(Z, self.points).astype(self.lower.dtype)
-        whitened = jax.scipy.linalg.solve_triangular(self.lower, cross.T, lower=True)
-        variance = self.kernel.diagonal(Z) - jnp.sum(whitened**2, axis=0)
-        return Prediction(cross @ self.dual, jnp.maximum(variance, 0.0))
+        cross = self.kernel.gram(Z, self.points).astype(self.seen.lower.dtype)
+        variance = self.kernel.diagonal(Z) - jnp.sum(self.seen.whitened(cross.T) ** 2, axis=0)
+        return Prediction(cross @ self.seen.dual, jnp.maximum(variance, 0.0))
 
     def covariance(self, Z: Any) -> Float[Array, "m m"]:
         """Posterior covariance of the function between the rows of `Z`."""
@@ -49,16 +47,12 @@ class Posterior(eqx.Module):
 
     @eqx.filter_jit
     def _covariance(self, Z):
-        cross = self.kernel.gram(self.points, Z).astype(self.lower.dtype)
-        whitened = jax.scipy.linalg.solve_triangular(self.lower, cross, lower=True)
-        return self.kernel.gram(Z, Z) - whitened.T @ whitened
+        cross = self.kernel.gram(self.points, Z).astype(self.seen.lower.dtype)
+        return self.kernel.gram(Z, Z) - self.seen.reduction(cross)
 
     def log_evidence(self) -> Float[Array, ""]:
         """Log marginal likelihood of the targets in nats, summed over outputs."""
-        outputs = self.targets.size / self.lower.shape[0]
-        log_determinant = 2 * jnp.sum(jnp.log(jnp.diagonal(self.lower)))
-        constant = self.lower.shape[0] * jnp.log(2 * jnp.pi)
-        return -0.5 * (jnp.vdot(self.targets, self.dual) + outputs * (log_determinant + constant))
+        return self.seen.log_evidence()
 
 
 def posterior(kernel: Any, X: Any, y: Any, noise_variance: Scalar) -> Posterior:
@@ -76,8 +70,7 @@ def posterior(kernel: Any, X: Any, y: Any, noise_variance: Scalar) -> Posterior:
 @eqx.filter_jit
 def _posterior(kernel, X, y, noise_variance):
     gram = kernel.gram(X, X).astype(float)
-    lower = jnp.linalg.cholesky(gram + noise_variance * jnp.eye(len(X)))
-    return Posterior(kernel, X, y, lower, jax.scipy.linalg.cho_solve((lower, True), y))
+    return Posterior(kernel, X, GaussianTargets.of(gram + noise_variance * jnp.eye(len(X)), y))
 
 
 class GradientFlow(eqx.Module):

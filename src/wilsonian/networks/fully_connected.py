@@ -6,15 +6,12 @@ import abc
 from typing import Literal
 
 import equinox as eqx
-from jaxtyping import Array, Float
 
 from wilsonian.core.types import Scalar
 from wilsonian.kernels.kernel import Kernel
 from wilsonian.networks.kernel import NetworkKernel, nngp, ntk
 from wilsonian.networks.layers.activations import AbstractActivation, Erf, Relu
 from wilsonian.networks.layers.layer import Dense, serial
-
-ScalarArray = Float[Array, ""]
 
 
 class AbstractFullyConnected(Kernel):

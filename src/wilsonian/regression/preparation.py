@@ -13,7 +13,7 @@ from wilsonian.kernels import Kernel
 from wilsonian.regression.inducing_points import InducingPoints, choose_inducing_points
 from wilsonian.regression.learning.diary import Diary, Progress, silent
 from wilsonian.regression.learning.evidence import Hyperparameters
-from wilsonian.regression.learning.learners import LEARNING_ROWS
+from wilsonian.regression.learning.learners import LEARNING_ROWS, MOST_MOVED
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.sample import Sample, check_precision
 from wilsonian.regression.statistics import InducingFeatures
@@ -79,10 +79,11 @@ def prepare(
             wanted &= not chosen.exhausted  # nowhere better to go: they span the kernel already
         if wanted:
             hyperparameters, moved = plan.learner.along(
-                hyperparameters, points, sample, rows, by_row, random, diary, progress
+                hyperparameters, points, pool.X, sample, rows, by_row, random, diary, progress
             )
             if moved is not points:
-                status += " They were then moved by gradient of the evidence."
+                which = "They" if len(points) <= MOST_MOVED else f"The first {MOST_MOVED}"
+                status += f" {which} were then moved by gradient of the evidence."
             points = moved
     features = InducingFeatures.of(hyperparameters.kernel, points, plan.dtype)
     return Prepared(features, hyperparameters, measure_of(len(points), rows), status)

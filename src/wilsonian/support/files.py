@@ -149,14 +149,16 @@ def atomic_path(path: StrPath) -> Iterator[Path]:
     _sync_folder(target.parent)
 
 
-def atomic_write(path: StrPath, content: str | bytes) -> None:
-    """Write `content` to `path`, whole or not at all; raises FileError where that is impossible.
+def atomic_write(path: StrPath, content: str | bytes) -> Path:
+    """Write `content` to `path`, whole or not at all, and return where it is; raises FileError
+    where that is impossible.
 
     Text becomes UTF-8 with its line ends as they are; what UTF-8 cannot hold becomes "?".
     """
     data = content.encode("utf-8", errors="replace") if isinstance(content, str) else content
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
+    return Path(path)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -32,12 +34,12 @@ class AveragedTheory(AbstractTheory):
     @classmethod
     def of(
         cls,
-        eigenvalues: Float[Array, " modes"],
-        target_power: Float[Array, " modes"],
+        eigenvalues: Any,  # (modes,)
+        target_power: Any,  # (modes,)
         ridge: Scalar,
         n_samples: Scalar,
         label_noise: Scalar = 0.0,
-        multiplicity: Scalar | Float[Array, " modes"] = 1.0,
+        multiplicity: Any = 1.0,  # one, or (modes,)
     ) -> AveragedTheory:
         """A theory with every mode kept.
 

@@ -35,8 +35,7 @@ class FieldsReport:
 
 def write_fields_report(report: FieldsReport, path: str | os.PathLike[str]) -> Path:
     """Write the page, whole or not at all; FileError where nothing can be written."""
-    atomic_write(path, fields_html(report))
-    return Path(path)
+    return atomic_write(path, fields_html(report))
 
 
 def fields_html(report: FieldsReport) -> str:

@@ -80,13 +80,8 @@ def forecast_html(run: ForecastRun) -> str:
 
 
 def write_forecast_report(run: ForecastRun, path: str | os.PathLike[str]) -> Path:
-    """Write the page to `path`, whole or not at all, and return where it is.
-
-    Raises FileError, with what to try, when the folder is missing or cannot be written to.
-    """
-    path = Path(path)
-    atomic_write(path, forecast_html(run))
-    return path
+    """Write the page, whole or not at all; raises FileError where that is impossible."""
+    return atomic_write(path, forecast_html(run))
 
 
 def _parts(run: ForecastRun) -> Iterator[str]:

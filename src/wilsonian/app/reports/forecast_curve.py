@@ -32,13 +32,8 @@ def curve_html(run: CurveRun) -> str:
 
 
 def write_curve_report(run: CurveRun, path: str | os.PathLike[str]) -> Path:
-    """Write the page to `path`, whole or not at all, and return where it is.
-
-    Raises FileError, with what to try, when the folder is missing or cannot be written to.
-    """
-    path = Path(path)
-    atomic_write(path, curve_html(run))
-    return path
+    """Write the page, whole or not at all; raises FileError where that is impossible."""
+    return atomic_write(path, curve_html(run))
 
 
 def _parts(run: CurveRun) -> Iterator[str]:

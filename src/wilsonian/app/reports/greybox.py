@@ -37,8 +37,7 @@ GLOSSARY = {
 
 def write_greybox_report(run: GreyboxRun, path: str | os.PathLike[str]) -> Path:
     """Write the page; raises FileError where that is impossible."""
-    atomic_write(path, document(f"{run.name}: {run.residual}", _parts(run)))
-    return Path(path)
+    return atomic_write(path, document(f"{run.name}: {run.residual}", _parts(run)))
 
 
 def _parts(run: GreyboxRun) -> Iterator[str]:

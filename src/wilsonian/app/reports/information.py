@@ -35,13 +35,8 @@ def information_html(run: InformationRun) -> str:
 
 
 def write_information_report(run: InformationRun, path: str | os.PathLike[str]) -> Path:
-    """Write the page to `path`, whole or not at all, and return where it is.
-
-    Raises FileError, with what to try, when the folder is missing or cannot be written to.
-    """
-    path = Path(path)
-    atomic_write(path, information_html(run))
-    return path
+    """Write the page, whole or not at all; raises FileError where that is impossible."""
+    return atomic_write(path, information_html(run))
 
 
 def _parts(run: InformationRun) -> Iterator[str]:

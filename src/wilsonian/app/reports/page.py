@@ -1,11 +1,14 @@
-"""The report's HTML from its parts; everything that comes from the user's table is escaped."""
+"""The report of a run: one HTML page that needs no network, no server and no script. Everything
+that comes from the user's table is escaped."""
 
 from __future__ import annotations
 
 import html
 import json
+import os
 from collections.abc import Iterable, Mapping
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +37,7 @@ from wilsonian.app.reports.verdicts import (
 )
 from wilsonian.app.runs.records import RunRecord
 from wilsonian.support.axes import shorten
+from wilsonian.support.files import atomic_write
 from wilsonian.support.number_text import format_count, format_number
 
 LISTED_VALUES = 8
@@ -42,10 +46,18 @@ LISTED_VALUES = 8
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
 
-def page(record: RunRecord, further: Iterable[str] = ()) -> str:
-    """The whole page; `further` sections stand behind those of the run."""
+def report_html(record: RunRecord, further: Iterable[str] = ()) -> str:
+    """The run as one self-contained HTML page; equal records give equal pages. `further` is the
+    HTML of sections to add, such as :func:`wilsonian.app.reports.forecast.forecast_section`."""
     names = (shorten(name, LONGEST_NAME) for name in (record.name, record.target))
     return document(": ".join(names), _parts(record, further))
+
+
+def write_report(
+    record: RunRecord, path: str | os.PathLike[str], further: Iterable[str] = ()
+) -> Path:
+    """Write the page, whole or not at all; raises FileError where that is impossible."""
+    return atomic_write(path, report_html(record, further))
 
 
 def document(title: str, parts: Iterable[str]) -> str:

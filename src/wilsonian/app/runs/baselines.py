@@ -24,7 +24,6 @@ class Baselines:
         step = -(-len(X) // LARGEST_SAMPLE)
         X, y = X[::step], y[::step]
         self._classes = np.array(classes, dtype=object)
-        self.fitted_rows = len(X)
         self._predict: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
         self._losses: dict[str, float] = {}
         self._rows = 0

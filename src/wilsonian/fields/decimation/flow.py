@@ -77,10 +77,6 @@ class DecimationFlow:
         colours = [colour for colour in self.colours if colour.spacing < spacing]
         return dataclasses.replace(self, colours=colours, first=None, coarsest=spacing // 2)
 
-    @property
-    def parameters_count(self) -> int:
-        return sum(len(fit.weights) for fit in self.fitted.values())
-
     def sample(
         self, key: jax.Array, count: int, progress: Progress | None = None, first: int = 0
     ) -> tuple[Array, np.ndarray]:

@@ -12,7 +12,8 @@ from jaxtyping import Array
 
 from wilsonian.greybox.hybrid.encoder import Sizes
 from wilsonian.greybox.hybrid.networks import Dense
-from wilsonian.greybox.simulators import ODE, as_vector, no_basis
+from wilsonian.greybox.simulators import ODE, no_basis
+from wilsonian.greybox.tracing import as_vector
 
 
 class Decodings(NamedTuple):
@@ -34,13 +35,12 @@ class ODEDecoder(eqx.Module):
     inner_count: int = eqx.field(static=True)
     detach: bool = eqx.field(static=True)
 
-    def __init__(self, physics: ODE, states, size, d_inner, d_outer, sizes: Sizes, detach, key):
-        one, two = jax.random.split(key)
+    def __init__(self, physics: ODE, states, size, d_inner, d_outer, sizes: Sizes, detach, random):
         self.physics, self.inner_count, self.detach = physics, d_inner, detach
-        self.inner = Dense([d_inner + states + 1, *sizes.inner, 1], one) if d_inner else None
+        self.inner = Dense([d_inner + states + 1, *sizes.inner, 1], random) if d_inner else None
         d_p = len(physics.parameters)
         width = d_p + d_inner + d_outer
-        self.outer = Dense([width, *sizes.outer, size], two) if d_outer else None
+        self.outer = Dense([width, *sizes.outer, size], random) if d_outer else None
 
     def start(self, x: Array, shape: tuple[int, int]) -> Array:
         """The start that the physics reads off one signal."""
@@ -90,12 +90,11 @@ class HamiltonianDecoder(eqx.Module):
     step: float = eqx.field(static=True)
     detach: bool = eqx.field(static=True)
 
-    def __init__(self, channels, times, d_p, d_a, sizes: Sizes, step, detach, key):
-        k = jax.random.split(key, 3)
+    def __init__(self, channels, times, d_p, d_a, sizes: Sizes, step, detach, random):
         self.channels, self.times, self.step, self.detach = channels, times, step, detach
-        self.energy = Dense([2 * channels + d_p, *sizes.hamiltonian, 1], k[0])
-        self.begin = Dense([d_a, 64, 2 * channels], k[1])
-        self.outer = Dense([d_p + d_a, *sizes.outer, channels * times], k[2])
+        self.energy = Dense([2 * channels + d_p, *sizes.hamiltonian, 1], random)
+        self.begin = Dense([d_a, 64, 2 * channels], random)
+        self.outer = Dense([d_p + d_a, *sizes.outer, channels * times], random)
 
     def start(self, x: Array, shape: tuple[int, int]) -> Array:
         return jnp.zeros(0)
@@ -142,8 +141,8 @@ class NetDecoder(eqx.Module):
 
     outer: Dense
 
-    def __init__(self, d_p, d_a, size, sizes: Sizes, key):
-        self.outer = Dense([d_p + d_a, *sizes.outer, size], key)
+    def __init__(self, d_p, d_a, size, sizes: Sizes, random):
+        self.outer = Dense([d_p + d_a, *sizes.outer, size], random)
 
     def start(self, x: Array, shape: tuple[int, int]) -> Array:
         return jnp.zeros(0)
@@ -155,9 +154,6 @@ class NetDecoder(eqx.Module):
         added = self.outer(jnp.concatenate([z, auxiliary]))
         nothing = jnp.zeros_like(added)
         return Decodings(nothing, nothing, added, added)
-
-
-Decoder = ODEDecoder | HamiltonianDecoder | NetDecoder
 
 
 def parameter_count(model: eqx.Module) -> int:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from wilsonian.greybox.hybrid.networks import BatchGate, Dense, Tokens, zero_features
@@ -47,19 +48,25 @@ class Block(eqx.Module):
     layers: int = eqx.field(static=True)
 
     def __init__(
-        self, channels, times, d, layers, sizes: Sizes, attention: str | None, key: Array
+        self,
+        channels: int,
+        times: int,
+        d: int,
+        layers: int,
+        sizes: Sizes,
+        attention: str | None,
+        random: np.random.Generator,
     ) -> None:
-        k = jax.random.split(key, 5)
         self.d, self.layers = d, layers
         if attention == "tokens":
-            self.feature = Tokens(channels, times, sizes.features, k[0])
+            self.feature = Tokens(channels, times, sizes.features, random)
         else:
             widths = [channels * times, *sizes.feature, sizes.features]
-            self.feature = Dense(widths, k[0], activate_last=True)
-        self.mean = Dense([sizes.features, *sizes.heads, d], k[1])
-        self.log_variance = Dense([sizes.features, *sizes.heads, d], k[2])
-        self.flow = Dense([sizes.features, layers * (2 * d + 1)], k[3]) if layers else None
-        self.gate = BatchGate(d, k[4]) if attention == "batch" and d else None
+            self.feature = Dense(widths, random, activate_last=True)
+        self.mean = Dense([sizes.features, *sizes.heads, d], random)
+        self.log_variance = Dense([sizes.features, *sizes.heads, d], random)
+        self.flow = Dense([sizes.features, layers * (2 * d + 1)], random) if layers else None
+        self.gate = BatchGate(d, random) if attention == "batch" and d else None
 
     def heads(self, x: Float[Array, "batch size"], key: Array, corruption) -> tuple[Array, ...]:
         """Features, means and logs of standard deviations."""
@@ -70,7 +77,7 @@ class Block(eqx.Module):
     def __call__(self, x: Float[Array, "batch size"], key: Array, corruption, noisy=True) -> Draw:
         one, two = jax.random.split(key)
         features, mean, log_scale = self.heads(x, one, corruption)
-        noise = jax.random.normal(two, mean.shape) * noisy
+        noise = jax.random.normal(two, mean.shape) if noisy else jnp.zeros(mean.shape)
         z = mean + jnp.exp(log_scale) * noise
         log_q = -jnp.sum(0.5 * noise**2 + log_scale + 0.5 * jnp.log(2 * jnp.pi), axis=1)
         log_det = jnp.zeros(len(x))
@@ -91,12 +98,11 @@ class Encoder(eqx.Module):
     unmixer: Dense
     physics: Block
 
-    def __init__(self, channels, times, d_a, d_p, layers, sizes: Sizes, attention, key) -> None:
-        k = jax.random.split(key, 3)
-        self.auxiliary = Block(channels, times, d_a, layers[0], sizes, attention, k[0])
+    def __init__(self, channels, times, d_a, d_p, layers, sizes: Sizes, attention, random) -> None:
+        self.auxiliary = Block(channels, times, d_a, layers[0], sizes, attention, random)
         size = channels * times
-        self.unmixer = Dense([size + d_a, *sizes.unmixer, size], k[1])
-        self.physics = Block(channels, times, d_p, layers[1], sizes, attention, k[2])
+        self.unmixer = Dense([size + d_a, *sizes.unmixer, size], random)
+        self.physics = Block(channels, times, d_p, layers[1], sizes, attention, random)
 
     def __call__(self, x, key, corruption=0.0, noisy=True) -> tuple[Draw, Array, Draw]:
         """Auxiliary draw, unmixed signal, physics draw (unbounded)."""

@@ -133,14 +133,13 @@ class HybridVAE:
 
     # Building
 
-    def build(self, channels: int, times: int, key: jax.Array) -> Networks:
+    def build(self, channels: int, times: int, random: np.random.Generator) -> Networks:
         """Networks for signals of this shape, untrained."""
         self.shape_ = (channels, times)
-        one, two = jax.random.split(key)
         layers = self.layers if self.posterior == "planar" else (0, 0)
         d_p = self.parameter_count
         encoder = Encoder(
-            channels, times, self.auxiliary, d_p, layers, self.sizes, self.attention, one
+            channels, times, self.auxiliary, d_p, layers, self.sizes, self.attention, random
         )
         size = channels * times
         decoder: ODEDecoder | HamiltonianDecoder | NetDecoder
@@ -151,7 +150,7 @@ class HybridVAE:
             inner = min(self.inner, self.auxiliary)
             decoder = ODEDecoder(
                 self.physics, states, size, inner, self.auxiliary - inner, self.sizes,
-                self.detach_physics, two,
+                self.detach_physics, random,
             )  # fmt: skip
         elif self.physics == "hamiltonian":
             decoder = HamiltonianDecoder(
@@ -162,10 +161,10 @@ class HybridVAE:
                 self.sizes,
                 self.step,
                 self.detach_physics,
-                two,
+                random,
             )
         else:
-            decoder = NetDecoder(d_p, self.auxiliary, size, self.sizes, two)
+            decoder = NetDecoder(d_p, self.auxiliary, size, self.sizes, random)
         return Networks(encoder, decoder)
 
     @property
@@ -268,17 +267,17 @@ class HybridVAE:
             flat, valid = flat[:cut], flat[cut:]
         else:
             valid = self._flat(X_valid)
-        key = jax.random.key(self.random_state)
-        networks = self.build(*self.shape_, key)
+        networks = self.build(*self.shape_, np.random.default_rng(self.random_state))
         settings = {k: repr(v) for k, v in vars(self).items() if k[-1] != "_" and k != "physics"}
         text = repr(sorted(settings.items()))
         digest = hashlib.sha256(flat.tobytes() + valid.tobytes() + text.encode()).hexdigest()
-        state, self.status_ = train(
+        best, history, self.status_ = train(
             networks, self.loss, self._squares, flat, valid,
             Schedule(self.epochs, self.batch, released=self.released_optimiser),
-            jax.random.fold_in(key, 1), digest=digest, checkpoint=checkpoint, progress=progress,
+            jax.random.key(self.random_state), digest=digest, checkpoint=checkpoint,
+            progress=progress,
         )  # fmt: skip
-        self.networks_, self.history_ = state.best, tuple(state.history)
+        self.networks_, self.history_ = best, tuple(history)
         self.forward_ = eqx.filter_jit(self._forward)  # compiled once for a fit
         return self
 
@@ -307,9 +306,9 @@ class HybridVAE:
         order = jnp.arange(len(x))
         if permute:
             order = jax.random.permutation(jax.random.fold_in(key, 1), order)
-        physics, both = self.forward_(
-            self.networks_, x, key, jnp.asarray(self._eval_corruption(corruption)), order
-        )
+        share = self._eval_corruption(corruption)
+        zeroed = jnp.asarray(share) if share else 0.0  # one program without, one for all shares
+        physics, both = self.forward_(self.networks_, x, key, zeroed, order)
         shape = (len(x), *self.shape_)
         return Reconstruction(np.asarray(physics).reshape(shape), np.asarray(both).reshape(shape))
 

@@ -7,9 +7,17 @@ import itertools
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 PATCH, WIDTH, HEADS, HIDDEN = 10, 64, 4, 128
+
+
+def uniform(random: np.random.Generator, *shape: int, fan_in: int) -> Array:
+    r""":math:`U(\pm 1/\sqrt{\text{fan-in}})`. NumPy draws what a network begins with: JAX would
+    compile a program for each shape."""
+    bound = max(fan_in, 1) ** -0.5
+    return jnp.asarray(random.uniform(-bound, bound, shape).astype(np.float32))
 
 
 class Dense(eqx.Module):
@@ -20,16 +28,13 @@ class Dense(eqx.Module):
     biases: list[Array]
     activate_last: bool = eqx.field(static=True)
 
-    def __init__(self, sizes: list[int], key: Array, *, activate_last: bool = False) -> None:
+    def __init__(
+        self, sizes: list[int], random: np.random.Generator, *, activate_last: bool = False
+    ) -> None:
         self.weights, self.biases, self.activate_last = [], [], activate_last
-        pairs = list(itertools.pairwise(sizes))
-        for (fan_in, fan_out), k in zip(pairs, jax.random.split(key, len(pairs)), strict=True):
-            bound = max(fan_in, 1) ** -0.5
-            one, two = jax.random.split(k)
-            self.weights.append(
-                jax.random.uniform(one, (fan_out, fan_in), minval=-bound, maxval=bound)
-            )
-            self.biases.append(jax.random.uniform(two, (fan_out,), minval=-bound, maxval=bound))
+        for fan_in, fan_out in itertools.pairwise(sizes):
+            self.weights.append(uniform(random, fan_out, fan_in, fan_in=fan_in))
+            self.biases.append(uniform(random, fan_out, fan_in=fan_in))
 
     def __call__(self, x: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
         last = len(self.weights) - 1
@@ -55,18 +60,22 @@ class Tokens(eqx.Module):
     channels: int = eqx.field(static=True)
     times: int = eqx.field(static=True)
 
-    def __init__(self, channels: int, times: int, features: int, key: Array) -> None:
-        k = jax.random.split(key, 8)
+    def __init__(
+        self, channels: int, times: int, features: int, random: np.random.Generator
+    ) -> None:
         tokens = -(-times // PATCH)
         self.channels, self.times = channels, times
-        self.embed = Dense([channels * PATCH, WIDTH], k[0])
-        self.position = 0.02 * jax.random.normal(k[1], (tokens, WIDTH))
-        size = WIDTH // HEADS
-        make = lambda key: jax.random.normal(key, (HEADS, WIDTH, size)) * WIDTH**-0.5  # noqa: E731
-        self.queries, self.keys, self.values = make(k[2]), make(k[3]), make(k[4])
-        self.out = jax.random.normal(k[5], (HEADS, size, WIDTH)) * WIDTH**-0.5
-        self.mlp = Dense([WIDTH, HIDDEN, WIDTH], k[6])
-        self.head = Dense([WIDTH, features], k[7])
+        self.embed = Dense([channels * PATCH, WIDTH], random)
+
+        def normal(scale: float, *shape: int) -> Array:
+            return jnp.asarray(random.normal(0.0, scale, shape).astype(np.float32))
+
+        self.position = normal(0.02, tokens, WIDTH)
+        size, scale = WIDTH // HEADS, WIDTH**-0.5
+        self.queries, self.keys, self.values = (normal(scale, HEADS, WIDTH, size) for _ in range(3))
+        self.out = normal(scale, HEADS, size, WIDTH)
+        self.mlp = Dense([WIDTH, HIDDEN, WIDTH], random)
+        self.head = Dense([WIDTH, features], random)
 
     def __call__(self, x: Float[Array, " size"]) -> Float[Array, " features"]:
         tokens = self.position.shape[0]
@@ -97,10 +106,9 @@ class BatchGate(eqx.Module):
     keys: Array
     values: Array
 
-    def __init__(self, d: int, key: Array) -> None:
-        bound = d**-0.5
-        draw = lambda k: jax.random.uniform(k, (d, d), minval=-bound, maxval=bound)  # noqa: E731
-        self.queries, self.keys, self.values = (draw(k) for k in jax.random.split(key, 3))
+    def __init__(self, d: int, random: np.random.Generator) -> None:
+        draws = (uniform(random, d, d, fan_in=d) for _ in range(3))
+        self.queries, self.keys, self.values = draws
 
     def __call__(self, z: Float[Array, "batch d"]) -> Float[Array, "batch d"]:
         scores = (z @ self.queries) @ (z @ self.keys).T / z.shape[1] ** 0.5
@@ -111,7 +119,9 @@ def zero_features(
     features: Float[Array, "batch features"], key: Array, fraction: float | Array
 ) -> Float[Array, "batch features"]:
     """The papers' corruption: one common `fraction` of the features is zero in `fraction` of the
-    samples."""
+    samples. The number 0.0 leaves them as they are, and compiles nothing."""
+    if isinstance(fraction, float) and fraction == 0.0:
+        return features
     one, two = jax.random.split(key)
     samples = jax.random.uniform(one, (features.shape[0], 1)) < fraction
     columns = jax.random.uniform(two, (1, features.shape[1])) < fraction

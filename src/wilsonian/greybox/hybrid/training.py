@@ -42,14 +42,30 @@ def optimiser(schedule: Schedule, steps: int) -> optax.GradientTransformation:
 
 @dataclasses.dataclass
 class TrainState:
-    """Where a training stands."""
+    """Where a training stands; the numbers of a model are one vector, see `as_one`."""
 
-    model: Any
+    values: Any
     optimiser: Any
-    best: Any
+    best: Any  # values of least validation error
     best_error: float
     epoch: int
     history: list[tuple[float, float]]  # loss per signal, validation squares
+
+
+def as_one(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """The arrays of a tree as one vector, and the way back for vectors of JAX or NumPy: to compile
+    an optimiser of a hundred small arrays takes longer than the network."""
+    leaves, structure = jax.tree.flatten(tree)
+    shapes = [np.shape(leaf) for leaf in leaves]
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes]).tolist()
+
+    def back(vector: Any) -> Any:
+        cuts = zip([0, *ends], ends, shapes, strict=False)
+        return jax.tree.unflatten(
+            structure, [vector[first:last].reshape(shape) for first, last, shape in cuts]
+        )
+
+    return jnp.asarray(np.concatenate([np.ravel(leaf) for leaf in leaves])), back
 
 
 def _leaves(tree: Any) -> list[Any]:
@@ -65,7 +81,7 @@ def _filled(tree: Any, arrays: list[np.ndarray]) -> Any:
 def store(folder: str | Path, state: TrainState, digest: str, kind: str = "checkpoint") -> None:
     """Arrays and history, whole or not at all."""
     arrays = {}
-    for name in ("model", "optimiser", "best"):
+    for name in ("values", "optimiser", "best"):
         for i, leaf in enumerate(_leaves(getattr(state, name))):
             arrays[f"{name}.{i:04d}"] = np.asarray(leaf)
     document = {
@@ -88,7 +104,7 @@ def restore(folder: str | Path, like: TrainState, digest: str) -> TrainState | N
     document, arrays = read_folder(folder, "checkpoint")
     parts = {}
     same = document.get("type") == "grey-box training" and document.get("identity") == digest
-    for name in ("model", "optimiser", "best"):
+    for name in ("values", "optimiser", "best"):
         found = [arrays[key] for key in sorted(arrays) if key.startswith(f"{name}.")]
         wanted = _leaves(getattr(like, name))
         same = same and [a.shape for a in found] == [np.shape(a) for a in wanted]
@@ -100,7 +116,7 @@ def restore(folder: str | Path, like: TrainState, digest: str) -> TrainState | N
         )
     best = document["best_error"]
     return TrainState(
-        _filled(like.model, parts["model"]),
+        _filled(like.values, parts["values"]),
         _filled(like.optimiser, parts["optimiser"]),
         _filled(like.best, parts["best"]),
         float("inf") if best is None else best,
@@ -122,48 +138,48 @@ def train(
     checkpoint: str | Path | None = None,
     every: int = 50,
     progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
-) -> tuple[TrainState, str]:
+) -> tuple[Any, list[tuple[float, float]], str]:
     """Minimize `loss(model, batch, key)`; keep the model of least `error(model, valid_set)`.
 
-    Returns the state and a sentence on how it ended.
+    Returns that model, loss and validation error of every epoch, and a sentence on how it ended.
     """
     batch = min(schedule.batch, len(train_set))
     steps = len(train_set) // batch
     optim = optimiser(schedule, schedule.epochs * steps)
     dynamic, static = eqx.partition(model, eqx.is_inexact_array)
-    state = TrainState(model, optim.init(dynamic), model, float("inf"), 0, [])
+    values, back = as_one(dynamic)
+    state = TrainState(values, optim.init(values), values, float("inf"), 0, [])
     if checkpoint is not None:
         state = restore(checkpoint, state, digest) or state
     data, valid = jnp.asarray(train_set, jnp.float32), jnp.asarray(valid_set, jnp.float32)
 
     # Data are arguments: as constants they would be part of the program and its compilation.
     @jax.jit
-    def epoch(dynamic, optimiser_state, key, data, valid):
+    def epoch(values, optimiser_state, key, data, valid):
         order_key, key = jax.random.split(key)
         order = jax.random.permutation(order_key, len(data))[: steps * batch]
 
         def step(carry, inputs):
-            dynamic, optimiser_state = carry
+            values, optimiser_state = carry
             rows, k = inputs
             value, gradient = jax.value_and_grad(
-                lambda d: loss(eqx.combine(d, static), data[rows], k)
-            )(dynamic)
-            updates, optimiser_state = optim.update(gradient, optimiser_state, dynamic)
-            return (optax.apply_updates(dynamic, updates), optimiser_state), value
+                lambda v: loss(eqx.combine(back(v), static), data[rows], k)
+            )(values)
+            updates, optimiser_state = optim.update(gradient, optimiser_state, values)
+            return (values + updates, optimiser_state), value
 
         rows = order.reshape(steps, batch)
-        (dynamic, optimiser_state), losses = jax.lax.scan(
-            step, (dynamic, optimiser_state), (rows, jax.random.split(key, steps))
+        (values, optimiser_state), losses = jax.lax.scan(
+            step, (values, optimiser_state), (rows, jax.random.split(key, steps))
         )
-        squares = error(eqx.combine(dynamic, static), valid)
-        return dynamic, optimiser_state, jnp.mean(losses), squares
+        squares = error(eqx.combine(back(values), static), valid)
+        return values, optimiser_state, jnp.mean(losses), squares
 
     ended = f"trained for {schedule.epochs} epochs"
-    dynamic, optimiser_state = eqx.filter(state.model, eqx.is_inexact_array), state.optimiser
     while state.epoch < schedule.epochs:
         number = state.epoch
         following, optimiser_state, value, squares = epoch(
-            dynamic, optimiser_state, jax.random.fold_in(key, number), data, valid
+            state.values, state.optimiser, jax.random.fold_in(key, number), data, valid
         )
         value, squares = float(value), float(squares)
         if not (np.isfinite(value) and np.isfinite(squares)) or (
@@ -174,13 +190,12 @@ def train(
                 f"{squares:.3g}); the best model so far is kept, try a smaller rate."
             )
             break
-        dynamic = following
-        state.model = eqx.combine(dynamic, static)
-        state.optimiser, state.epoch = optimiser_state, number + 1
+        state.values, state.optimiser, state.epoch = following, optimiser_state, number + 1
         state.history.append((value, squares))
         if squares < state.best_error:
-            state.best, state.best_error = state.model, squares
+            state.best, state.best_error = following, squares
         progress("training", state.epoch, schedule.epochs)
         if checkpoint is not None and (state.epoch % every == 0 or state.epoch == schedule.epochs):
             store(checkpoint, state, digest)
-    return state, ended
+    best = jax.tree.map(jnp.asarray, back(np.asarray(state.best)))
+    return eqx.combine(best, static), state.history, ended

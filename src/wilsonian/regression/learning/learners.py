@@ -12,7 +12,7 @@ from wilsonian.kernels import Kernel
 from wilsonian.regression.learning.diary import Diary, Progress
 from wilsonian.regression.learning.evidence import Hyperparameters
 from wilsonian.regression.learning.learning import learn
-from wilsonian.regression.learning.moving import move_inducing_points
+from wilsonian.regression.learning.moving import add_inducing_points, move_inducing_points
 from wilsonian.regression.learning.scale import learn_scale, learn_scale_of_rows
 from wilsonian.regression.processes.modes import Modes
 from wilsonian.regression.sample import Sample
@@ -23,6 +23,9 @@ from wilsonian.regression.sample import Sample
 # INDUCING_POINT_PASSES through the rows within INDUCING_POINT_STEPS; the search before is coarse.
 LEARNING_ROWS, LEARNING_RANK, COARSE_RANK = 2000, 512, 256
 INDUCING_POINT_ROWS, INDUCING_POINT_PASSES, INDUCING_POINT_STEPS = 4000, 25, (120, 300)
+# At most so many inducing points move: the price of a step grows as the cube of their number.
+# Further ones are then added where those leave most unresolved.
+MOST_MOVED = 512
 # With no more rows than this every row is an inducing point of the learning, above it half of them.
 ALL_ROWS = 400
 # A second length scale per column is tried up to this many rows per inducing point.
@@ -57,6 +60,7 @@ class AbstractLearner(abc.ABC):
         self,
         hyperparameters: Hyperparameters,
         points: np.ndarray,
+        pool: np.ndarray,
         sample: Sample,
         rows: int,
         by_row: bool,
@@ -64,8 +68,8 @@ class AbstractLearner(abc.ABC):
         diary: Diary,
         progress: Progress,
     ) -> tuple[Hyperparameters, np.ndarray]:
-        """Hyperparameters and inducing points after these were free to move; `sample` stands for
-        so many `rows`."""
+        """Hyperparameters and inducing points after the first MOST_MOVED of these were free to
+        move, and the others chosen anew from the `pool`; `sample` stands for so many `rows`."""
 
     @abc.abstractmethod
     def after(
@@ -86,7 +90,7 @@ class LearnNothing(AbstractLearner):
         message = "Nothing was learned: kernel, amplitude and noise are as given."
         return self.given(kernel, 1, message)
 
-    def along(self, hyperparameters, points, sample, rows, by_row, random, diary, progress):
+    def along(self, hyperparameters, points, pool, sample, rows, by_row, random, diary, progress):
         return hyperparameters, points
 
     def after(self, modes, hyperparameters, sample, by_row):
@@ -104,7 +108,7 @@ class LearnScale(AbstractLearner):
         message = "The kernel is as given; amplitude and noise maximize the evidence of all rows."
         return self.given(kernel, groups, message)
 
-    def along(self, hyperparameters, points, sample, rows, by_row, random, diary, progress):
+    def along(self, hyperparameters, points, pool, sample, rows, by_row, random, diary, progress):
         return hyperparameters, points
 
     def after(self, modes, hyperparameters, sample, by_row):
@@ -146,11 +150,12 @@ class LearnAll(AbstractLearner):
             diary=diary,
         )
 
-    def along(self, hyperparameters, points, sample, rows, by_row, random, diary, progress):
+    def along(self, hyperparameters, points, pool, sample, rows, by_row, random, diary, progress):
         passes = INDUCING_POINT_PASSES * rows / INDUCING_POINT_ROWS
-        return move_inducing_points(
+        first = points[:MOST_MOVED]
+        hyperparameters, moved = move_inducing_points(
             hyperparameters,
-            points,
+            first,
             sample,
             rows=rows,
             steps=int(np.clip(passes, *INDUCING_POINT_STEPS)),
@@ -160,6 +165,10 @@ class LearnAll(AbstractLearner):
             progress=progress,
             diary=diary,
         )
+        if len(first) < len(points):
+            kernel = hyperparameters.kernel
+            moved = add_inducing_points(kernel, moved, pool, len(points), random)
+        return hyperparameters, moved
 
     def after(self, modes, hyperparameters, sample, by_row):
         return _rescaled(modes, hyperparameters, sample, by_row)

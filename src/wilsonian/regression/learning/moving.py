@@ -10,10 +10,12 @@ import numpy as np
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel
 from wilsonian.kernels.learnable import has_length_scale
+from wilsonian.regression.inducing_points import InducingPoints, randomly_pivoted_cholesky
 from wilsonian.regression.learning.ascent import raveled, unraveled
 from wilsonian.regression.learning.diary import Diary, Progress, silent
 from wilsonian.regression.learning.evidence import Candidate, Hyperparameters, loss_and_gradient
 from wilsonian.regression.sample import Sample, column_spread
+from wilsonian.regression.statistics import InducingFeatures
 
 # Adam (Kingma and Ba, arXiv:1412.6980), algorithm 1.
 LEARNING_RATE, MEMORY, SQUARE_MEMORY, FLOOR = 0.1, 0.9, 0.999, 1e-8
@@ -157,6 +159,22 @@ class _Order:
         shuffled = np.random.default_rng([self.seed, step // steps]).permutation(self.rows)
         start = step % steps * self.per_step
         return np.sort(shuffled[start : start + self.per_step])
+
+
+def add_inducing_points(
+    kernel: Kernel, points: np.ndarray, pool: np.ndarray, rank: int, random: np.random.Generator
+) -> np.ndarray:
+    """`points` (m, d) followed by points of the `pool`, `rank` in all: those added are drawn where
+    `points` leave most of the prior's variance unresolved, by :func:`randomly_pivoted_cholesky`.
+    Fewer where the kernel is exhausted first."""
+    whole = np.concatenate([points, pool])
+    features = InducingFeatures.of(kernel, points, whole.dtype)
+    factor = features.at(whole)
+    residual = features.unresolved(whole, factor)
+    residual[: len(points)] = 0.0
+    start = InducingPoints(np.arange(len(points)), factor, residual, False)
+    added = randomly_pivoted_cholesky(kernel, whole, rank, random, start=start)
+    return whole[added.indices]
 
 
 def _stood(diary: Diary, size: int) -> Ascent | None:

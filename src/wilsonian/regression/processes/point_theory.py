@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-import jax.scipy.linalg
 from jaxtyping import Array, Float
 
+from wilsonian.core.gaussian import GaussianTargets
 from wilsonian.core.ridge_theory import AbstractRidgeTheory
 from wilsonian.core.ridges import AbstractRidge
 from wilsonian.core.spectrum import Spectrum
@@ -51,26 +50,21 @@ class PointTheory(AbstractRidgeTheory):
         reduced theory's residual, :math:`\bar f_q = \lambda_q \phi_q^T C^{-1} y`
         (docs/science/wilsonian.md, section 3).
         """
-        factor = jax.scipy.linalg.cho_factor(self.covariance(), lower=True)
-        dual = jax.scipy.linalg.cho_solve(factor, self.targets)
         scale = self.eigenvalues if residual_correction else self.spectrum.kept_eigenvalues
-        return scale * (self.spectrum.modes.T @ dual)
+        return scale * (self.spectrum.modes.T @ self._seen().dual)
 
     def posterior_covariance(self) -> Float[Array, "modes modes"]:
         r"""Posterior covariance of the kept coefficients, :math:`\Lambda - \Lambda \Phi^T C^{-1}
         \Phi \Lambda`."""
         kept = self.spectrum.kept_eigenvalues
-        factor = jax.scipy.linalg.cho_factor(self.covariance(), lower=True)
-        scaled = self.spectrum.modes * kept[None, :]
-        return jnp.diag(kept) - scaled.T @ jax.scipy.linalg.cho_solve(factor, scaled)
+        return jnp.diag(kept) - self._seen().reduction(self.spectrum.modes * kept[None, :])
 
     def log_evidence(self) -> Float[Array, ""]:
         """Log marginal likelihood of the targets, in nats."""
-        lower = jnp.linalg.cholesky(self.covariance())
-        whitened = jax.scipy.linalg.solve_triangular(lower, self.targets, lower=True)
-        points = self.targets.shape[0]
-        log_determinant = 2 * jnp.sum(jnp.log(jnp.diagonal(lower)))
-        return -0.5 * (whitened @ whitened + log_determinant + points * jnp.log(2 * jnp.pi))
+        return self._seen().log_evidence()
+
+    def _seen(self) -> GaussianTargets:
+        return GaussianTargets.of(self.covariance(), self.targets)
 
     def summary(self):
         kept = jnp.sum(self.weights)

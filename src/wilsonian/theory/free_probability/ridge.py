@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -17,7 +19,7 @@ from wilsonian.theory.free_probability.ensemble import (
 
 
 def renormalized_ridge(
-    eigenvalues: Float[Array, " modes"], ridge: Scalar, *ensembles: AbstractEnsemble
+    eigenvalues: Any, ridge: Scalar, *ensembles: AbstractEnsemble
 ) -> Float[Array, ""]:
     r"""The :math:`\kappa` at which a fixed :math:`\Sigma` stands for its free product :math:`A`
     with random matrices, :math:`A (A + \lambda)^{-1} \simeq \Sigma (\Sigma + \kappa)^{-1}`:

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Num
 
 from wilsonian.core.coarse_graining import coarse_grain
 from wilsonian.core.cutoffs import LearnabilityCutoff
@@ -47,7 +47,7 @@ class TheoryComparison(eqx.Module):
 class RidgeFlow(eqx.Module):
     """The ridge as modes are integrated out from the least upward; arrays over `kept`."""
 
-    kept: Float[Values, " cutoffs"]
+    kept: Num[Values, " cutoffs"]
     bare: Float[Values, " cutoffs"]  # F0, first order: the paper's
     dressed: Float[Values, " cutoffs"]  # F1
     exact: Float[Values, " cutoffs"]  # F2
@@ -67,7 +67,7 @@ def compare_theories(theory: AveragedTheory, thresholds: Any) -> TheoryCompariso
         return jax.tree.map(np.asarray, _compare(theory, jnp.asarray(cuts)))
 
 
-def ridge_flow(eigenvalues: Any, ridge: float, n: float, kept: Any) -> RidgeFlow:
+def ridge_flow(eigenvalues: Any, ridge: float | int, n: float | int, kept: Any) -> RidgeFlow:
     r"""The renormalized ridge with the first `kept` modes left, from `eigenvalues` (modes,),
     descending, at a bare `ridge` and `n` samples, by the three flows of docs/science/wilsonian.md,
     section 4 (:math:`\mathcal L = n \lambda / (\sigma^2 + n \lambda)` at the running ridge):

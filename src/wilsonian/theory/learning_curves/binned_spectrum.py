@@ -52,7 +52,7 @@ class BinnedSpectrum(eqx.Module):
         target_power: Any = None,
         *,
         tail: float = 0.0,
-        tolerance: float = TOLERANCE,
+        tolerance: float | int = TOLERANCE,
     ) -> BinnedSpectrum:
         """Bin `eigenvalues` (modes,), descending, and with them `target_power` (modes,), the
         squared target coefficients (zero when left out). `tail` is the trace of modes that are not
@@ -84,14 +84,14 @@ class BinnedSpectrum(eqx.Module):
     @classmethod
     def power_law(
         cls,
-        exponent: float,
+        exponent: float | int,
         *,
-        scale: float = 1.0,
-        target_exponent: float | None = None,
-        target_scale: float = 1.0,
+        scale: float | int = 1.0,
+        target_exponent: float | int | None = None,
+        target_scale: float | int = 1.0,
         first: int = 1,
-        last: float = math.inf,
-        tolerance: float = TOLERANCE,
+        last: float | int = math.inf,
+        tolerance: float | int = TOLERANCE,
     ) -> BinnedSpectrum:
         r"""Modes :math:`\lambda_i = a\, i^{-b}`, :math:`y_i^2 = c\, i^{-d}` for :math:`i` from
         `first` to `last`, without listing them: moments of a bin are differences of Hurwitz zeta
@@ -158,7 +158,7 @@ class BinnedSpectrum(eqx.Module):
         return float(self.multiplicity @ self.eigenvalues + self.tail)
 
 
-def half_width_of(tolerance: float) -> float:
+def half_width_of(tolerance: float | int) -> float:
     """Half width r of the bins whose error is at most `tolerance`."""
     if not 1e-14 <= tolerance <= 0.1:
         raise ValueError(f"`tolerance` must lie between 1e-14 and 0.1, got {tolerance}; try 1e-8.")
@@ -170,8 +170,8 @@ def half_width_of(tolerance: float) -> float:
 
 
 def power_law_degrees_of_freedom(
-    kappa: Any, exponent: float, *, scale: float = 1.0, after: float = 0.5
-) -> np.ndarray:
+    kappa: Any, exponent: float | int, *, scale: float | int = 1.0, after: float | int = 0.5
+) -> np.ndarray | np.floating:
     r"""The integral that stands for an endless power law's degrees of freedom,
 
     .. math:: \int_M^\infty \frac{dx}{1 + \kappa x^b / a} = \frac{a M^{1 - b}}{\kappa (b - 1)}\,

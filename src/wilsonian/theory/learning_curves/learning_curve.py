@@ -79,7 +79,7 @@ class LearningCurve(eqx.Module):
         *,
         tail: Scalar | None = None,
         unresolved_target: Scalar = 0.0,
-        tolerance: float = TOLERANCE,
+        tolerance: float | int = TOLERANCE,
     ) -> None:
         check_nonnegative(noise_variance=noise_variance, unresolved_target=unresolved_target)
         self.noise_variance = noise_variance

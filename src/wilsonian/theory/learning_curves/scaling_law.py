@@ -45,7 +45,7 @@ class ScalingLaw(eqx.Module):
         return cls(capacity, (capacity - 1) / (2 * capacity), scale, scale)
 
     def spectrum(
-        self, last: float = math.inf, *, first: int = 1, tolerance: float = TOLERANCE
+        self, last: float | int = math.inf, *, first: int = 1, tolerance: float | int = TOLERANCE
     ) -> BinnedSpectrum:
         """The modes from `first` to `last`, for a :class:`LearningCurve`."""
         return BinnedSpectrum.power_law(

@@ -57,7 +57,7 @@ class Simulation(eqx.Module):
 
 def simulate(
     eigenvalues: Any,
-    n: float,
+    n: float | int,
     ridge: Any,
     *,
     coefficients: Any = None,

@@ -8,13 +8,11 @@ are linear in it. Blocks are independent, so their scatter is the standard error
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from wilsonian.theory.random_features.models import NonlinearRandomFeatures
 from wilsonian.theory.random_features.theory import (
@@ -192,9 +190,3 @@ class _Design(eqx.Module):
             feature_noise_variance=noise_total - noise_shared,
             data_ridge=jnp.mean(data_ridge),
         )
-
-
-def simulated_ensemble_error(simulation: RandomFeatureSimulation, members: Any) -> Float[Any, "2"]:
-    """Mean and standard error of the test error of an ensemble of `members` over features."""
-    values = simulation.blocks.ensemble_error(members)
-    return np.array([values.mean(), values.std(ddof=1) / len(values) ** 0.5])
