@@ -2,7 +2,9 @@
 
     python benchmarks/forecast.py                      # 6 sets x 3 kernels: 20 minutes on one core
     python benchmarks/forecast.py --sets elevators --kernels rbf
+    for s in 0 1 2; do python benchmarks/forecast.py --seed $s --out f$s.json; done  # 54 cases
 
+With --out it goes on after the cases stored there.
 A pilot of 500 labelled rows, the inputs of all training rows, and a forecast for 16 times as many
 labels. The truth is exact kernel ridge regression on 8,000 training rows (or all there are) at the
 ridge that the forecast names, its mean squared error measured on held-out rows. Kernels are as
@@ -27,6 +29,7 @@ from datasets import load
 
 from wilsonian import RBF, ArcCosine, Matern52
 from wilsonian.kernels import Kernel
+from wilsonian.support.files import atomic_write
 from wilsonian.theory.forecast import forecast
 
 DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -50,6 +53,7 @@ class Case:
 
     set: str
     kernel: str
+    seed: int
     labels: int
     n: int
     truth: float
@@ -170,6 +174,7 @@ def run(
             Case(
                 name,
                 kernel_name,
+                seed,
                 labels,
                 int(n),
                 truth,
@@ -260,6 +265,21 @@ HEADER = (
 )
 
 
+def stored(path: Path | None, labels: int, seed: int, factors: list[int]) -> list[Case]:
+    """The cases of an earlier run of the same pilot. Exits where they are of another."""
+    if path is None or not path.exists():
+        return []
+    cases = [Case(**case) for case in json.loads(path.read_text())]
+    for case in cases:
+        known = case.n in [min(labels * factor, LARGEST) for factor in factors] or case.n < LARGEST
+        if (case.labels, case.seed) != (labels, seed) or not known:
+            raise SystemExit(
+                f"{path} holds cases of {case.labels} labels, seed {case.seed}, n = {case.n}; "
+                "name another --out."
+            )
+    return cases
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -271,23 +291,27 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--labels", type=int, default=500)
     parser.add_argument("--factors", type=split, default=["16"], help="times the pilot")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="also write the cases as JSON")
+    parser.add_argument("--out", type=Path, help="write the cases as JSON, or go on from them")
     parser.add_argument("--split-check", type=int, metavar="N", help="only: are test rows harder?")
     arguments = parser.parse_args(argv)
     if arguments.split_check:
         for name in arguments.sets:
             print(split_check(name, arguments.data, arguments.split_check), flush=True)
         return 0
-    cases: list[Case] = []
-    print(HEADER, flush=True)
+    factors = [int(factor) for factor in arguments.factors]
+    cases = stored(arguments.out, arguments.labels, arguments.seed, factors)
+    print("\n".join([HEADER, *map(row, cases)]), flush=True)
+    done = {(case.set, case.kernel) for case in cases}
     for kernel in arguments.kernels:
         for name in arguments.sets:
-            factors = [int(factor) for factor in arguments.factors]
+            if (name, kernel) in done:
+                continue
             new = run(name, kernel, arguments.data, arguments.labels, arguments.seed, factors)
             print("\n".join(map(row, new)), flush=True)
             cases += new
             if arguments.out:
-                arguments.out.write_text(json.dumps([dataclasses.asdict(c) for c in cases]))
+                text = json.dumps([dataclasses.asdict(case) for case in cases])
+                atomic_write(arguments.out, text)
     print(f"\n{summary(cases)}")
     return 0
 

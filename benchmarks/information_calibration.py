@@ -1,6 +1,6 @@
 """Calibration under a cutoff, beside laplace-torch's defaults, on eight sets.
 
-The networks of information_prices.py (a minimum with a standard normal prior, 400 examples), last
+The networks of information_networks.py (a minimum with a standard normal prior, 400 examples), last
 layers and whole networks. Held-out examples are halved: one half chooses a data weight, the other
 is scored, in nats per label. Theirs is the last layer of the same network with Kronecker factors
 and everything else at its default (prior precision 1, noise 1, probit); the same with the prior
@@ -19,7 +19,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import torch
-from information_prices import HELD_OUT, TRAINED, minimum, settings
+from information_networks import settings, trained
 
 from wilsonian import SharpCutoff, coarse_grain, information
 from wilsonian.information.calibration import negative_log_density
@@ -82,36 +82,23 @@ def main():
     print(" " * 20 + 2 * "".join(f"{head:>8}" for head in heads) + "   default   tuned")
     wins = np.zeros((2, 2), int)
     worst = 0.0
-    for name, (data, function, shapes, noise) in settings(choices.data).items():
+    for name, setting in settings(choices.data).items():
         begun = time.process_time()
-        random = np.random.RandomState(0)
-        order = random.permutation(len(data[0]))[: TRAINED + HELD_OUT]
-        X, y = data[0][order], data[1][order]
-        y = y if noise is None else y[:, None]
-        trained = min(TRAINED, 2 * len(X) // 3)
-        choosing, scoring = X[trained::2], X[trained + 1 :: 2]
-        likelihood = information.Softmax() if noise is None else information.Regression(noise)
-        start = {key: random.randn(*shape) for key, shape in shapes.items()}
-        parameters = minimum(function, start, X[:trained], y[:trained], likelihood)
+        found = trained(setting, 0)
+        (X_new, y_new), noise = found.held_out, setting.noise
+        scored, choosing = (X_new[1::2], y_new[1::2]), (X_new[::2], y_new[::2])
         cells, ours = [], []
         for scope in ("all", "last-layer"):
-            net = information.network(
-                *(function, X[:trained], y[:trained]),
-                parameters=parameters,
-                likelihood=likelihood,
-                prior=1.0,
-                scope=scope,
-            )
+            net = found.network(scope)
             spectrum = information.spectrum(net)
-            scored = scoring, y[trained + 1 :: 2]
-            alone = float(net.loss(net.evaluate(scoring), scored[1]).mean())
+            alone = float(net.loss(net.evaluate(scored[0]), scored[1]).mean())
             uncut = density(spectrum, *scored)
             # Removed directions keep their trained value and their prior variance.
             cut = [
                 density(coarse_grain(spectrum.resetting("keep"), SharpCutoff(c)), *scored)
                 for c in (0.1, 1.0)
             ]
-            tried = [density(spectrum.counting_data(w), choosing, y[trained::2]) for w in WEIGHTS]
+            tried = [density(spectrum.counting_data(w), *choosing) for w in WEIGHTS]
             best = WEIGHTS[int(np.argmin(tried))]
             weighted = density(spectrum.counting_data(best), *scored)
             cells.append(
@@ -119,7 +106,7 @@ def main():
             )
             ours.append((uncut, weighted))
             worst = max(worst, cut[0] - uncut)
-        other = [theirs(net, X[:trained], y[:trained], *scored, noise, t) for t in (False, True)]
+        other = [theirs(net, found.X, found.y, *scored, noise, t) for t in (False, True)]
         wins += [[pair[1] < o for o in other] for pair in ours]
         print(
             f"{name:20}"

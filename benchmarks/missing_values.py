@@ -63,11 +63,15 @@ def main() -> None:
     parser.add_argument("--share", type=float, nargs="+", default=[0.05, 0.15, 0.3])
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--tables", nargs="+", default=[])
+    parser.add_argument("--distinct", action="store_true", help="drop rows that repeat another one")
     arguments = parser.parse_args()
     print("table share missing | 90 % hold: complete incomplete (rows) | RMSE ours ridge | doubts")
     for name, X, y in tables(arguments.data, arguments.rows):
         if arguments.tables and name not in arguments.tables:
             continue
+        if arguments.distinct:
+            kept = np.sort(np.unique(np.column_stack([X, y]), axis=0, return_index=True)[1])
+            X, y = X[kept], y[kept]
         for share in arguments.share:
             for at_random in (True, False):
                 values = blanked(X, y, share, at_random)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from wilsonian import AveragedTheory, PointTheory, RankCutoff, UniformRidge, coarse_grain
 from wilsonian.theory.datasets import matched_target, power_law, regression_problem
 
-MODES, POINTS, RIDGE, DRAWS = 400, 100, 0.05, 500
+MODES, POINTS, RIDGE, DRAWS = 400, 100, 0.05, 100
 eigenvalues = power_law(MODES, 1.0)
 theory = AveragedTheory.of(
     eigenvalues, matched_target(eigenvalues) ** 2, RIDGE, POINTS, label_noise=RIDGE

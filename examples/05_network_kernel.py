@@ -11,6 +11,7 @@ from wilsonian import ArcCosine, ReducedGPClassifier
 X, y = load_digits(return_X_y=True)
 X = X / 16 * 2
 X, X_test, y, y_test = train_test_split(X, y, train_size=600, test_size=400, random_state=0)
+WIDTH = 256
 nngp, ntk = ArcCosine(depth=2, kind="nngp"), ArcCosine(depth=2, kind="ntk")
 
 
@@ -22,7 +23,7 @@ def network(weights, x):
 
 
 @jax.jit
-def products(key, x, z, width=1024):
+def products(key, x, z, width=WIDTH):
     """Product of a network's gradients at x and at z: by its read-out weights, and by all."""
     shapes = [(width, 64), (width, width), (1, width)]
     keys = jax.random.split(key, 3)
@@ -38,7 +39,7 @@ residual_correction, gradients = jax.lax.map(lambda key: products(key, x, z), ke
 for name, kernel, measured in (("NNGP", nngp, residual_correction), ("NTK", ntk, gradients)):
     error = measured.std() / len(keys) ** 0.5
     print(f"{name:4s} k(x, z) = {kernel(X[:1], X[1:2])[0, 0]:.3f}; ", end="")
-    print(f"networks of width 1024: {measured.mean():.3f} +- {error:.3f}")
+    print(f"networks of width {WIDTH}: {measured.mean():.3f} +- {error:.3f}")
 
 for name, kernel in (("NNGP", nngp), ("NTK", ntk)):
     model = ReducedGPClassifier(kernel, learn="scale", rank=150, random_state=0).fit(X, y)

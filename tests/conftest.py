@@ -5,14 +5,16 @@ import os
 from pathlib import Path
 
 import pytest
+import quick_compilation
 
 # Most of a test's time is compilation. Workers, the commands that tests start, and later runs share
 # one cache; it must be named before JAX is imported, so that children inherit it.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".jax_cache"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
-# LLVM need not try hard: half the time of compilation, slower loops, the same BLAS.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# Workers and commands inherit the flags that are found here.
+if "XLA_FLAGS" not in os.environ:
+    os.environ["XLA_FLAGS"] = quick_compilation.flags()
 # A worker is to each core what a thread of the BLAS would be; together they would wait for turns.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")

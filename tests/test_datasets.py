@@ -19,7 +19,7 @@ from wilsonian.theory.datasets import (
     regression_problem,
 )
 
-pytestmark = pytest.mark.double_precision
+pytestmark = [pytest.mark.double_precision, pytest.mark.strict_ranks]
 
 LAWS = [
     Gaussian(),

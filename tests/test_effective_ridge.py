@@ -13,7 +13,7 @@ from wilsonian import effective_ridge
 from wilsonian.core.effective_ridge import solve_effective_ridge
 from wilsonian.theory.datasets import power_law
 
-pytestmark = pytest.mark.double_precision
+pytestmark = [pytest.mark.double_precision, pytest.mark.strict_ranks]
 
 
 @settings(max_examples=60, deadline=None)

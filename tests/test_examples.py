@@ -1,27 +1,37 @@
-"""Every example runs as a reader would run it: to its end, with a result, without a warning."""
+"""Every example runs as a reader would run it: to its end, with a result, without a warning.
 
-import subprocess
+They run inside the worker, each in a namespace of its own: a process for each would spend more on
+importing JAX than on the example. No script may change JAX's settings.
+"""
+
+import runpy
 import sys
+import warnings
 from pathlib import Path
 
+import jax
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 
-def run(script, folder):
-    """Run a script by itself, warnings being errors, in a folder that must stay empty."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(script)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert done.stdout.strip()
+def run(script, folder, capture, monkeypatch):
+    """Run a script as `python -W error script` would, in a folder that must stay empty."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", [str(script)])
+    before = dict(jax.config.values)
+    capture.readouterr()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            runpy.run_path(str(script), run_name="__main__")
+        except (Exception, SystemExit) as stop:
+            raise AssertionError(f"{script.name} stopped: {stop!r}") from stop
+    printed = capture.readouterr()
+    assert printed.err == ""
+    assert printed.out.strip()
     assert not list(folder.iterdir())
+    assert dict(jax.config.values) == before
 
 
 def test_the_examples_are_found():
@@ -30,8 +40,8 @@ def test_the_examples_are_found():
 
 
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_runs(script, tmp_path):
-    run(script, tmp_path)
+def test_an_example_runs(script, tmp_path, capfd, monkeypatch):
+    run(script, tmp_path, capfd, monkeypatch)
 
 
 @pytest.mark.parametrize(
@@ -40,13 +50,20 @@ def test_an_example_runs(script, tmp_path):
         "print(1); raise SystemExit(3)",
         "print(1); import warnings; warnings.warn('old')",
         "import sys; print(1); print('look', file=sys.stderr)",
+        "import os; print(1); os.write(2, b'look')",
         "print()",
         "print(1); open('left_behind', 'w').close()",
+        "print(1); 1 / 0",
+        "print(1); import jax; jax.config.update('jax_enable_x64', not jax.config.jax_enable_x64)",
     ],
 )
-def test_the_check_can_fail(text, tmp_path):
+def test_the_check_can_fail(text, tmp_path, capfd, monkeypatch):
     folder, script = tmp_path / "folder", tmp_path / "script.py"
     folder.mkdir()
     script.write_text(text)
-    with pytest.raises(AssertionError):
-        run(script, folder)
+    before = jax.config.jax_enable_x64
+    try:
+        with pytest.raises(AssertionError):
+            run(script, folder, capfd, monkeypatch)
+    finally:
+        jax.config.update("jax_enable_x64", before)

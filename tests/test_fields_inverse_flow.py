@@ -27,12 +27,12 @@ def theory():
 
 @pytest.fixture(scope="module")
 def data(theory):
-    return theory.hmc(16_384, KEY, chains=128, thermalization=160)
+    return theory.hmc(8_192, KEY, chains=128, thermalization=160)
 
 
 @pytest.fixture(scope="module")
 def inverse(theory, data):
-    return fields.InverseFlow.fit(theory, data, most_rows=40_000, copies=2)
+    return fields.InverseFlow.fit(theory, data, most_rows=20_000, copies=2)
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,8 @@ def files(tmp_path_factory):
     for name, rows in (("train.csv", 30), ("test.csv", 21)):
         lines = [f"{a},{b},{'abc'[k % 3]}" for k, (a, b) in enumerate(random.randn(rows, 2))]
         (folder / name).write_text("\n".join(["one,two,kind", *lines]) + "\n")
+    kept = [line for line in lines if not line.endswith("c")]
+    (folder / "two.csv").write_text("\n".join(["one,two,kind", *kept]) + "\n")
     return folder, parameters
 
 
@@ -110,12 +112,14 @@ def test_the_command(files, tmp_path):
         (["net.json", "weights.safetensors", "digits"], "numeric columns"),
         (["net.json", "weights.safetensors", "train.csv", "--cost", "0"], "must be positive"),
         (["net.json", "weights.safetensors", "train.csv", "--scope", "conv"], "no parameter"),
+        (["net.json", "weights.safetensors", "train.csv", "--noise-variance", "1"], "leave it out"),
+        (["net.json", "weights.safetensors", "two.csv"], "2 classes and the network 3 outputs"),
     ],
 )
 def test_refusals(files, arguments, message):
     folder, _ = files
     placed = [str(folder / a) if "." in a else a for a in arguments]
-    target = ["--target", "kind"] if "train.csv" in arguments else []
+    target = ["--target", "kind"] if {"train.csv", "two.csv"} & {*arguments} else []
     done = CliRunner().invoke(app, ["information", *placed, *target])
     assert done.exit_code != 0
     assert message in str(done.exception)

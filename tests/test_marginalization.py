@@ -1,6 +1,5 @@
 """Gaussian marginalization of a sector: dense matrices, Monte Carlo, laws of coarse graining."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -19,6 +18,8 @@ from wilsonian.core.ridges import FullRidge, UniformRidge
 from wilsonian.greybox.laplace import over_amplitudes
 from wilsonian.greybox.residual_theory import ResidualTheory, cutoff_sweep
 
+pytestmark = pytest.mark.double_precision
+
 # The linear example of docs/science/grey-box.md, section 4.
 T = np.linspace(0, 1, 30)
 G = np.sin(2 * np.pi * T)
@@ -30,12 +31,6 @@ X = 1.3 * G + PHI @ [0.4, -0.2] + SIGMA * np.sin(7 * np.arange(30))
 def on_device(function, *arrays):
     """The core's functions take JAX's arrays."""
     return function(*map(jnp.asarray, arrays))
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
 
 
 def random_sector(points, modes, seed=0):

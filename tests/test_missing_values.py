@@ -9,6 +9,7 @@ from wilsonian.app.reports.verdicts import bounds_verdict, incomplete_verdict
 from wilsonian.app.runs.fit import Choices, fit_table
 from wilsonian.app.runs.missing import _mixed_variances, missing_variances
 from wilsonian.app.runs.model import load_run
+from wilsonian.app.runs.repeated_rows import repeated_sentences
 from wilsonian.app.tables import open_table
 
 ROWS = 400
@@ -111,3 +112,14 @@ def test_a_prior_at_its_bounds_is_doubted(run):
     record = dataclasses.replace(run.record, convergence="..., 2 parameters at their bounds.")
     assert bounds_verdict(record).startswith("Doubt: hyperparameters ended at the bounds")
     assert bounds_verdict(run.record) == ""
+
+
+def test_rows_that_repeat_others_are_said_unless_they_are_measurements():
+    X, y = RANDOM.normal(size=(50, 3)), RANDOM.normal(size=50)
+    copied = np.append(np.arange(50), [3, 3, 7])
+    assert repeated_sentences(X, y) == []
+    (said,) = repeated_sentences(X[copied], y[copied])
+    assert said.startswith("5.66% of the rows repeat an earlier one to the last digit")
+    # Equal inputs whose targets mostly differ are measured anew, and may agree now and then.
+    again = np.tile(np.arange(10), 20)
+    assert repeated_sentences(X[again], RANDOM.integers(0, 99, size=200).astype(float)) == []

@@ -8,7 +8,7 @@ from helpers import assert_close
 
 from wilsonian import RBF, Matern32, Spectrum, as_population, dense_spectrum
 
-pytestmark = pytest.mark.double_precision
+pytestmark = [pytest.mark.double_precision, pytest.mark.strict_ranks]
 
 POINTS = 20
 

@@ -158,13 +158,13 @@ def test_labels_that_a_spreadsheet_would_run_are_written_as_text(tmp_path):
     assert set(block.column("class")) == {"=1+1", "@SUM(A1)", "-2"}
 
 
-def test_columns_with_commas_are_named_in_quotes(tmp_path):
+def test_columns_with_commas_are_named_in_quotes_and_options_repeated(tmp_path):
     random = np.random.default_rng(0)
-    table = pa.table({"a, b": random.normal(size=40), "c": random.normal(size=40)})
+    table = pa.table({name: random.normal(size=40) for name in ("a, b", "c", "d")})
     table = table.append_column("y", table["c"])
     pyarrow.csv.write_csv(table, tmp_path / "a.csv")
     arguments = ["--target", "y", "--out", tmp_path / "m", "--quiet"]
-    assert run("fit", tmp_path / "a.csv", *FAST, "--drop", '"a, b"', *arguments) == 0
+    assert run("fit", tmp_path / "a.csv", *FAST, "--drop", '"a, b"', "--drop", "d", *arguments) == 0
     assert load_run(tmp_path / "m").encoding.input_columns == ["c"]
 
 

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from wilsonian.regression.processes.point_theory import PointTheory
     from wilsonian.regression.regressor import ReducedGPRegressor
     from wilsonian.regression.saving import load_model, save_model
+    from wilsonian.regression.separate_outputs import SeparateOutputsRegressor
     from wilsonian.regression.spectrum_at import spectrum_at
     from wilsonian.support.compilations import keep_compilations
     from wilsonian.theory.averaged import AveragedTheory
@@ -140,6 +141,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "wilsonian.regression.processes.modes": ("ModeTheory",),
     "wilsonian.regression.processes.point_theory": ("PointTheory",),
     "wilsonian.regression.regressor": ("ReducedGPRegressor",),
+    "wilsonian.regression.separate_outputs": ("SeparateOutputsRegressor",),
     "wilsonian.regression.exact.residual_correction": ("ResidualCorrection",),
     "wilsonian.regression.saving": ("load_model", "save_model"),
     "wilsonian.regression.spectrum_at": ("spectrum_at",),
@@ -255,6 +257,7 @@ __all__ = [
     "RidgeField",
     "ScalingLaw",
     "SelfConsistentCutoff",
+    "SeparateOutputsRegressor",
     "SharpCutoff",
     "SmoothCutoff",
     "Spectrum",

@@ -23,6 +23,7 @@ def learnability(
     return jnp.where(total > 0, signal / jnp.where(total > 0, total, 1.0), 0.0)
 
 
+@jax.jit
 def degrees_of_freedom(
     signal_to_noise: Float[Numbers, "..."], multiplicity: Scalar | Float[Numbers, "..."] = 1.0
 ) -> Float[Array, ""]:
@@ -32,6 +33,7 @@ def degrees_of_freedom(
     return jnp.sum(multiplicity * signal_to_noise / (1 + signal_to_noise))
 
 
+@jax.jit
 def nats(
     signal_to_noise: Float[Numbers, "..."], multiplicity: Scalar | Float[Numbers, "..."] = 1.0
 ) -> Float[Array, ""]:

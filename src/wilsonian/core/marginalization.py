@@ -33,7 +33,7 @@ def whiten(
     noise: Scalar | Float[Array, " points"],
 ) -> Float[Array, "points modes"]:
     r""":math:`J_{ik} \sqrt{S_{kk}} / \sigma_i`, zero where the noise is infinite."""
-    return jacobian * scale / jnp.broadcast_to(noise, jacobian.shape[:1])[:, None]
+    return jacobian * scale[None, :] / jnp.broadcast_to(noise, jacobian.shape[:1])[:, None]
 
 
 def normalization(noise: Float[Array, " points"]) -> Float[Array, ""]:
@@ -111,7 +111,7 @@ def uniform_ridge(
     jacobian: Float[Array, "points modes"], scale: Float[Array, " modes"], noise: Scalar
 ) -> Float[Array, ""]:
     r"""Mean-field version of the noise, :math:`\sigma^2 + \mathrm{tr}(J S J^T) / n`."""
-    return noise**2 + jnp.sum((jacobian * scale) ** 2) / jacobian.shape[0]
+    return noise**2 + jnp.sum((jacobian * scale[None, :]) ** 2) / jacobian.shape[0]
 
 
 def directed_ridge(

@@ -19,7 +19,7 @@ def negative_log_density(
 ) -> float:
     """Mean negative log density of held-out labels in nats."""
     values = likelihood.predictive_nll(jnp.asarray(mean), jnp.asarray(covariance), jnp.asarray(y))
-    return float(jnp.mean(values))
+    return float(np.mean(np.asarray(values)))
 
 
 def calibration_error(likelihood: AbstractLikelihood, mean: Any, covariance: Any, y: Any) -> float:
@@ -31,7 +31,7 @@ def calibration_error(likelihood: AbstractLikelihood, mean: Any, covariance: Any
             np.asarray(likelihood.predictive(mean, covariance)), np.asarray(y)
         )
     noise = likelihood.covariance(mean.shape[1], mean.dtype)  # type: ignore[attr-defined]
-    total = np.asarray(covariance + noise)
+    total = np.asarray(covariance) + np.asarray(noise)
     deviations = np.sqrt(np.einsum("nkk->nk", total))
     inside = np.abs(np.asarray(y) - np.asarray(mean)) / deviations
     reach = np.sqrt(2) * scipy.special.erfinv(LEVELS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Literal
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -74,7 +75,7 @@ def _last_layer(
             "route='last-layer' needs the last layer of several outputs as the scope; pass "
             "scope='last-layer' to network(...), or another route."
         )
-    return ParameterModes(*eigenpairs(jnp.asarray(last_layer_fisher(network, places)))), 0.0
+    return ParameterModes(*eigenpairs(last_layer_fisher(network, places))), 0.0
 
 
 def _dual(network: TrainedNetwork, modes: int | None, seed: int) -> tuple[AbstractModes, float]:
@@ -93,10 +94,10 @@ def _lanczos(network: TrainedNetwork, modes: int | None, seed: int) -> tuple[Abs
         tolerance=1e-10 if network.precision == "float64" else 1e-5,
         dtype=network.outputs.dtype,
     )
-    keep = _resolved(found.values, size)
-    chosen = DataModes(found.values[keep], found.vectors[:, keep])
-    missing = float(information_trace(network) - jnp.sum(chosen.information))
-    complete = found.exhausted or not bool(jnp.all(keep))
+    count = _resolved(found.values, size)
+    chosen = DataModes(found.values[:count], found.vectors[:, :count])
+    missing = information_trace(network) - float(np.sum(chosen.information))
+    complete = found.exhausted or count < len(found.values)
     return chosen, 0.0 if complete else max(missing, 0.0)
 
 
@@ -110,76 +111,76 @@ def _block(network: TrainedNetwork, modes: int) -> int:
 _FOUND = {"last-layer": _last_layer, "dense": _dense, "dual": _dual, "lanczos": _lanczos}
 
 
-def information_trace(network: TrainedNetwork) -> Array:
+def information_trace(network: TrainedNetwork) -> float:
     r"""Exact :math:`\mathrm{tr} F = \sum_t \mathrm{tr}\, S_t^T \Theta(x_t, x_t) S_t`."""
     theta = tangent.tangent_diagonal(network, network.inputs)
-    half = network.likelihood.all_transposed(network.outputs, theta)
-    whole = network.likelihood.all_transposed(network.outputs, jnp.swapaxes(half, 1, 2))
+    return float(_dressed_trace(network.likelihood, network.outputs, theta))
+
+
+@eqx.filter_jit
+def _dressed_trace(likelihood: Any, outputs: Array, theta: Array) -> Array:
+    half = likelihood.all_transposed(outputs, theta)
+    whole = likelihood.all_transposed(outputs, jnp.swapaxes(half, 1, 2))
     return jnp.sum(jnp.trace(whole, axis1=1, axis2=2))
 
 
-def eigenpairs(matrix: Array) -> tuple[Array, Array]:
+def eigenpairs(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
     """Eigenpairs above rounding, descending."""
     check_finite(matrix)
+    values, vectors = (np.asarray(part) for part in _descending(matrix))
+    count = _resolved(values, len(matrix))
+    return values[:count], vectors[:, :count]
+
+
+@jax.jit
+def _descending(matrix: Array) -> tuple[Array, Array]:
     values, vectors = jnp.linalg.eigh(matrix)
-    values, vectors = values[::-1], vectors[:, ::-1]
-    keep = _resolved(values, len(matrix))
-    return values[keep], vectors[:, keep]
+    return values[::-1], vectors[:, ::-1]
 
 
-def _resolved(values: Array, size: int) -> Array:
-    return values > jnp.finfo(values.dtype).eps * size * jnp.maximum(values[0], 0.0)
+def _resolved(values: np.ndarray, size: int) -> int:
+    """How many of descending eigenvalues are above rounding."""
+    return int(np.sum(values > np.finfo(values.dtype).eps * size * max(values[0], 0.0)))
 
 
-def check_finite(matrix: Array) -> None:
+def check_finite(matrix: Any) -> None:
     """Raise ValueError if derivatives of a network were not finite."""
-    if not bool(jnp.all(jnp.isfinite(matrix))):
+    if not np.all(np.isfinite(np.asarray(matrix))):
         raise ValueError(
             "the network's derivatives hold NaN or infinity at some training points; look for "
             "square roots or logarithms of zero in it, and for weights that have diverged."
         )
 
 
-@jax.jit
-def _lengths(slope: Any, z: Any) -> tuple[Array, Array]:
-    """Of slope plus z, and of z; without a copy of either."""
-    pairs = list(zip(jax.tree.leaves(slope), jax.tree.leaves(z), strict=True))
-    squares = (sum(jnp.sum((a + b) ** 2) for a, b in pairs), sum(jnp.sum(b**2) for _, b in pairs))
-    return jnp.sqrt(squares[0]), jnp.sqrt(squares[1])
-
-
 def _finished(
     network: TrainedNetwork, modes: AbstractModes, unresolved: float, route: Route, begun: float
 ) -> FisherSpectrum:
-    z = network.whitened
-    pushed = products.push(network, z)
-    check_finite(pushed)
-    slope = products.gradient(network)
+    found = products.at_point(network)
+    check_finite(found.pushed)
     if isinstance(modes, DataModes):
-        slopes = modes.gradients(network)
-        whitened = (modes.vectors.T @ pushed.reshape(-1)) / jnp.sqrt(modes.information)
+        slopes, whitened = modes.of_scores(found.scores), modes.of_pushed(found.pushed)
     else:
-        slopes = modes.coordinates(network, slope)
-        whitened = modes.coordinates(network, z)
+        slopes = modes.coordinates(network, found.slope)
+        whitened = modes.coordinates(network, found.whitened)
     check_finite(slopes)
-    gradient, squared = pricing.totals(network, modes.information, slopes, whitened, pushed)
-    information = jnp.append(modes.information, unresolved)
-    away, length = _lengths(slope, z)
-    nowhere = jnp.zeros_like(whitened)
+    gradient, squared = pricing.totals(
+        found.scores, modes.information, slopes, whitened, found.pushed
+    )
+    information = np.append(modes.information, modes.information.dtype.type(unresolved))
+    away, length = float(found.away), float(found.length)
+    nowhere = np.zeros_like(whitened)
     terms = pricing.MoveTerms(gradient, squared, information, -gradient, squared, nowhere)
-    # NumPy keeps float64 where JAX is asked later without it.
-    modes, terms = jax.tree.map(np.asarray, (modes, terms))
     return FisherSpectrum(
         network=network,
         modes=modes,
-        information=np.append(modes.information, np.zeros_like(terms.information[:1])),
-        kept_weights=np.ones_like(terms.information),
-        whitened=np.asarray(whitened),
-        slopes=np.asarray(slopes),
+        information=np.append(modes.information, np.zeros_like(information[:1])),
+        kept_weights=np.ones_like(information),
+        whitened=whitened,
+        slopes=slopes,
         terms=terms,
         others=network.size - len(modes.information),
         unresolved=unresolved,
-        stationarity=float(away / jnp.where(length > 0, length, 1.0)),
+        stationarity=away / length if length > 0 else away,
         route=route,
         seconds=time.perf_counter() - begun,
     )

@@ -26,6 +26,7 @@ from wilsonian.information.arguments import checked_count, checked_number
 from wilsonian.information.modes import AbstractModes
 from wilsonian.information.price_list import PriceList, price_list
 from wilsonian.information.trained_network import TrainedNetwork
+from wilsonian.information.trees import plus
 
 Method = TypeVar("Method", bound=Callable)
 Reset = Literal["mean", "prior", "init", "keep"]
@@ -129,13 +130,13 @@ class FisherSpectrum(AbstractTheory):
     @property
     def kept(self) -> int:
         """Modes of which anything is kept."""
-        return int(np.sum(np.asarray(self.kept_weights[:-1]) > 0))
+        return int(np.sum(np.asarray(self.kept_weights)[:-1] > 0))
 
-    @_precise
     def support(self) -> np.ndarray:
         r"""How many examples carry each mode, :math:`n_A = 1 / \sum_t |u_{A,t}|^4`."""
-        shares = jnp.sum(self.modes.on_data(self.network) ** 2, axis=1)
-        return np.asarray(1 / jnp.sum(shares**2, axis=0))
+        with self.network.arithmetic():
+            shares = np.sum(self.modes.on_data(self.network) ** 2, axis=1)
+        return 1 / np.sum(shares**2, axis=0)
 
     def relative_noise(self, support: np.ndarray | None = None) -> np.ndarray:
         r"""Relative standard error of each :math:`k_A` under other examples, about
@@ -148,8 +149,8 @@ class FisherSpectrum(AbstractTheory):
         """Directions determined by the data, :math:`\\sum_A k / (1 + k)` times the fraction of the
         mode in it, for every parameter leaf."""
         shares = self.modes.by_leaf(self.network)
-        kept = self.information[:-1] * self.kept_weights[:-1]
-        counts = np.asarray(shares @ (kept / (1 + kept)))
+        kept = self.information[:-1] * np.asarray(self.kept_weights)[:-1]
+        counts = shares @ (kept / (1 + kept))
         return dict(zip(self.network.names(), counts.tolist(), strict=True))
 
     def prices(self, held_out: Any = None, **options: Any) -> PriceList:
@@ -197,22 +198,23 @@ class FisherSpectrum(AbstractTheory):
         return eqx.tree_at(lambda theory: theory.kept_weights, self, weights)
 
     @_precise
-    def mode_means(self) -> Float[Array, " modes"]:
+    def mode_means(self) -> Float[np.ndarray, " modes"]:
         """Mean of every mode's whitened coordinate."""
-        k, w, z = self.information[:-1], self.kept_weights[:-1], self.whitened
+        k, w, z = self.information[:-1], np.asarray(self.kept_weights)[:-1], self.whitened
         if self.reset == "keep":
             return z
         if self.newton:
             return w * (k * z - self.slopes) / (1 + w * k)
-        begin = self.terms.start if self.reset == "init" else jnp.zeros_like(z)
+        begin = self.terms.start if self.reset == "init" else np.zeros_like(z)
         return begin + w * (1 + k) / (1 + w * k) * (z - begin)
 
     @_precise
-    def mode_variances(self) -> Float[Array, " entries"]:
+    def mode_variances(self) -> Float[np.ndarray, " entries"]:
         """Variance of every mode's whitened coordinate; last that of every other direction."""
-        variance = 1 / (1 + self.information * self.kept_weights)
+        weights = np.asarray(self.kept_weights)
+        variance = 1 / (1 + self.information * weights)
         if self.reset in ("mean", "init"):
-            variance = jnp.where(self.kept_weights > 0, variance, 0.0)
+            variance = np.where(weights > 0, variance, np.zeros_like(variance))
         return variance
 
     @_precise
@@ -221,21 +223,22 @@ class FisherSpectrum(AbstractTheory):
         network = self.network
         if self.reset == "keep":
             return network.point
-        rest_kept = bool(self.kept_weights[-1] > 0)
+        rest_kept = bool(np.asarray(self.kept_weights)[-1] > 0)
         if rest_kept:
             base, coordinates = network.point, self.whitened
         elif self.reset == "init":
             base, coordinates = network.start, self.terms.start
         else:
-            base = jax.tree.map(
-                lambda mean, leaf: jnp.broadcast_to(mean, leaf.shape),
-                *(network.prior_point, network.point),
-            )
-            coordinates = jnp.zeros_like(self.whitened)
+            base, coordinates = network.prior_point, np.zeros_like(self.whitened)
         step = self.mode_means() - coordinates
-        if not np.any(np.asarray(step)):
+        if np.any(step):
+            return plus(base, self.modes.combine(network, step))
+        if base is not network.prior_point:
             return base
-        return jax.tree.map(jnp.add, base, self.modes.combine(network, step))
+        # A mean may be one number for many weights.
+        return jax.tree.map(
+            lambda mean, leaf: jnp.broadcast_to(mean, leaf.shape), base, network.point
+        )
 
     @_precise
     def model(self) -> Any:
@@ -252,7 +255,7 @@ class FisherSpectrum(AbstractTheory):
     def coordinates(self) -> np.ndarray:
         """Of the kept modes, in whitened parameters: with the spectrum, all that the network under
         the cutoff is (and a seed, where removed modes are drawn)."""
-        return np.asarray(self.mode_means())[np.asarray(self.kept_weights[:-1]) > 0]
+        return self.mode_means()[np.asarray(self.kept_weights)[:-1] > 0]
 
     @_precise
     def from_coordinates(self, coordinates: Any, seed: int = 0) -> Any:
@@ -282,12 +285,12 @@ class FisherSpectrum(AbstractTheory):
         else:
             outputs = self.network.evaluate(X, self.point())
             values = self.network.likelihood.predictive(
-                jnp.asarray(outputs), jnp.zeros_like(covariance)
+                jnp.asarray(outputs), jnp.asarray(np.zeros(covariance.shape, covariance.dtype))
             )
         if not return_std:
             return np.asarray(values)
-        variances = jnp.diagonal(covariance, axis1=1, axis2=2)
-        return np.asarray(values), np.sqrt(np.maximum(np.asarray(variances), 0.0))
+        variances = np.diagonal(np.asarray(covariance), axis1=1, axis2=2)
+        return np.asarray(values), np.sqrt(np.maximum(variances, 0.0))
 
     def kernel(self) -> predictive.FlowedKernel:
         """Covariance of the linearised network's outputs under the cutoff, between any points."""

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from wilsonian.information.trees import cast_to, times
 from wilsonian.networks.empirical import empirical_ntk, empirical_ntk_costs
 
 
@@ -115,9 +116,10 @@ class JaxFunction(AbstractFunction):
         return forward, costs["structured"]
 
     def rebuilt(self, u, kinds):
-        moved, fixed = eqx.partition(self.parameters(u), eqx.is_inexact_array)
+        whole = eqx.combine(times(u, self.scales), self.fixed)
+        moved, fixed = eqx.partition(whole, eqx.is_inexact_array)
         leaves, structure = jax.tree.flatten(moved)
-        cast = [leaf.astype(kind) for leaf, kind in zip(leaves, kinds, strict=True)]
+        cast = [cast_to(leaf, kind) for leaf, kind in zip(leaves, kinds, strict=True)]
         return eqx.combine(jax.tree.unflatten(structure, cast), fixed)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from wilsonian.information.computing import spectrum
 from wilsonian.information.trained_network import TrainedNetwork, check_network
@@ -53,18 +55,21 @@ def split_halves(network: TrainedNetwork, *, seed: int | None = None, **options)
         for start in range(0, second.examples, 128):
             block = part_of(second, np.arange(start, min(start + 128, second.examples)))
             steps = one.modes.outputs(first, block.inputs)
-            dressed = block.likelihood.all_transposed(block.outputs, steps)
-            blocks.append(jnp.sum(dressed**2, axis=(0, 1)))
-        confirmed = np.asarray(sum(blocks)) * count / second.examples
+            blocks.append(np.asarray(_information(block.likelihood, block.outputs, steps)))
+    confirmed = np.sum(blocks, axis=0) * count / second.examples
     found = np.asarray(one.information[:-1]) * count / half
     return SplitHalves(found, confirmed)
+
+
+@eqx.filter_jit
+def _information(likelihood: Any, outputs: Array, steps: Array) -> Array:
+    """Of the points whose outputs these are, in directions with those steps."""
+    return jnp.sum(likelihood.all_transposed(outputs, steps) ** 2, axis=(0, 1))
 
 
 def part_of(network: TrainedNetwork, rows: np.ndarray) -> TrainedNetwork:
     """The same network with some of its examples."""
     with network.arithmetic():
-        return eqx.tree_at(
-            lambda n: (n.inputs, n.labels, n.outputs),
-            network,
-            (network.inputs[rows], network.labels[rows], network.outputs[rows]),
-        )
+        whole = network.inputs, network.labels, network.outputs
+        part = [jnp.asarray(np.asarray(array)[rows]) for array in whole]
+        return eqx.tree_at(lambda n: (n.inputs, n.labels, n.outputs), network, part)

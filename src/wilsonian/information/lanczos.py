@@ -15,9 +15,9 @@ from jaxtyping import Array, Float
 class Leading(eqx.Module):
     """Eigenpairs, descending, with what they cost and how good they are."""
 
-    values: Float[Array, " modes"]
-    vectors: Float[Array, "n modes"]
-    residuals: Float[Array, " modes"]  # |G u - k u|, estimated
+    values: Float[np.ndarray, " modes"]
+    vectors: Float[np.ndarray, "n modes"]
+    residuals: Float[np.ndarray, " modes"]  # |G u - k u|, estimated
     steps: int = eqx.field(static=True)  # products with the operator
     exhausted: bool = eqx.field(static=True)  # these are all that the operator reaches
 
@@ -52,8 +52,8 @@ def leading_pairs(
     tiny = float(jnp.finfo(columns.dtype).eps)
     while True:
         width = columns.shape[1]
-        basis = basis.at[done : done + width].set(columns.T)
-        image, overlaps = _orthogonal_block(basis, operator(columns), columns)
+        basis, image, overlaps = _orthogonal_block(basis, operator(columns), columns, done)
+        overlaps = np.asarray(overlaps)
         projected[done : done + width, done : done + width] = (overlaps + overlaps.T) / 2
         done += width
         # What is new in the image: fewer columns where a subspace has been used up.
@@ -82,9 +82,10 @@ def leading_pairs(
         bad = np.flatnonzero(residuals > tolerance * values[0])
         count = bad[0] if len(bad) else len(values)
         values, rotation, residuals = values[:count], rotation[:, :count], residuals[:count]
-    vectors = jnp.dot(basis[:done].T, jnp.asarray(rotation, dtype), precision="highest")
+    kind = columns.dtype
+    vectors = np.asarray(basis)[:done].T @ rotation.astype(kind)
     return Leading(
-        *(jnp.asarray(values, dtype), vectors, jnp.asarray(residuals, dtype)),
+        *(values.astype(kind), vectors, residuals.astype(kind)),
         steps=done,
         exhausted=exhausted,
     )
@@ -132,13 +133,14 @@ def _orthogonal(basis, image, vector):
 
 
 @jax.jit
-def _orthogonal_block(basis, image, columns):
+def _orthogonal_block(basis, image, columns, done):
+    basis = jax.lax.dynamic_update_slice(basis, columns.T, (done, 0))
     overlaps = jnp.dot(columns.T, image, precision="highest")
     for _ in range(2):
         image = image - jnp.dot(
             basis.T, jnp.dot(basis, image, precision="highest"), precision="highest"
         )
-    return image, overlaps
+    return basis, image, overlaps
 
 
 def _pairs(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

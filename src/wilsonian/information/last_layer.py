@@ -35,7 +35,8 @@ def last_layer_places(network: TrainedNetwork) -> Int[np.ndarray, "k q"] | None:
         return None
     rows = np.linspace(0, network.examples - 1, min(PROBES, network.examples)).astype(int)
     with network.arithmetic():
-        slopes = np.asarray(_jacobian(network.function, network.point, network.inputs[rows]))
+        few = jnp.asarray(np.asarray(network.inputs)[rows])
+        slopes = np.asarray(_jacobian(network.function, network.point, few))
     tolerance = ROUNDING * np.finfo(slopes.dtype).eps * np.max(np.abs(slopes))
     found, start = [], 0
     for leaf in leaves:
@@ -58,7 +59,8 @@ def last_layer_fisher(
     Raises ValueError if some training point shows that it is none.
     """
     features, off = _features(network.function, network.point, network.inputs, places)
-    if bool(jnp.max(off) > ROUNDING * jnp.finfo(off.dtype).eps * jnp.max(jnp.abs(features))):
+    off, largest = np.asarray(off), np.max(np.abs(np.asarray(features)))
+    if np.max(off) > ROUNDING * np.finfo(off.dtype).eps * largest:
         raise ValueError(
             "the outputs do not share their features at every training point, so this is no last "
             "layer; use route='dense'."

@@ -149,6 +149,7 @@ class Regression(AbstractLikelihood):
     def predictive(self, mean, covariance):
         return mean
 
+    @eqx.filter_jit
     def predictive_nll(self, mean, covariance, y):
         total = covariance + self.covariance(mean.shape[1], mean.dtype)
         lower = jnp.linalg.cholesky(total)
@@ -228,9 +229,11 @@ class Softmax(AbstractLikelihood):
             batch_size=64,
         )
 
+    @eqx.filter_jit
     def predictive(self, mean, covariance):
         return self.probabilities(mean, covariance)
 
+    @eqx.filter_jit
     def predictive_nll(self, mean, covariance, y):
         p = self.probabilities(mean, covariance)
         chosen = jnp.take_along_axis(p, y[:, None], axis=1)[:, 0]

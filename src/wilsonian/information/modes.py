@@ -13,33 +13,32 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from wilsonian.information import products, tangent
 from wilsonian.information.trained_network import TrainedNetwork
+from wilsonian.information.trees import flat, unflat
 
 BLOCK = 32  # points whose Jacobian is in memory at a time
 
 
 class AbstractModes(eqx.Module):
-    """Orthonormal directions of whitened parameters, of positive information, descending."""
+    """Orthonormal directions of whitened parameters, of positive information, descending. Their
+    arrays are NumPy's, which keeps float64 where JAX is asked without it."""
 
-    information: eqx.AbstractVar[Float[Array, " modes"]]
+    information: eqx.AbstractVar[Float[np.ndarray, " modes"]]
 
     @abc.abstractmethod
-    def coordinates(self, network: TrainedNetwork, v: Any) -> Float[Array, " modes"]:
+    def coordinates(self, network: TrainedNetwork, v: Any) -> Float[np.ndarray, " modes"]:
         """:math:`v_A \\cdot v` of whitened parameters `v`."""
 
     @abc.abstractmethod
-    def combine(self, network: TrainedNetwork, c: Float[Array, " modes"]) -> Any:
+    def combine(self, network: TrainedNetwork, c: Float[np.ndarray, " modes"]) -> Any:
         """:math:`\\sum_A c_A v_A` as parameters."""
 
     @abc.abstractmethod
-    def gradients(self, network: TrainedNetwork) -> Float[Array, " modes"]:
-        """:math:`g_A`, the slope of the summed loss."""
-
-    @abc.abstractmethod
-    def on_data(self, network: TrainedNetwork) -> Float[Array, "n k modes"]:
+    def on_data(self, network: TrainedNetwork) -> Float[np.ndarray, "n k modes"]:
         """:math:`u_A = A v_A / \\sqrt{k_A}` at the training points, orthonormal."""
 
     @abc.abstractmethod
@@ -47,30 +46,27 @@ class AbstractModes(eqx.Module):
         """:math:`J_* v_A`: what a unit step along every mode does to the outputs at `X`."""
 
     @abc.abstractmethod
-    def by_leaf(self, network: TrainedNetwork) -> Float[Array, "leaves modes"]:
+    def by_leaf(self, network: TrainedNetwork) -> Float[np.ndarray, "leaves modes"]:
         """Which fraction of every mode lies in every parameter leaf; columns sum to one."""
 
 
 class ParameterModes(AbstractModes):
     """Modes as vectors of parameters, (P, modes): for few parameters."""
 
-    information: Float[Array, " modes"]
-    vectors: Float[Array, "p modes"]
+    information: Float[np.ndarray, " modes"]
+    vectors: Float[np.ndarray, "p modes"]
 
     def coordinates(self, network, v):
-        return _contract(self.vectors.T, products.flat(v))
+        return self.vectors.T @ flat(v)
 
     def combine(self, network, c):
-        return products.unflat(network, _contract(self.vectors, c))
-
-    def gradients(self, network):
-        return self.coordinates(network, products.gradient(network))
+        return unflat(network.point, self.vectors @ c)
 
     def on_data(self, network):
         rows = _dressed_steps(
             network.function, network.likelihood, network.point, network.inputs, self.vectors
         )
-        return rows / jnp.sqrt(self.information)
+        return np.asarray(rows) / np.sqrt(self.information)
 
     def outputs(self, network, X):
         return _steps(network.function, network.point, X, self.vectors)
@@ -78,49 +74,55 @@ class ParameterModes(AbstractModes):
     def by_leaf(self, network):
         parts, start = [], 0
         for leaf in jax.tree.leaves(network.point):
-            parts.append(jnp.sum(self.vectors[start : start + leaf.size] ** 2, axis=0))
+            parts.append(np.sum(self.vectors[start : start + leaf.size] ** 2, axis=0))
             start += leaf.size
-        return jnp.stack(parts)
+        return np.stack(parts)
 
 
 class DataModes(AbstractModes):
     """Modes as vectors of the dressed outputs at the training points, (TK, modes)."""
 
-    information: Float[Array, " modes"]
-    vectors: Float[Array, "tk modes"]
+    information: Float[np.ndarray, " modes"]
+    vectors: Float[np.ndarray, "tk modes"]
 
     def coordinates(self, network, v):
-        row = products.push(network, v).reshape(-1)
-        return _contract(self.vectors.T, row) / jnp.sqrt(self.information)
+        return self.of_pushed(products.push(network, v))
+
+    def of_pushed(self, pushed: Float[Array, "n k"]) -> Float[np.ndarray, " modes"]:
+        """Coordinates of a vector from :math:`A v`."""
+        return self.vectors.T @ np.ravel(np.asarray(pushed)) / np.sqrt(self.information)
 
     def combine(self, network, c):
-        column = _contract(self.vectors, c / jnp.sqrt(self.information))
+        column = self.vectors @ (c / np.sqrt(self.information))
         return products.pull(network, column.reshape(network.examples, network.width))
 
-    def gradients(self, network):
-        # g = A^T q, hence v_A . g = u_A . A A^T q / sqrt(k) = sqrt(k) u_A . q: no product.
-        return jnp.sqrt(self.information) * _contract(
-            self.vectors.T, products.scores(network).reshape(-1)
-        )
+    def of_scores(self, scores: Float[Array, "n k"]) -> Float[np.ndarray, " modes"]:
+        """Coordinates of :math:`g = A^T q`: :math:`v_A \\cdot g = u_A \\cdot A A^T q / \\sqrt{k_A}
+        = \\sqrt{k_A}\\, u_A \\cdot q`, without a product over the data."""
+        return np.sqrt(self.information) * (self.vectors.T @ np.ravel(np.asarray(scores)))
 
     def on_data(self, network):
         return self.vectors.reshape(network.examples, network.width, -1)
 
     def outputs(self, network, X):
-        cross = tangent.cross_kernel(network, X)
-        return _contract(cross, self.vectors) / jnp.sqrt(self.information)
+        return _scaled(tangent.cross_kernel(network, X), self.vectors, self.information)
 
     def by_leaf(self, network):
-        columns = self.vectors / jnp.sqrt(self.information)
+        columns = self.vectors / np.sqrt(self.information)
         columns = columns.T.reshape(-1, network.examples, network.width)
-        return _leaf_shares(
+        shares = _leaf_shares(
             network.function, network.likelihood, network.point, network.inputs, columns
-        ).T
+        )
+        return np.asarray(shares).T
+
+
+def _contract(matrix, vector):
+    return jnp.dot(matrix, vector, precision="highest")
 
 
 @jax.jit
-def _contract(matrix, vector):
-    return jnp.dot(matrix, vector, precision="highest")
+def _scaled(cross, vectors, information):
+    return _contract(cross, vectors) / jnp.sqrt(information)
 
 
 @eqx.filter_jit

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 
 from wilsonian.information import products, tangent
 from wilsonian.information.arguments import checked_count, checked_number
+from wilsonian.information.trees import minus, plus
 
 # A spectrum is used by what it has; its class is defined with these functions.
 FisherSpectrum = Any
@@ -33,8 +34,7 @@ def linearised_mean(spectrum: FisherSpectrum, X: Array) -> Float[Array, "n k"]:
     before = jnp.asarray(network.evaluate(X))
     if point is network.point:
         return before
-    step = jax.tree.map(jnp.subtract, point, network.point)
-    return before + products.push_outputs(network, X, step)
+    return before + products.push_outputs(network, X, minus(point, network.point))
 
 
 def law_of_outputs(
@@ -46,7 +46,7 @@ def law_of_outputs(
 
 
 def covariances_under(
-    laws: list[Array], spectrum: FisherSpectrum, X: Array
+    laws: list[np.ndarray], spectrum: FisherSpectrum, X: Array
 ) -> list[Float[Array, "n k k"]]:
     """Covariance of the outputs at every point for each of several laws of the modes (variances,
     the last of every other direction), which share the derivatives."""
@@ -59,17 +59,17 @@ def covariances_under(
         if any(rest for _, rest in split):
             bare = tangent.tangent_diagonal(spectrum.network, points)
         for (own, rest), block in zip(split, blocks, strict=True):
-            covariance = _weighted_square(steps, own)
-            block.append(covariance if bare is None or not rest else covariance + rest * bare)
-    return [jnp.concatenate(block) for block in blocks]
+            block.append(_weighted_square(steps, own, bare, rest))
+    return [jnp.asarray(np.concatenate(block)) for block in blocks]
 
 
 @jax.jit
-def _weighted_square(steps: Array, own: Array) -> Array:
-    return jnp.matmul(steps * own, jnp.swapaxes(steps, 1, 2), precision="highest")
+def _weighted_square(steps: Array, own: Array, bare: Array | None, rest: float) -> Array:
+    inside = jnp.matmul(steps * own, jnp.swapaxes(steps, 1, 2), precision="highest")
+    return inside if bare is None else inside + rest * bare
 
 
-def _split(spectrum: FisherSpectrum, variances: Array) -> tuple[Array, float]:
+def _split(spectrum: FisherSpectrum, variances: np.ndarray) -> tuple[np.ndarray, float]:
     """Variances of the modes, less that of the directions without one; and that."""
     rest = float(variances[-1]) if spectrum.others else 0.0
     return variances[:-1] - rest, rest
@@ -135,7 +135,7 @@ def from_coordinates(spectrum: FisherSpectrum, coordinates: Any, seed: int) -> A
     """Whitened parameters u with the kept modes at the `coordinates`, all else where the reset
     puts it; where that has a variance, drawn with the `seed`."""
     network = spectrum.network
-    kept = np.asarray(spectrum.kept_weights[:-1]) > 0
+    kept = np.asarray(spectrum.kept_weights)[:-1] > 0
     wanted = np.asarray(coordinates, float)
     if wanted.shape != (int(kept.sum()),) or not np.all(np.isfinite(wanted)):
         raise ValueError(
@@ -143,19 +143,16 @@ def from_coordinates(spectrum: FisherSpectrum, coordinates: Any, seed: int) -> A
             f"{wanted.shape}."
         )
     point = draw(spectrum, seed) if spectrum.reset in ("prior", "keep") else spectrum.point()
-    now = np.asarray(
-        spectrum.modes.coordinates(network, jax.tree.map(jnp.subtract, point, network.prior_point))
-    )
+    now = spectrum.modes.coordinates(network, minus(point, network.prior_point))
     step = np.zeros(len(kept))
     step[kept] = wanted - now[kept]
-    moved = spectrum.modes.combine(network, jnp.asarray(step, network.outputs.dtype))
-    return jax.tree.map(jnp.add, point, moved)
+    return plus(point, spectrum.modes.combine(network, step.astype(network.outputs.dtype)))
 
 
 def draw(spectrum: FisherSpectrum, seed: int) -> Any:
     """Whitened parameters u drawn from their law."""
     network = spectrum.network
-    deviations = jnp.sqrt(spectrum.mode_variances())
+    deviations = np.sqrt(spectrum.mode_variances())
     own, rest = deviations[:-1], float(deviations[-1]) if spectrum.others else 0.0
     random = np.random.default_rng(seed)
     noise = jax.tree.map(
@@ -164,6 +161,9 @@ def draw(spectrum: FisherSpectrum, seed: int) -> Any:
     inside = spectrum.modes.combine(
         network, (own - rest) * spectrum.modes.coordinates(network, noise)
     )
-    return jax.tree.map(
-        lambda mean, wide, narrow: mean + rest * wide + narrow, spectrum.point(), noise, inside
-    )
+    return _spread(spectrum.point(), rest, noise, inside)
+
+
+@jax.jit
+def _spread(mean: Any, rest: float, noise: Any, inside: Any) -> Any:
+    return jax.tree.map(lambda at, wide, own: at + rest * wide + own, mean, noise, inside)

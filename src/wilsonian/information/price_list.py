@@ -23,6 +23,7 @@ from wilsonian.information.arguments import checked_count
 from wilsonian.information.calibration import accuracy, calibration_error, negative_log_density
 from wilsonian.information.predictive import covariances_under
 from wilsonian.information.pricing import largest_cutoff
+from wilsonian.information.trees import minus, plus
 from wilsonian.information.validity import is_valid
 
 SCALES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
@@ -182,23 +183,21 @@ def _moves(spectrum: Any, theories: list, draws: int, seed: int) -> list[list[An
         random = np.random.RandomState(seed + draw)
         place = jax.tree.map(
             # A mean may be one number for many weights; every weight has its own draw.
-            lambda centre, leaf, random=random: (
-                centre + jnp.asarray(random.standard_normal(leaf.shape), leaf.dtype)
+            lambda centre, leaf, random=random: jnp.asarray(
+                np.asarray(centre) + random.standard_normal(leaf.shape), leaf.dtype
             ),
             *(about, network.point),
         )
-        away = jax.tree.map(jnp.subtract, network.point, place)
+        away = minus(network.point, place)
         places.append((place, spectrum.modes.coordinates(network, away)))
     moved: list[list[Any]] = []
     for theory in theories:
-        weights = jnp.asarray(theory.kept_weights)
+        weights = np.asarray(theory.kept_weights)
         moved.append(
             [
                 network.point
-                if bool(jnp.all(weights > 0))  # nothing is removed
-                else jax.tree.map(
-                    jnp.add, place, spectrum.modes.combine(network, weights[:-1] * away)
-                )
+                if np.all(weights > 0)  # nothing is removed
+                else plus(place, spectrum.modes.combine(network, weights[:-1] * away))
                 for place, away in places
             ]
         )
@@ -206,13 +205,12 @@ def _moves(spectrum: Any, theories: list, draws: int, seed: int) -> list[list[An
 
 
 def _losses(
-    network: Any, points: list[Any], X: Array, outputs: Array, y: Array
+    network: Any, points: list[Any], X: Array, outputs: Any, y: Array
 ) -> tuple[float, float]:
     """Mean loss of the linearised network and of the network, averaged over the points."""
     pairs = []
     for point in points:
-        step = jax.tree.map(jnp.subtract, point, network.point)
-        straight = outputs + products.push_outputs(network, X, step)
+        straight = _linearised(network, point, X, outputs)
         true = network.evaluate(X, point)
         pairs.append([network.loss(f, y).mean() for f in (straight, true)])
     linearised, measured = np.mean(pairs, axis=0)
@@ -223,12 +221,12 @@ def _held_out_prices(
     spectrum: Any, theories: list, moves: list[list[Any]], X: Array, y: Array, calibration: bool
 ) -> HeldOutPrices:
     network, likelihood = spectrum.network, spectrum.network.likelihood
-    outputs = jnp.asarray(network.evaluate(X))
+    outputs = network.evaluate(X)
     before = network.loss(outputs, y).mean()
     rows = [_losses(network, points, X, outputs, y) for points in moves]
     linearised, measured = (np.array(column) - before for column in zip(*rows, strict=True))
     means = [_linearised(network, theory.point(), X, outputs) for theory in theories]
-    nothing = jnp.zeros((*outputs.shape, outputs.shape[1]), outputs.dtype)
+    nothing = np.zeros((*outputs.shape, outputs.shape[1]), outputs.dtype)
     missing = np.full(len(theories), np.nan)
     nll, errors, uncut, weighted = missing, missing, (np.nan, np.nan), [np.nan] * len(DATA_WEIGHTS)
     if calibration:
@@ -264,8 +262,8 @@ def _held_out_prices(
     )
 
 
-def _linearised(network: Any, point: Any, X: Array, outputs: Array) -> Array:
+def _linearised(network: Any, point: Any, X: Array, outputs: Any) -> np.ndarray:
     if point is network.point:
-        return outputs
-    step = jax.tree.map(jnp.subtract, point, network.point)
-    return outputs + products.push_outputs(network, X, step)
+        return np.asarray(outputs)
+    step = minus(point, network.point)
+    return np.asarray(outputs) + np.asarray(products.push_outputs(network, X, step))

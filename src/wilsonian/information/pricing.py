@@ -10,30 +10,30 @@ from __future__ import annotations
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from wilsonian.information import products
+from wilsonian.information.trees import minus
 
 
 class MoveTerms(eqx.Module):
     """Parts of the cost of removing each mode whole, in nats of all data; the last entry is for
     all directions without a mode."""
 
-    gradient_times_value: Float[Array, " entries"]  # g z
-    value_squared: Float[Array, " entries"]  # k z^2
-    information: Float[Array, " entries"]  # k; last that of all other directions
+    gradient_times_value: Float[np.ndarray, " entries"]  # g z
+    value_squared: Float[np.ndarray, " entries"]  # k z^2
+    information: Float[np.ndarray, " entries"]  # k; last that of all other directions
     # Of going back to initialization, z_0; to the prior's mean where that is not asked for.
-    gradient_times_start: Float[Array, " entries"]  # g (z_0 - z)
-    start_squared: Float[Array, " entries"]  # k (z_0 - z)^2
-    start: Float[Array, " modes"]  # z_0
+    gradient_times_start: Float[np.ndarray, " entries"]  # g (z_0 - z)
+    start_squared: Float[np.ndarray, " entries"]  # k (z_0 - z)^2
+    start: Float[np.ndarray, " modes"]  # z_0
 
-    def parts(self, reset: str) -> tuple[Array, Array]:
+    def parts(self, reset: str) -> tuple[Any, Any]:
         """Gradient and quadratic term of removing each entry."""
         if reset == "keep":
-            return jnp.zeros_like(self.value_squared), self.information / 2
+            return 0 * self.value_squared, self.information / 2
         if reset == "init":
             return self.gradient_times_start, self.start_squared / 2
         quadratic = self.value_squared / 2
@@ -41,6 +41,7 @@ class MoveTerms(eqx.Module):
             quadratic = quadratic + self.information / 2
         return -self.gradient_times_value, quadratic
 
+    @eqx.filter_jit
     def cost(self, weights: Array, reset: str) -> Array:
         r"""Cost of the cutoff, summed over examples. A mode kept in part moves in part, from
         :math:`z` to :math:`\frac{w (1 + k)}{1 + w k} z`; a mode of weight zero is removed."""
@@ -55,13 +56,14 @@ class MoveTerms(eqx.Module):
             return jnp.sum(gradient * moved + quadratic * moved**2 + spread)
         return jnp.sum(gradient * moved + quadratic * moved**2)
 
-    def with_start(self, network: Any, modes: Any, slopes: Array) -> MoveTerms:
+    def with_start(self, network: Any, modes: Any, slopes: np.ndarray) -> MoveTerms:
         """The same with the terms of going back to initialization."""
-        step = jax.tree.map(jnp.subtract, network.start, network.point)
+        step = minus(network.start, network.point)
         moved = modes.coordinates(network, step)
         pushed = products.push(network, step)
-        gradient, squared = totals(network, modes.information, slopes, moved, pushed)
-        begun = jax.tree.map(jnp.subtract, network.start, network.prior_point)
+        scores = products.scores(network)
+        gradient, squared = totals(scores, modes.information, slopes, moved, pushed)
+        begun = minus(network.start, network.prior_point)
         return MoveTerms(
             self.gradient_times_value,
             self.value_squared,
@@ -73,16 +75,17 @@ class MoveTerms(eqx.Module):
 
 
 def totals(
-    network: Any, k: Array, slopes: Array, coordinates: Array, pushed: Array
-) -> tuple[Array, Array]:
+    scores: Array, k: np.ndarray, slopes: np.ndarray, coordinates: np.ndarray, pushed: Array
+) -> tuple[np.ndarray, np.ndarray]:
     r""":math:`g_A \delta_A` and :math:`k_A \delta_A^2` of a step with the `coordinates`, pushed to
-    :math:`A \delta`; the last entry for what no mode has: the whole, :math:`g \cdot \delta = q
-    \cdot A \delta` and :math:`|A \delta|^2`, less the modes."""
+    :math:`A \delta`; the last entry for what no mode has: the whole, with the `scores` q
+    :math:`g \cdot \delta = q \cdot A \delta`, and :math:`|A \delta|^2`, less the modes."""
     gradient, squared = slopes * coordinates, k * coordinates**2
-    whole = jnp.sum(products.scores(network) * pushed), jnp.sum(pushed**2)
+    row = np.asarray(pushed)
+    whole = np.sum(np.asarray(scores) * row), np.sum(row**2)
     return (
-        jnp.append(gradient, whole[0] - jnp.sum(gradient)),
-        jnp.append(squared, jnp.maximum(whole[1] - jnp.sum(squared), 0.0)),
+        np.append(gradient, whole[0] - np.sum(gradient)),
+        np.append(squared, np.maximum(whole[1] - np.sum(squared), 0)),
     )
 
 

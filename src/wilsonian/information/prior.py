@@ -86,7 +86,9 @@ def as_prior(prior: Any, weight_decay: Any, examples: int) -> Prior:
 
     Raises ValueError unless exactly one is given.
     """
-    if (prior is None) == (weight_decay is None):
+    if prior is not None and weight_decay is not None:
+        raise ValueError("`prior` and `weight_decay` both set the unit of information; pass one.")
+    if prior is None and weight_decay is None:
         raise ValueError(
             "information has no unit without a prior; pass either `prior`, a variance, or "
             "`weight_decay`, the factor of |theta|^2 / 2 beside the mean loss."
@@ -144,13 +146,15 @@ def last_layer(function: Callable, parameters: Any) -> list[bool]:
     leaves, structure = jax.tree.flatten(parameters)
     chosen = [False] * len(leaves)
     random = np.random.RandomState(0)
-    size = max(max(float(jnp.sqrt(jnp.mean(leaf**2))) for leaf in leaves), 1e-3)
+    size = max(max(np.sqrt(np.mean(np.asarray(leaf) ** 2)) for leaf in leaves), 1e-3)
     moves = [jnp.asarray(size * random.standard_normal(leaf.shape), leaf.dtype) for leaf in leaves]
-    before = function(parameters)
 
     @eqx.filter_jit
-    def changes(switches):
-        """Change of the outputs at a whole step, and the same by the derivative."""
+    def changes(leaves, moves, switches):
+        """Change of the outputs at a whole step and back, less that by the derivative; what is
+        changed, and how."""
+        parameters = jax.tree.unflatten(structure, leaves)
+        before = function(parameters)
         step = [jnp.where(on, move, 0.0) for on, move in zip(switches, moves, strict=True)]
         moved = [leaf + delta for leaf, delta in zip(leaves, step, strict=True)]
         back = [leaf - 2 * delta for leaf, delta in zip(leaves, step, strict=True)]
@@ -158,17 +162,18 @@ def last_layer(function: Callable, parameters: Any) -> list[bool]:
         return (
             function(jax.tree.unflatten(structure, moved)) - before - tangent,
             function(jax.tree.unflatten(structure, back)) - before + 2 * tangent,
-            tangent,
+            *(before, tangent),
         )
 
+    outputs = jax.eval_shape(function, parameters).shape[1]
     backwards = reversed(range(len(leaves)))
-    for index in sorted(backwards, key=lambda i: before.shape[1] not in leaves[i].shape):
+    for index in sorted(backwards, key=lambda i: outputs not in leaves[i].shape):
         trial = [*chosen]
         trial[index] = True
-        forth, back, tangent = changes(jnp.asarray(trial))
-        off = jnp.maximum(jnp.max(jnp.abs(forth)), jnp.max(jnp.abs(back)))
-        largest = jnp.max(jnp.abs(tangent)) + jnp.max(jnp.abs(before))
-        if off <= 1e3 * jnp.finfo(before.dtype).eps * largest and jnp.any(tangent != 0):
+        found = [np.asarray(part) for part in changes(leaves, moves, jnp.asarray(trial))]
+        forth, back, before, tangent = (np.max(np.abs(part)) for part in found)
+        rounding = 1e3 * np.finfo(found[0].dtype).eps * (tangent + before)
+        if max(forth, back) <= rounding and tangent > 0:
             chosen = trial
     if not any(chosen):
         raise ValueError(

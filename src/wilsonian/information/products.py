@@ -9,13 +9,11 @@ from __future__ import annotations
 import contextlib
 import contextvars
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from wilsonian.information.trained_network import TrainedNetwork
@@ -74,13 +72,54 @@ def push_outputs(network: TrainedNetwork, X: Array, v: Any) -> Float[Array, "n k
     return _push_outputs(network.function, network.point, X, v)
 
 
+class AtPoint(NamedTuple):
+    """First derivatives of the loss where the parameters are, and the parameters in them."""
+
+    scores: Float[Array, "n k"]  # q
+    pushed: Float[Array, "n k"]  # A z
+    slope: Any  # g = A^T q
+    whitened: Any  # z
+    away: Float[Array, ""]  # |g + z|
+    length: Float[Array, ""]  # |z|
+
+
+def at_point(network: TrainedNetwork) -> AtPoint:
+    """One product each way."""
+    for name in ("jvp", "vjp"):
+        _count(name)
+    return _at_point(
+        *(network.function, network.likelihood, network.point, network.prior_point),
+        *(network.inputs, network.labels),
+    )
+
+
+@eqx.filter_jit
+def _at_point(function, likelihood, u, origin, X, labels):
+    z = jax.tree.map(jnp.subtract, u, origin)
+    f, back = function.pull(u, X)
+    q = likelihood.scores(f, labels)
+    slope = back(likelihood.factor(f, q))
+    pairs = list(zip(jax.tree.leaves(slope), jax.tree.leaves(z), strict=True))
+    away, length = (
+        jnp.sqrt(sum(jnp.sum((a + b) ** 2) for a, b in pairs)),
+        jnp.sqrt(sum(jnp.sum(b**2) for _, b in pairs)),
+    )
+    pushed = likelihood.transposed(f, function.push(u, X, z)[1])
+    return AtPoint(q, pushed, slope, z, away, length)
+
+
 def gradient(network: TrainedNetwork) -> Any:
     """Gradient of the summed loss in whitened parameters, :math:`A^T q`."""
     return pull(network, scores(network))
 
 
 def scores(network: TrainedNetwork) -> Float[Array, "n k"]:
-    return network.likelihood.scores(network.outputs, network.labels)
+    return _scores(network.likelihood, network.outputs, network.labels)
+
+
+@eqx.filter_jit
+def _scores(likelihood, outputs, labels):
+    return likelihood.scores(outputs, labels)
 
 
 @eqx.filter_jit
@@ -155,25 +194,3 @@ def blocks(X: Array, size: int, fill: float | None = None) -> Array:
     else:
         filled = jnp.pad(X, widths, constant_values=fill)
     return filled.reshape(count, size, *X.shape[1:])
-
-
-def flat(tree: Any) -> Float[Array, " p"]:
-    """Parameters as one vector."""
-    return ravel_pytree(tree)[0]
-
-
-def unflat(network: TrainedNetwork, vector: Any) -> Any:
-    """A vector as parameters."""
-    leaves, structure = jax.tree.flatten(network.point)
-    ends = np.cumsum([0, *(leaf.size for leaf in leaves)])
-    parts = [
-        jnp.asarray(vector[a:b]).reshape(leaf.shape)
-        for a, b, leaf in zip(ends[:-1], ends[1:], leaves, strict=True)
-    ]
-    return jax.tree.unflatten(structure, parts)
-
-
-def inner(left: Any, right: Any) -> Array:
-    """Inner product of two trees of parameters."""
-    pairs = zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True)
-    return jnp.sum(jnp.stack([jnp.vdot(a, b, precision="highest") for a, b in pairs]))

@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 from jaxtyping import Bool
@@ -20,6 +19,7 @@ from wilsonian.information import products
 from wilsonian.information.arguments import checked_number
 from wilsonian.information.fisher_spectrum import FisherSpectrum
 from wilsonian.information.modes import ParameterModes
+from wilsonian.information.trees import flat, unflat
 
 Score = Literal["damage", "magnitude", "fisher", "random"]
 
@@ -54,9 +54,8 @@ def prune(
     if not fraction < 1:
         raise ValueError(f"`fraction` must be between 0 and 1, got {fraction!r}.")
     with network.arithmetic():
-        fisher = np.asarray((modes.vectors * modes.information) @ modes.vectors.T)
-        u = np.asarray(products.flat(network.point))
-        slope = np.asarray(products.flat(products.gradient(network)))
+        fisher = (modes.vectors * modes.information) @ modes.vectors.T
+        u, slope = flat(network.point), flat(products.gradient(network))
         removed = np.zeros(len(u), bool)
         order = np.argsort(_scores(score, fisher, u, seed), kind="stable")
         removed[order[: round(fraction * len(u))]] = True
@@ -72,7 +71,7 @@ def prune(
 
         def costs(move: np.ndarray) -> tuple[float, float]:
             predicted = slope @ move + move @ fisher @ move / 2
-            point = products.unflat(network, jnp.asarray(u + move))
+            point = unflat(network.point, u + move)
             measured = network.loss(network.evaluate(network.inputs, point)).mean() - before
             return float(predicted / network.examples), float(measured)
 
@@ -84,8 +83,8 @@ def prune(
             measured=measured,
             repaired_predicted=repaired_predicted,
             repaired=repaired,
-            pruned_point=products.unflat(network, jnp.asarray(u + step)),
-            point=products.unflat(network, jnp.asarray(u + repair)),
+            pruned_point=unflat(network.point, u + step),
+            point=unflat(network.point, u + repair),
         )
 
 

@@ -21,6 +21,7 @@ ROUTES: tuple[Route, ...] = ("last-layer", "dense", "dual", "lanczos")
 MOST_PARAMETERS = 5_000  # of the routes that form the Fisher metric
 MOST_DUAL = 12_000  # dressed outputs of the dual route
 LANCZOS_MODES = 200
+PLAIN = 10  # times cheaper, and a route is taken without a plan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +119,7 @@ def plan(
         ),
         _cost(
             *("dual", structured + 9.0 * rows**3),
-            *(5.0 * rows**2 * word + 2.0 * size * word, rate, memory),
+            *(_dual_bytes(size, rows, word), rate, memory),
             rows <= MOST_DUAL,
             f"{rows:,} dressed outputs are more than {MOST_DUAL:,}",
         ),
@@ -143,14 +144,24 @@ def plan(
 
 
 def cheapest_route(network: TrainedNetwork) -> Route | None:
-    """What :func:`plan` chooses, at once where the dual's eigenvalues alone cost more."""
+    """What :func:`plan` chooses, at once where it is plain: tracing the network for its operations
+    takes longer than the spectrum of a small one."""
     size, rows = network.size, network.examples * network.width
     word = np.dtype(network.precision).itemsize
+    # No other route gives every mode; or even a product of Jacobians costs far less than the
+    # eigenvectors of F.
+    plain = size > MOST_PARAMETERS or PLAIN * (2.0 * rows**2 * size + 9.0 * rows**3) < size**3
+    if plain and rows <= MOST_DUAL and _dual_bytes(size, rows, word) <= _memory():
+        return "dual"
     if size <= MOST_PARAMETERS and 9.0 * rows**3 > 2.0 * rows * size**2 + 9.0 * size**3:
         block = 32 * network.width * size * word
         if 5.0 * size**2 * word + 2 * block < _memory():
             return "dense" if last_layer_places(network) is None else "last-layer"
     return plan(network).chosen
+
+
+def _dual_bytes(size: int, rows: int, word: int) -> float:
+    return 5.0 * rows**2 * word + 2.0 * size * word
 
 
 def _cost(

@@ -54,18 +54,21 @@ def counts(
         leading = leading_pairs(
             operator, size, max(deflate, 1), seed=seed, dtype=dtype, tolerance=1e-6
         )
-        exact = _sums(np.asarray(leading.values), np.ones(len(leading.values)))
+        exact = _sums(leading.values, np.ones(len(leading.values)))
         random, rows, spent = np.random.default_rng(seed + 1), [], leading.steps
         for _ in range(probes):
-            probe = jnp.asarray(random.choice([-1.0, 1.0], size), dtype)
+            probe = random.choice([-1.0, 1.0], size).astype(dtype)
             for _ in range(2):
                 probe = probe - leading.vectors @ (leading.vectors.T @ probe)
-            length = float(jnp.linalg.norm(probe))
+            length = float(np.linalg.norm(probe))
             if leading.exhausted or length < 1e-6 * size**0.5:
                 rows.append(np.zeros(3))
                 continue
             nodes, weights, taken = tridiagonal(
-                operator, probe / length, min(steps, size), apart=leading.vectors
+                operator,
+                jnp.asarray(probe / length),
+                min(steps, size),
+                jnp.asarray(leading.vectors),
             )
             spent += taken
             rows.append(_sums(nodes, length**2 * weights))
@@ -79,7 +82,7 @@ def counts(
             degrees_of_freedom_error=freedom_error,
             nats=information,
             nats_error=information_error,
-            trace=float(information_trace(network)),
+            trace=information_trace(network),
             largest=float(leading.values[0]),
             products=spent,
         )

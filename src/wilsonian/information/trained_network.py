@@ -16,6 +16,7 @@ from wilsonian.information.flax_modules import as_function
 from wilsonian.information.functions import AbstractFunction, JaxFunction
 from wilsonian.information.likelihoods import AbstractLikelihood, as_likelihood
 from wilsonian.information.prior import Prior, Scope, as_prior, last_layer, named_scope, paths_of
+from wilsonian.information.trees import cast_to, minus
 from wilsonian.networks import AbstractLayer
 
 Precision = Literal["float64", "float32"]
@@ -55,7 +56,7 @@ class TrainedNetwork(eqx.Module):
     @property
     def whitened(self) -> Any:
         r""":math:`\vartheta`, zero at the prior's mean."""
-        return jax.tree.map(jnp.subtract, self.point, self.prior_point)
+        return minus(self.point, self.prior_point)
 
     def names(self) -> list[str]:
         """Of the parameters in the scope, one per leaf."""
@@ -169,7 +170,7 @@ def network(
                 "the network has complex parameters; give their real and imaginary parts apart."
             )
         kinds = tuple(str(leaf.dtype) for leaf in leaves)
-        moved = jax.tree.unflatten(structure, [jnp.asarray(leaf, dtype) for leaf in leaves])
+        moved = jax.tree.unflatten(structure, [cast_to(leaf, dtype) for leaf in leaves])
         inner = None if parameters is None else model
         X = as_inputs(X, dtype)
         whole = JaxFunction(inner, fixed, jax.tree.map(lambda _: 1.0, moved), bool(batched))
@@ -205,15 +206,17 @@ def whitened(
     """The network of the parameters `inside` the scope, in units of their prior; `function_of`
     the scales makes its function."""
     dtype = np.dtype(precision)
-    scales = jax.tree.map(lambda s: jnp.asarray(s, dtype), prior.scales(inside))
+    scales, means = (
+        jax.tree.map(lambda number: jnp.asarray(number, dtype), numbers)
+        for numbers in (prior.scales(inside), prior.means(inside))
+    )
+    # A mean that is one number stays one: a network may be large.
+    point, prior_point, start = _in_units((inside, means, begun), scales)
     return TrainedNetwork(
         function=function_of(scales),
-        point=jax.tree.map(jnp.divide, inside, scales),
-        # A mean that is one number stays one: a network may be large.
-        prior_point=jax.tree.map(
-            lambda mean, s: jnp.asarray(mean, dtype) / s, prior.means(inside), scales
-        ),
-        start=None if begun is None else jax.tree.map(jnp.divide, begun, scales),
+        point=point,
+        prior_point=prior_point,
+        start=start,
         inputs=X,
         labels=labels,
         likelihood=likelihood,
@@ -222,6 +225,12 @@ def whitened(
         scope=scope if isinstance(scope, str) else "chosen parameters",
         kinds=kinds,
     )
+
+
+@jax.jit
+def _in_units(trees: tuple[Any, ...], scales: Any) -> tuple[Any, ...]:
+    """The trees in units of their prior's standard deviations; None stays None."""
+    return tuple(None if tree is None else jax.tree.map(jnp.divide, tree, scales) for tree in trees)
 
 
 @eqx.filter_jit
@@ -251,7 +260,7 @@ def _start(start: Any, moved: Any, chosen: Any, dtype: Any) -> Any:
             f"`start` has {len(leaves)} arrays and the network {len(now)}; pass the same network "
             "as it was before training."
         )
-    whole = jax.tree.unflatten(structure, [jnp.asarray(leaf, dtype) for leaf in leaves])
+    whole = jax.tree.unflatten(structure, [cast_to(leaf, dtype) for leaf in leaves])
     if [leaf.shape for leaf in leaves] != [leaf.shape for leaf in now]:
         raise ValueError(
             "`start` has arrays of other shapes than the network; pass the same network as it was "
@@ -303,12 +312,12 @@ def checked_outputs(whole: AbstractFunction, moved: Any, X: Array) -> Array:
             f"of shape {X.shape if batched else X.shape[1:]} ({str(error).splitlines()[0]}); "
             "see `batched`, and close over keys and states: f(parameters, x)."
         ) from error
-    if not bool(jnp.all(jnp.isfinite(outputs))):
+    if not np.all(np.isfinite(np.asarray(outputs))):
         raise ValueError(
             "the network's outputs hold NaN or infinity at some training points; check that the "
             "inputs are scaled as in training."
         )
-    if not bool(jnp.array_equal(outputs, again)):
+    if not np.array_equal(np.asarray(outputs), np.asarray(again)):
         raise ValueError(
             "two evaluations of the network differ, so it is not a function of its parameters; "
             "switch dropout and other noise off (inference mode)."

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+import scipy.special
 
 from wilsonian.information.likelihoods import Softmax
 
@@ -38,8 +37,8 @@ def diagnostics(spectrum: Any) -> tuple[str, ...]:
             "gradient as measured; uncertainties belong to the minimum."
         )
     if isinstance(network.likelihood, Softmax):
-        with network.arithmetic():
-            sure = 1 - float(jnp.mean(jnp.max(jax.nn.softmax(network.outputs, axis=1), axis=1)))
+        probabilities = scipy.special.softmax(np.asarray(network.outputs), axis=1)
+        sure = 1 - float(np.mean(np.max(probabilities, axis=1)))
         if sure < SATURATED and spectrum.stationarity > FAR_FROM_MINIMUM:
             found.append(
                 f"The classifier is saturated (all but the likeliest class have {sure:.2g} of the "

@@ -50,6 +50,10 @@ class AbstractStationary(Kernel):
     def profile(self, squared: Float[Array, ""]) -> Float[Array, ""]:
         """Covariance at a squared scaled distance; one at distance zero."""
 
+    @property
+    def shift_invariant(self) -> bool:
+        return True
+
     def evaluate(self, x, z):
         x, z = divided(x, self.length_scale), divided(z, self.length_scale)
         shrink = _shrink(x, z)

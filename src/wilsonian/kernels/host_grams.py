@@ -76,7 +76,7 @@ def _has_form(kernel: Kernel, largest: float) -> bool:
     if isinstance(kernel, AbstractStationary) and type(kernel) in PROFILES:
         scale = np.asarray(kernel.length_scale)
         bound = np.finfo(scale.dtype).max ** 0.45 if scale.dtype.kind == "f" else 1e15
-        return bool(np.all(largest < bound * scale))
+        return bool(np.all(largest / bound < scale))
     return isinstance(kernel, Constant)
 
 

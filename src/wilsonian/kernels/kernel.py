@@ -86,6 +86,11 @@ class Kernel(eqx.Module):
     def evaluate(self, x: Float[Array, " d"], z: Float[Array, " d"]) -> Float[Array, ""]:
         """The kernel of one pair of points."""
 
+    @property
+    def shift_invariant(self) -> bool:
+        """Whether `k(x + a, z + a) = k(x, z)`: where inputs are counted from does not matter."""
+        return False
+
     def gram(self, X: Float[Array, "n d"], Z: Float[Array, "m d"]) -> Float[Array, "n m"]:
         """Kernel matrix between two checked sets of points."""
         return jax.vmap(lambda x: jax.vmap(lambda z: self.evaluate(x, z))(Z))(X)
@@ -129,6 +134,10 @@ class Sum(Kernel):
     left: Kernel
     right: Kernel
 
+    @property
+    def shift_invariant(self) -> bool:
+        return self.left.shift_invariant and self.right.shift_invariant
+
     def evaluate(self, x, z):
         return self.left.evaluate(x, z) + self.right.evaluate(x, z)
 
@@ -144,6 +153,10 @@ class Product(Kernel):
 
     left: Kernel
     right: Kernel
+
+    @property
+    def shift_invariant(self) -> bool:
+        return self.left.shift_invariant and self.right.shift_invariant
 
     def evaluate(self, x, z):
         return self.left.evaluate(x, z) * self.right.evaluate(x, z)
@@ -161,6 +174,10 @@ class Scaled(Kernel):
     kernel: Kernel
     variance: Scalar = 1.0
 
+    @property
+    def shift_invariant(self) -> bool:
+        return self.kernel.shift_invariant
+
     def evaluate(self, x, z):
         return self.variance * self.kernel.evaluate(x, z)
 
@@ -176,6 +193,10 @@ class Constant(Kernel):
 
     variance: Scalar = 1.0
 
+    @property
+    def shift_invariant(self) -> bool:
+        return True
+
     def evaluate(self, x, z):
         return jnp.asarray(self.variance, x.dtype)
 
@@ -188,6 +209,10 @@ class Rescaled(Kernel):
 
     kernel: Kernel
     length_scale: Scalar | Float[Array, " d"] = 1.0
+
+    @property
+    def shift_invariant(self) -> bool:
+        return self.kernel.shift_invariant
 
     def evaluate(self, x, z):
         return self.kernel.evaluate(divided(x, self.length_scale), divided(z, self.length_scale))

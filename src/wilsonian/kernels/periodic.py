@@ -26,6 +26,10 @@ class Periodic(Kernel):
     length_scale: Scalar | Float[Array, " d"] = 1.0
     period: Scalar | Float[Array, " d"] = 1.0
 
+    @property
+    def shift_invariant(self) -> bool:
+        return True
+
     def evaluate(self, x, z):
         return jnp.exp(-squared_distance(self._wound(x), self._wound(z)) / 2)
 
@@ -51,6 +55,10 @@ class Cosine(Kernel):
     a spectral line of finite width."""
 
     period: Scalar | Float[Array, " d"] = 1.0
+
+    @property
+    def shift_invariant(self) -> bool:
+        return True
 
     def evaluate(self, x, z):
         # Cosines of differences as products of waves: these are of a point each, so that rounding

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -23,6 +24,10 @@ from wilsonian.regression.statistics import Block, Statistics
 Blocks = Callable[[int], Iterable[Block]]  # all training rows, from a block of that number on
 
 
+class ContradictedWarning(UserWarning):
+    """The targets contradict the noise that was given, and predictions rest on rounding."""
+
+
 @dataclasses.dataclass(frozen=True)
 class FittedProcess:
     """A fit that is done."""
@@ -32,6 +37,12 @@ class FittedProcess:
     process: ReducedProcess | OutputProcesses
     convergence: str  # one sentence on what was learned, and how that went
     correction: ResidualCorrection | None = None  # of all rows, if eliminated modes are read out
+    doubt: str = ""  # one sentence, where the targets contradict the prior
+
+    def warn(self) -> None:
+        """Give the doubt, if there is one, to who called the estimator."""
+        if self.doubt:
+            warnings.warn(self.doubt, ContradictedWarning, stacklevel=3)
 
 
 def finish(
@@ -62,7 +73,9 @@ def finish(
         part = _process(of_outputs(modes, columns), scale, few, plan, rows, largest_lost)
         parts.append(part)
     process = parts[0] if len(parts) == 1 else OutputProcesses(tuple(parts))
-    return FittedProcess(prepared, statistics, process, learned.message)
+    doubt = max((part.doubt for part in parts), key=len)
+    message = f"{learned.message} {doubt}".rstrip()
+    return FittedProcess(prepared, statistics, process, message, doubt=doubt)
 
 
 def _process(

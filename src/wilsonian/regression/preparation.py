@@ -9,17 +9,20 @@ import scipy.linalg
 
 from wilsonian.core.cutoffs import LearnabilityCutoff
 from wilsonian.core.spectrum import Measure
-from wilsonian.kernels import Kernel
+from wilsonian.kernels import Kernel, compiled_diagonal
 from wilsonian.regression.inducing_points import InducingPoints, choose_inducing_points
 from wilsonian.regression.learning.diary import Diary, Progress, silent
 from wilsonian.regression.learning.evidence import Hyperparameters
 from wilsonian.regression.learning.learners import LEARNING_ROWS, MOST_MOVED
 from wilsonian.regression.plan import Plan
-from wilsonian.regression.sample import Sample, check_precision
+from wilsonian.regression.sample import Sample, check_precision, origin_of
 from wilsonian.regression.statistics import InducingFeatures
 
 # Inducing points are chosen from at most this many rows per inducing point of the largest rank.
 POOL_PER_INDUCING_POINT = 8
+# With less noise than this share of the prior variance products are of double precision: whitened,
+# the rounding of a kernel is as good as noise of some hundred times 6e-8 of it.
+SINGLE_NOISE = 3e-4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,14 +47,16 @@ def prepare(
 ) -> Prepared:
     """Learn hyperparameters and choose inducing points from a `sample` of the `rows` training rows,
     whose targets are scaled under these `weights`. Runs in float64: call it under
-    `jax.enable_x64(True)`. Raises ValueError for inputs that the plan's precision would round
-    away."""
-    check_precision(sample.X, plan.dtype)
+    `jax.enable_x64(True)`. Raises ValueError for inputs that the plan's precision would round away,
+    and for a kernel that is not positive semidefinite."""
     if plan.normalize_y:
         sample = sample.scaled(weights)
+    origin = origin_of(kernel, sample.X)
+    sample = sample.counted_from(origin)
+    check_precision(sample.X, plan.dtype)
     budget = min(plan.rank or plan.max_rank, rows)
     by_row = plan.input_dependent or sample.row_noise is not None
-    points = plan.inducing_points
+    points = None if plan.inducing_points is None else plan.inducing_points - origin
     # What is learned before inducing points move is refined while they do.
     moves = plan.move_inducing_points is not False and measure_of(budget, rows) == "population"
     hyperparameters = plan.learner.before(
@@ -85,8 +90,23 @@ def prepare(
                 which = "They" if len(points) <= MOST_MOVED else f"The first {MOST_MOVED}"
                 status += f" {which} were then moved by gradient of the evidence."
             points = moved
-    features = InducingFeatures.of(hyperparameters.kernel, points, plan.dtype)
+    dtype = plan.dtype
+    if dtype == np.float32 and _below_single(hyperparameters, sample):
+        dtype, told = np.float64, " Products are of float64: float32 would round away this noise."
+        hyperparameters = dataclasses.replace(
+            hyperparameters, message=hyperparameters.message + told
+        )
+    features = InducingFeatures.of(hyperparameters.kernel, points, dtype, origin)
     return Prepared(features, hyperparameters, measure_of(len(points), rows), status)
+
+
+def _below_single(hyperparameters: Hyperparameters, sample: Sample) -> bool:
+    """Whether rounding to single precision, of the prior variance, would pass for noise."""
+    variance = hyperparameters.amplitude * np.mean(
+        np.asarray(compiled_diagonal(hyperparameters.kernel, sample.X[:LEARNING_ROWS]))
+    )
+    known = 0.0 if sample.row_noise is None else sample.row_noise.min()
+    return bool(np.any(hyperparameters.noise_variance + known < SINGLE_NOISE * variance))
 
 
 def measure_of(rank: int, rows: int) -> Measure:

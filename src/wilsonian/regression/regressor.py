@@ -60,9 +60,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     learn : "all" or "scale"
         What the optimizer moves: everything, or amplitude and noise only.
     per_output : "scale" or None
-        What every output learns for itself: its amplitude and noise, or nothing. The kernel's shape
-        and the inducing points are shared; for kernels of their own, wrap the regressor in
-        :class:`sklearn.multioutput.MultiOutputRegressor`.
+        What every output learns for itself: its amplitude and noise, or nothing. Kernel and
+        inducing points are shared; see :class:`wilsonian.SeparateOutputsRegressor`.
     move_inducing_points : "auto" or bool
         Whether inducing points, and hyperparameters with them, follow the gradient of the evidence;
         "auto": if `max_rank` (or `rank`) leaves learnable modes unresolved, or there are more rows
@@ -71,10 +70,11 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Whether scalar length scales become one per column when they are learned; "auto" up to 32
         columns.
     second_scale : "auto" or False
-        Whether a sum of two stationary kernels, each with length scales of its own, is learned
-        beside the kernel and kept where its evidence is higher by a nat for each further number:
-        one length scale per column calls small rough effects noise. "auto": up to about two rows
-        per inducing point.
+        Whether a sum of two stationary kernels, each with length scales of its own, is learned too
+        and kept where its evidence is higher by a nat for each further number: one length scale
+        calls small rough effects noise. "auto": up to about two rows per inducing point.
+    search : "thorough" or "coarse"
+        Runs from several starts, or in single precision from the likeliest alone.
     n_restarts : int
         Further optimizer runs from random starting points.
     normalize_y : bool
@@ -82,7 +82,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     inducing points : array (rank, columns), optional
         Inducing points to use as they are.
     dtype : "float64" or "float32"
-        Precision of the pass over the data.
+        Precision of the pass over the data. "float32" gives way to "float64" where it would round
+        away the noise: below 3e-4 of the prior's variance.
     exact : bool
         Whether eliminated modes are read out of the training rows, which the model then keeps
         (:class:`ResidualCorrection`; in time that grows with the square of their number).
@@ -93,13 +94,11 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     noise_variance_, ridge_ : float, noise variance and renormalized ridge in the target's units
         squared; arrays (outputs,) for several outputs
     rank_, n_modes_ : inducing points used, modes kept
-    flow_ : FlowRecord, ridge, learnability and evidence at every cutoff
-    spectrum_ : SpectrumRecord
+    flow_, spectrum_ : FlowRecord, ridge, learnability and evidence at every cutoff; SpectrumRecord
     log_marginal_likelihood_value_ : float, of the reduced theory, targets scaled, nats
     expected_loss_ : float, expected rise in mean squared error from the cutoff (upper bound)
     measure_ : "population" or "sample", whose modes they are (see `wilsonian.Eigenfunctions`)
-    rank_status_, convergence_ : str, one sentence each
-    process_ : ReducedProcess
+    rank_status_, convergence_, process_ : str, one sentence each; ReducedProcess
     correction_ : ResidualCorrection if `exact`, else None
 
     References
@@ -128,6 +127,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         move_inducing_points: bool | str = "auto",
         ard: bool | str = "auto",
         second_scale: bool | str = "auto",
+        search: str = "thorough",
         n_restarts: int = 0,
         max_iterations: int = 100,
         normalize_y: bool = True,
@@ -151,6 +151,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.move_inducing_points = move_inducing_points
         self.ard = ard
         self.second_scale = second_scale
+        self.search = search
         self.n_restarts = n_restarts
         self.max_iterations = max_iterations
         self.normalize_y = normalize_y
@@ -179,20 +180,17 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         `ridge="input-dependent"`. `predict(..., include_noise=True)` adds the common part only.
 
         Raises ValueError for NaN or infinity, mismatched lengths, fewer than two rows, a constant
-        target, or a parameter outside its range.
+        target, or a parameter outside its range. Warns (ContradictedWarning) where the targets
+        contradict a noise that is not learned.
         """
         X, y = self._validated(X, y, first=True)
         sample = Sample.checked(X, y, sample_weight, noise_variance_per_row)
         sample.check()
         sample = sample.merged()
-        fitted = fit_process(
-            self.prior(),
-            sample,
-            functools.partial(row_blocks, sample, self.block_size),
-            self.plan(X.shape[1]),
-            random_generator(self.random_state),
-            rows=len(sample.X),
-        )
+        blocks = functools.partial(row_blocks, sample, self.block_size)
+        plan, random = self.plan(X.shape[1]), random_generator(self.random_state)
+        fitted = fit_process(self.prior(), sample, blocks, plan, random, rows=len(sample.X))
+        fitted.warn()
         return self.adopt(fitted, self.target_dimensions_)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReducedGPRegressor:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight
+
+from wilsonian.kernels import Kernel
 
 MERGED_ROWS = 20_000  # up to here repeated rows are merged, and the order of rows does not matter
 
@@ -61,6 +64,10 @@ class Sample(eqx.Module):
             return self
         return self.rows(np.sort(random.choice(len(self.X), rows, replace=False)))
 
+    def counted_from(self, origin: np.ndarray) -> Sample:
+        """With inputs counted from there."""
+        return dataclasses.replace(self, X=self.X - origin) if np.any(origin) else self
+
     def rows(self, chosen: np.ndarray) -> Sample:
         """The rows of those numbers."""
         known = None if self.row_noise is None else self.row_noise[chosen]
@@ -87,12 +94,22 @@ class Sample(eqx.Module):
         return [slice(0, outputs)] if count == 1 else [slice(q, q + 1) for q in range(outputs)]
 
 
+ROUNDING = 1e-13  # of a column's size: less than that is no spread
+
+
 def column_spread(X: np.ndarray) -> np.ndarray:
     """Standard deviation of every column; of a column that is constant, or nearly so by rounding,
     the mean of the others'."""
-    spread = X.std(axis=0)
-    varies = spread > 1e-6 * np.abs(X).max(axis=0)
+    size, spread = _size_and_deviation(X)
+    varies = spread > ROUNDING * size
     return np.where(varies, spread, spread[varies].mean() if varies.any() else 1.0)
+
+
+def _size_and_deviation(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Largest magnitude and standard deviation of every column, whose squares may overflow."""
+    size = np.abs(X).max(axis=0, initial=0.0)
+    unit = np.where(size > 0, size, 1.0)
+    return size, unit * (X / unit).std(axis=0)
 
 
 def check_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
@@ -140,23 +157,48 @@ def check_row_noise(given: Any, rows: int, outputs: int) -> np.ndarray | None:
     return known
 
 
+FAR = 10.0  # times its median deviation from zero a column is counted from its median instead
+
+
+def origin_of(kernel: Kernel, X: np.ndarray) -> np.ndarray:
+    """Where inputs (rows, d) are best counted from, (d,): the medians of columns that lie far from
+    zero, where the kernel knows differences only; else zero. Medians, because outliers move means
+    and standard deviations."""
+    none = np.zeros(X.shape[1])
+    if not kernel.shift_invariant:
+        return none
+    middle = np.median(X, axis=0)
+    deviation = np.median(np.abs(X - middle), axis=0)
+    deviation = np.where(deviation > 0, deviation, column_spread(X))
+    return np.where(np.abs(middle) > FAR * deviation, middle, none)
+
+
 SINGLE_DIGITS = 1e-3  # of a column's spread: the rounding that single precision may do to it
 
 
 def check_precision(X: np.ndarray, dtype: Any) -> None:
     """Raise ValueError where single precision would round away what a column of `X` (rows, d) far
-    from zero says."""
+    from zero says. For a kernel that knows differences only it never does: see
+    :func:`origin_of`."""
     if np.dtype(dtype) != np.float32:
         return
-    size, spread = np.abs(X).max(axis=0, initial=0.0), X.std(axis=0)
-    varies = spread > 1e-12 * size
+    size, spread = _size_and_deviation(X)
+    varies = spread > ROUNDING * size
+    most = float(np.finfo(np.float32).max)
+    if size.max(initial=0.0) > most / 8:
+        column = int(size.argmax())
+        raise ValueError(
+            f"dtype='float32' holds no numbers beyond {most:.2g}: column {column} of `X` spans "
+            f"{size[column]:.3g}; divide it by a constant, or use dtype='float64'."
+        )
     lost = varies & (np.finfo(np.float32).eps * size > SINGLE_DIGITS * spread)
     if lost.any():
         column = int(np.flatnonzero(lost)[0])
         raise ValueError(
             f"dtype='float32' would round away what column {column} of `X` says: its values go up "
-            f"to {size[column]:.3g} and spread by {spread[column]:.3g} only; subtract an offset "
-            "(such as the column's mean) in float64 first, or use dtype='float64'."
+            f"to {size[column]:.3g} and spread by {spread[column]:.3g} only, and this kernel knows "
+            "more than differences; subtract an offset (such as the column's mean) in float64 "
+            "first, or use dtype='float64'."
         )
 
 

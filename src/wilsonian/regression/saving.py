@@ -31,10 +31,14 @@ from wilsonian.regression.processes.outputs import OutputProcesses
 from wilsonian.regression.processes.reduced import Flow, ReducedProcess
 from wilsonian.regression.processes.uniform import UniformProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
+from wilsonian.regression.separate_outputs import SeparateOutputsRegressor
+from wilsonian.regression.separate_saving import restore_separate, separate_state
 from wilsonian.regression.statistics import InducingFeatures, Statistics
 from wilsonian.regression.stored_parts import (
+    columns_state,
     correction_state,
     labels_state,
+    restore_columns,
     restore_correction,
     restore_labels,
 )
@@ -49,11 +53,9 @@ RENAMED = {
 
 Document = dict[str, Any]
 Arrays = dict[str, np.ndarray]
-Estimator = ReducedGPRegressor | ReducedGPClassifier
+Estimator = ReducedGPRegressor | ReducedGPClassifier | SeparateOutputsRegressor
 
-ESTIMATORS: dict[str, type[Estimator]] = {
-    cls.__name__: cls for cls in (ReducedGPRegressor, ReducedGPClassifier)
-}
+ESTIMATORS: dict[str, Any] = {c.__name__: c for c in (ReducedGPRegressor, ReducedGPClassifier)}
 CUTOFFS: dict[str, type[AbstractCutoff]] = {
     cls.__name__: cls for cls in (RankCutoff, SharpCutoff, SmoothCutoff, LearnabilityCutoff)
 }
@@ -69,7 +71,7 @@ class StoredWeights(AbstractCutoff):
 
 
 def save_model(estimator: Estimator, path: str | os.PathLike[str]) -> Path:
-    """Write a fitted :class:`ReducedGPRegressor` or :class:`ReducedGPClassifier` to a folder of
+    """Write a fitted estimator of ours (regressor, classifier, separate outputs) to a folder of
     one JSON and one safetensors file, whole or not at all.
 
     Raises FileError where nothing can be written, KernelTextError for a kernel that is a function
@@ -112,6 +114,8 @@ class understood:  # noqa: N801 (reads as a phrase: with understood(path))
 
 def estimator_state(estimator: Estimator) -> tuple[Document, Arrays]:
     """A fitted estimator as a JSON document and named arrays."""
+    if isinstance(estimator, SeparateOutputsRegressor):
+        return separate_state(estimator, estimator_state)
     check_is_fitted(estimator)
     parameters, arrays = _parameters(estimator)
     document: Document = {"type": type(estimator).__name__, "parameters": parameters}
@@ -125,6 +129,10 @@ def estimator_state(estimator: Estimator) -> tuple[Document, Arrays]:
         if estimator.labels_ is not None:
             document["labels"], more = labels_state(estimator.labels_)
             arrays |= more
+        if estimator.columns_ is not None:
+            document["columns"], more = columns_state(estimator.columns_)
+            arrays |= more
+        document["shares"] = estimator.shares_
     names = getattr(estimator, "feature_names_in_", None)
     document["feature_names"] = None if names is None else [str(name) for name in names]
     fitted, more = _regressor_state(regressor)
@@ -137,6 +145,8 @@ def restore_estimator(document: Document, arrays: Arrays) -> Estimator:
     Raises ValueError for values that no fit gives: a checksum is no signature, and whoever changes
     a model can give it a right one.
     """
+    if "separate" in document:
+        return _named(restore_separate(document, arrays, restore_estimator), document)
     _check_values(document["fitted"], arrays)
     cls = ESTIMATORS[document["type"]]
     parameters = _renamed(document["parameters"])
@@ -157,9 +167,15 @@ def restore_estimator(document: Document, arrays: Arrays) -> Estimator:
             regressor,
             np.array(classes["values"], dtype=classes["dtype"]),
             labels=restore_labels(document, arrays, regressor.process_),
+            columns=restore_columns(document, arrays),
+            shares=document.get("shares"),
             inverse_temperature=document["inverse_temperature"],
             log_loss=document.get("leave_one_out_log_loss", np.nan),
         )
+    return _named(estimator, document)
+
+
+def _named(estimator: Estimator, document: Document) -> Estimator:
     if document["feature_names"] is not None:
         estimator.feature_names_in_ = np.array(document["feature_names"], dtype=object)
     return estimator
@@ -178,7 +194,7 @@ def _check_values(document: Document, arrays: Arrays) -> None:
                 raise ValueError(f"{name!r} must be positive")
 
 
-def _parameters(estimator: Estimator) -> tuple[Document, Arrays]:
+def _parameters(estimator: ReducedGPRegressor | ReducedGPClassifier) -> tuple[Document, Arrays]:
     parameters, arrays = estimator.get_params(deep=False), {}
     kernel, cutoff = parameters["kernel"], parameters["cutoff"]
     parameters["kernel"] = None if kernel is None else format_kernel(as_kernel(kernel))
@@ -226,6 +242,7 @@ def prepared_state(prepared: Prepared) -> tuple[Document, Arrays]:
     return document, {
         "landmarks": np.asarray(features.inducing_points),
         "whitening": np.asarray(features.whitening),
+        "origin": features.origin,
     }
 
 
@@ -244,9 +261,14 @@ def restore_prepared(document: Document, arrays: Arrays) -> Prepared:
         document["converged"],
         document["message"],
     )
-    features = InducingFeatures(
-        with_precision(kernel, inducing_points.dtype), inducing_points, whitening
-    )
+    # Models of before inputs were counted from an origin have none.
+    origin = arrays.get("origin", np.zeros(inducing_points.shape[1]))
+    if origin.shape != inducing_points.shape[1:]:
+        raise ValueError(
+            f"inducing points {inducing_points.shape} do not fit origin {origin.shape}"
+        )
+    kernel = with_precision(kernel, inducing_points.dtype)
+    features = InducingFeatures(kernel, inducing_points, whitening, origin)
     return Prepared(features, learned, document["measure"], document["rank_status"])
 
 

@@ -57,16 +57,23 @@ class Trust:
 
 class InducingFeatures(eqx.Module):
     r"""Whitened features :math:`f(x) = L^{-1} k(Z, x)` with :math:`L L^T = k(Z, Z)`,
-    so that :math:`f(x) \cdot f(z)` is the Nystrom kernel."""
+    so that :math:`f(x) \cdot f(z)` is the Nystrom kernel.
+
+    Inputs are counted from `origin`, subtracted in float64: no precision of the products to come
+    rounds away what columns far from zero say."""
 
     kernel: Kernel
-    inducing_points: Any  # (rank, d)
+    inducing_points: Any  # (rank, d), from the origin
     whitening: Any  # (rank, rank), L^{-T}
+    origin: np.ndarray  # (d,), float64
 
     @classmethod
-    def of(cls, kernel: Kernel, points: np.ndarray, dtype: Any) -> InducingFeatures:
-        """Features of inducing points, for products in the precision `dtype`. Raises ValueError
-        when their kernel matrix is not positive semidefinite."""
+    def of(
+        cls, kernel: Kernel, points: np.ndarray, dtype: Any, origin: np.ndarray | None = None
+    ) -> InducingFeatures:
+        """Features of inducing `points` (rank, d), which are counted from `origin` (d,), zero if
+        None, for products in the precision `dtype`. Raises ValueError when their kernel matrix is
+        not positive semidefinite."""
         kernel = with_precision(kernel, float)
         square = np.array(compiled_gram(kernel, points, points))
         # The jitter is relative to the diagonal and to the precision of the products to come.
@@ -83,25 +90,30 @@ class InducingFeatures(eqx.Module):
                 "semidefinite; use a valid kernel or other inducing points."
             )
         whitening = scipy.linalg.solve_triangular(root, np.eye(len(root)), lower=True).T
-        return cls(with_precision(kernel, dtype), points.astype(dtype), whitening.astype(dtype))
+        origin = np.zeros(points.shape[1]) if origin is None else origin
+        points, whitening = points.astype(dtype), whitening.astype(dtype)
+        return cls(with_precision(kernel, dtype), points, whitening, origin)
 
     @property
     def rank(self) -> int:
         return self.inducing_points.shape[0]
 
+    def near(self, X: np.ndarray) -> np.ndarray:
+        """Inputs (rows, d) counted from the origin, in the precision of the features."""
+        return (X - self.origin).astype(self.inducing_points.dtype)
+
     def __call__(self, X: jax.Array) -> jax.Array:
-        """Features (rows, rank) of the rows of `X`."""
+        """Features (rows, rank) of the rows of `X`, counted from the origin."""
         gram = self.kernel.gram(X, self.inducing_points)
         return jnp.matmul(gram, self.whitening, precision=jax.lax.Precision.HIGHEST)
 
     def at(self, X: np.ndarray) -> np.ndarray:
         """The features in float64, whatever the precision they are computed in."""
-        return np.asarray(_at(self, X.astype(self.inducing_points.dtype)), float)
+        return np.asarray(_at(self, self.near(X)), float)
 
     def diagonal(self, X: np.ndarray) -> np.ndarray:
         """`k(x, x)` at the rows of `X`, (rows,)."""
-        points = X.astype(self.inducing_points.dtype)
-        return np.asarray(compiled_diagonal(self.kernel, points), float)
+        return np.asarray(compiled_diagonal(self.kernel, self.near(X)), float)
 
     def unresolved(self, X: np.ndarray, features: np.ndarray) -> np.ndarray:
         """Prior variance (rows,) outside the span of the inducing points, at the rows of `X` with
@@ -159,7 +171,7 @@ class Statistics:
         products = _products_on_host if jax.default_backend() == "cpu" else _products
         sums = products(
             features,
-            np.pad(X.astype(dtype), ((0, filler), (0, 0)), mode="edge"),
+            np.pad(features.near(X), ((0, filler), (0, 0)), mode="edge"),
             np.pad(y.astype(dtype), ((0, filler), (0, 0))),
             np.pad(np.sqrt(weights).astype(dtype), (0, filler)),
         )

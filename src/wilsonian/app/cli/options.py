@@ -59,6 +59,11 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in found if name.strip())
 
 
+def all_names(texts: list[str] | None) -> tuple[str, ...]:
+    """The names of an option that may be given several times."""
+    return tuple(name for text in texts or () for name in names(text))
+
+
 def number_or(text: str, option: str, words: tuple[str, ...]) -> Any:
     """`text` as one of `words` ("none" is None), a whole number or a float."""
     if text in words:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wilsonian.app.cli.options import TargetOption, names
+from wilsonian.app.cli.options import TargetOption, all_names, names
 
 if TYPE_CHECKING:
     from wilsonian.app.tables.dialect import DialectChoice
@@ -75,19 +75,28 @@ class TableOptions(DialectOptions):
 
     target: TargetOption = None
     include: Annotated[
-        str,
-        typer.Option(help="Columns to learn from, with commas [default: all but the target]."),
-    ] = ""
-    drop: Annotated[str, typer.Option(help="Columns to leave out, with commas.")] = ""
-    categorical: Annotated[
-        str, typer.Option(help="Columns whose values are categories, with commas.")
-    ] = ""
-    identifiers: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
-            "--id", help="Columns that name rows: not learned from, but carried to predictions."
+            metavar="NAMES",
+            help="Columns to learn from, with commas [default: all but the target].",
         ),
-    ] = ""
+    ] = None
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAMES", help="Columns to leave out, with commas or one by one."),
+    ] = None
+    categorical: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAMES", help="Columns whose values are categories, with commas."),
+    ] = None
+    identifiers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--id",
+            metavar="NAMES",
+            help="Columns that name rows: not learned from, but carried to predictions.",
+        ),
+    ] = None
     dates: Annotated[
         Dates,
         typer.Option(
@@ -102,10 +111,10 @@ class TableOptions(DialectOptions):
         """As keyword arguments of `TableChoices`."""
         return {
             "target": self.target,
-            "include": names(self.include),
-            "exclude": names(self.drop),
-            "categorical": names(self.categorical),
-            "identifiers": names(self.identifiers),
+            "include": all_names(self.include),
+            "exclude": all_names(self.drop),
+            "categorical": all_names(self.categorical),
+            "identifiers": all_names(self.identifiers),
             "dates": self.dates.value,
             "dialect": self.dialect(),
             "task": self.task.value,

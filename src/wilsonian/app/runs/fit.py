@@ -22,6 +22,7 @@ from wilsonian.app.runs.missing import (
 from wilsonian.app.runs.model import Run, load_run
 from wilsonian.app.runs.period_notes import period_sentences
 from wilsonian.app.runs.records import PredictionRecord, RunRecord
+from wilsonian.app.runs.repeated_rows import repeated_sentences
 from wilsonian.app.runs.table_fit import Choices, TableFit, noise_of
 from wilsonian.app.tables.encoding import Encoding, unseen_sentences
 from wilsonian.kernels import Scaled
@@ -119,6 +120,7 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
         encoding = dataclasses.replace(encoding, missing_variances=tuple(found.tolist()))
         learn(regressor.exact)  # from where all rows are counted: only the last step is taken again
     notes += missing_sentences(encoding)
+    notes += repeated_sentences(X, y) if encoding.task == "regression" else []
     notes += period_sentences(regressor.kernel_, encoding, X)
     if isinstance(estimator, ReducedGPClassifier):
         classes = np.array(encoding.classes, dtype=object)

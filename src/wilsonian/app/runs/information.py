@@ -124,12 +124,14 @@ def information_table(
     prior = choices.prior_variance
     if prior is None and choices.weight_decay is None:
         prior = 1.0
-    options: dict[str, Any] = {"likelihood": "softmax"} if classes else {}
-    if not classes:
+    outputs = np.asarray(architecture.apply(parameters, jax.numpy.asarray(X))).reshape(len(X), -1)
+    if classes:
+        _check_classes(classes, outputs.shape[1], choices)
+        options: dict[str, Any] = {"likelihood": "softmax"}
+    else:
         noise = choices.noise_variance
         if noise is None:
-            outputs = np.asarray(architecture.apply(parameters, jax.numpy.asarray(X)))
-            noise = float(np.mean((outputs.reshape(len(X), -1)[:, 0] - y) ** 2))
+            noise = float(np.mean((outputs[:, 0] - y) ** 2))
         options = {"likelihood": "regression", "noise_variance": noise}
     network = information.network(
         architecture,
@@ -151,6 +153,16 @@ def information_table(
         cost=choices.cost,
         progress=progress,
     )
+
+
+def _check_classes(classes: list[str], outputs: int, choices: InformationChoices) -> None:
+    if len(classes) != outputs:
+        raise ValueError(
+            f"{choices.table} has {len(classes)} classes and the network {outputs} outputs, which "
+            "are its classes in alphabetical order; give the whole table it was trained on."
+        )
+    if choices.noise_variance is not None:
+        raise ValueError("classes have no --noise-variance; leave it out.")
 
 
 def information_run(

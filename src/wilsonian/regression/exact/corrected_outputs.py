@@ -82,8 +82,7 @@ class CorrectedOutputs:
         """Solve for scaled targets (n, outputs) from a `start` (n, outputs), given each row's noise
         and renormalized `ridge`, (n,); with `variance` also make ready for standard deviations (one
         more pass over the kernel)."""
-        kernel = process.modes.features.kernel
-        matrix = KernelMatrix(kernel, rows)
+        matrix = KernelMatrix(process.modes.features.kernel, rows, process.modes.features.origin)
         rotation, shared = np.zeros((process.kept, 0)), np.zeros((0, process.kept), np.float32)
         residual, steps, converged = np.full(targets.shape[1], np.nan), 0, False
 
@@ -131,9 +130,9 @@ class CorrectedOutputs:
 
     def mean(self, X: np.ndarray) -> np.ndarray:
         """Posterior mean (points, outputs), in the target's units."""
-        modes = self.process.modes
-        dtype = modes.features.inducing_points.dtype
-        matrix = KernelMatrix(modes.features.kernel, self.rows)
+        modes, features = self.process.modes, self.process.modes.features
+        dtype = features.inducing_points.dtype
+        matrix = KernelMatrix(features.kernel, self.rows, features.origin)
         found = self.amplitude * matrix.across(X, self.dual, dtype)
         return modes.target_mean + modes.target_scale * found
 
@@ -152,6 +151,10 @@ class CorrectedOutputs:
         :math:`|k_x A^{-1} r|^2 \le k_x A^{-1} k_x \; r A^{-1} r \le k(x, x)\, |r|^2 / \sigma^2`."""
         return self.residual * np.sqrt(len(self.rows) / self.noise.min())
 
+    def _near(self, X: np.ndarray, dtype: Any) -> np.ndarray:
+        """Inputs counted from where the features count them, and then rounded."""
+        return (X - self.process.modes.features.origin).astype(dtype)
+
     @functools.cached_property
     def _kernel(self) -> tuple[Kernel, Any, np.ndarray]:
         """In the precision that the variance needs, with rows filled up to a length compiled."""
@@ -159,7 +162,7 @@ class CorrectedOutputs:
         fine = count <= DENSE_ROWS or self.noise.min() < COARSE_NOISE * self.amplitude
         dtype = np.float64 if fine else np.float32
         size = padded_rows(count) if count <= 4096 else -(-count // 4096) * 4096
-        points = np.pad(self.rows.astype(dtype), ((0, size - count), (0, 0)), mode="edge")
+        points = np.pad(self._near(self.rows, dtype), ((0, size - count), (0, 0)), mode="edge")
         return with_precision(self.process.modes.features.kernel, dtype), dtype, points
 
     @functools.cached_property
@@ -180,7 +183,7 @@ class CorrectedOutputs:
         """:math:`k_x A^{-1} k_x`, (points,)."""
         kernel, dtype, points = self._kernel
         filled = np.pad(X, ((0, padded_rows(size) - len(X)), (0, 0)), mode="edge")
-        across = np.asarray(compiled_gram(kernel, filled.astype(dtype), points))
+        across = np.asarray(compiled_gram(kernel, self._near(filled, dtype), points))
         across = self.amplitude * across[: len(X), : len(self.rows)]
         if len(self.rows) <= DENSE_ROWS:
             whitened = scipy.linalg.solve_triangular(self._lower, across.T, lower=True)
@@ -194,7 +197,7 @@ class CorrectedOutputs:
             part = slice(first, first + BATCH)
             chosen = np.resize(nearest[part], (BATCH, count))
             batch = (
-                self.rows[chosen].astype(dtype),
+                self._near(self.rows[chosen], dtype),
                 self.noise[chosen],
                 self.shared[chosen].astype(dtype),
                 np.resize(projected[part].astype(dtype), (BATCH, projected.shape[1])),

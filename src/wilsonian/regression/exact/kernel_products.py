@@ -28,6 +28,7 @@ class KernelMatrix:
 
     kernel: Kernel
     rows: np.ndarray  # (n, d)
+    origin: np.ndarray | float = 0.0  # (d,), subtracted in float64 before inputs are rounded
 
     def product(
         self, vectors: np.ndarray, dtype: Any, watch: Callable[[], None] = lambda: None
@@ -53,7 +54,7 @@ class KernelMatrix:
         """`k(X, rows) @ vectors` for other points X (m, d), added up in float64."""
         kernel, points, size = self._prepared(dtype)
         short = padded_rows(min(len(X), TILE))
-        others = _filled(X.astype(dtype), -(-len(X) // short) * short)
+        others = _filled((X - self.origin).astype(dtype), -(-len(X) // short) * short)
         filled = np.zeros((len(points), vectors.shape[1]), dtype)
         filled[: len(vectors)] = vectors
         result = np.zeros((len(others), vectors.shape[1]))
@@ -66,7 +67,7 @@ class KernelMatrix:
 
     def _prepared(self, dtype: Any) -> tuple[Kernel, np.ndarray, int]:
         size = padded_rows(min(len(self.rows), TILE))
-        points = _filled(self.rows.astype(dtype), -(-len(self.rows) // size) * size)
+        points = _filled((self.rows - self.origin).astype(dtype), -(-len(self.rows) // size) * size)
         return with_precision(self.kernel, dtype), points, size
 
 

@@ -66,7 +66,8 @@ def learn_scale_of_rows(
     """Amplitude and noise that maximize the evidence of a ridge at each of the sample's first rows:
     what the other rows would add to it has no sufficient statistics."""
     size = min(len(sample.X), SCALE_ROWS)
-    X, weights, known = sample.X[:size], sample.weights[:size], sample.row_noise
+    X, weights = sample.X[:size] - modes.features.origin, sample.weights[:size]
+    known = sample.row_noise
     y = (sample.y[:size] - modes.target_mean) / modes.target_scale
     if known is not None:
         known = known[:size] / modes.target_scale[0] ** 2

@@ -116,7 +116,8 @@ class Modes:
             square = statistics.target_square - size * shift**2
             scale = np.sqrt(np.maximum(square, 0.0) / size)
             # Constant to rounding: there is no scale to divide by.
-            scale = np.where(scale > 1e-12 * np.abs(statistics.offset + shift), scale, 1.0)
+            rounding = 4 * np.finfo(float).eps * np.abs(statistics.offset + shift)
+            scale = np.where(scale > rounding, scale, 1.0)
             mean = statistics.offset + shift
         else:
             # The offset is put back: without normalization targets count from zero.

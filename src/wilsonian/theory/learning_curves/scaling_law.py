@@ -70,7 +70,7 @@ class ScalingLaw(eqx.Module):
         limited = min(ridge_exponent, self.capacity)
         return -2 * limited * min(self.source, 1.0), -(1 - limited / self.capacity)
 
-    def ridgeless_kappa(self, n: Values | float) -> Float[np.ndarray, "..."]:
+    def ridgeless_kappa(self, n: Values | float) -> np.ndarray | float:
         r""":math:`\kappa = a (I_2 / n)^\alpha` without a ridge, for an endless spectrum and n well
         above one; :math:`I_2 = (\pi / \alpha) / \sin(\pi / \alpha)` (docs/science/wilsonian.md,
         section 4)."""
