@@ -121,7 +121,7 @@ def test_probabilities_of_a_regression_follow_their_formula(by_regression):
 
 
 @pytest.mark.parametrize("likelihood", ["logistic", "regression"])
-@pytest.mark.parametrize("repetitions", [100, 10_000, 1_000_000])
+@pytest.mark.parametrize("repetitions", [100, 1_000_000])
 def test_frequencies_of_repeated_rows_come_back(likelihood, repetitions):
     X = np.array([[0.0], [0.0], [1.0], [1.0]])
     labels = np.array(["no", "yes", "no", "yes"])
@@ -363,7 +363,7 @@ def test_ten_classes_of_few_rows_are_named_with_doubt():
 def test_contradicting_labels_of_one_row_are_a_frequency():
     inputs = np.repeat([[0.0], [1.0], [2.0]], [40, 40, 40], axis=0)
     codes = np.concatenate([np.arange(40) % 2, np.arange(40) % 4 == 0, np.zeros(40)]).astype(int)
-    model = ReducedGPClassifier(random_state=0, max_iterations=10).fit(inputs, codes)
+    model = ReducedGPClassifier(**FIXED).fit(inputs, codes)
     # A deviation of 40 labels is .08; neighbours pull by less than one.
     chances = model.predict_proba([[0.0], [1.0], [2.0]])[:, 1]
     np.testing.assert_allclose(chances, [0.5, 0.25, 0.0], atol=0.08)

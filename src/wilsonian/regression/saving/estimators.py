@@ -26,12 +26,10 @@ from wilsonian.regression.processes.outputs import OutputProcesses
 from wilsonian.regression.processes.reduced import ReducedProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.saving.parts import (
-    columns_state,
     correction_state,
-    labels_state,
-    restore_columns,
+    predictions_state,
     restore_correction,
-    restore_labels,
+    restore_predictions,
 )
 from wilsonian.regression.saving.processes import (
     Arrays,
@@ -118,13 +116,8 @@ def estimator_state(estimator: Estimator) -> tuple[Document, Arrays]:
         document["classes"] = {"dtype": classes.dtype.str, "values": classes.tolist()}
         document["inverse_temperature"] = estimator.inverse_temperature_
         document["leave_one_out_log_loss"] = estimator.leave_one_out_log_loss_
-        if estimator.labels_ is not None:
-            document["labels"], more = labels_state(estimator.labels_)
-            arrays |= more
-        if estimator.columns_ is not None:
-            document["columns"], more = columns_state(estimator.columns_)
-            arrays |= more
-        document["shares"] = estimator.shares_
+        more, latents = predictions_state(estimator.labels_, estimator.columns_)
+        document, arrays = {**document, **more, "shares": estimator.shares_}, arrays | latents
     names = getattr(estimator, "feature_names_in_", None)
     document["feature_names"] = None if names is None else [str(name) for name in names]
     fitted, more = _regressor_state(regressor)
@@ -158,8 +151,7 @@ def restore_estimator(document: Document, arrays: Arrays) -> Estimator:
         estimator.restore(
             regressor,
             np.array(classes["values"], dtype=classes["dtype"]),
-            labels=restore_labels(document, arrays, regressor.process_),
-            columns=restore_columns(document, arrays),
+            **restore_predictions(document, arrays, regressor.process_),
             shares=document.get("shares"),
             inverse_temperature=document["inverse_temperature"],
             log_loss=document.get("leave_one_out_log_loss", np.nan),

@@ -83,6 +83,33 @@ def restore_latents(
     return Latents(mean, root, rest, document["steps"], document["decrement"])
 
 
+def predictions_state(
+    labels: LabelProcess | None, columns: ColumnProcess | None
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Those latents of class labels that there are, as plain data."""
+    document: dict[str, Any] = {}
+    arrays: dict[str, np.ndarray] = {}
+    if labels is not None:
+        document["labels"], more = labels_state(labels)
+        arrays |= more
+    if columns is not None:
+        document["columns"], more = columns_state(columns)
+        arrays |= more
+    return document, arrays
+
+
+def restore_predictions(
+    document: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    process: ReducedProcess | OutputProcesses,
+) -> dict[str, Any]:
+    """What :func:`predictions_state` took apart, by name."""
+    return {
+        "labels": restore_labels(document, arrays, process),
+        "columns": restore_columns(document, arrays),
+    }
+
+
 def labels_state(labels: LabelProcess) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The latents of modes as plain data."""
     document, arrays = latents_state(labels.latents, "latent")
