@@ -9,9 +9,11 @@ import scipy.special
 from sklearn.base import clone
 from sklearn.metrics import log_loss
 
-from wilsonian import RBF, ReducedGPClassifier, ReducedGPRegressor
-from wilsonian.regression.classification import label_process
+from wilsonian import RBF, ReducedGPClassifier, ReducedGPRegressor, load_model, save_model
+from wilsonian.regression.classification import classifier
 from wilsonian.regression.classification.classifier import class_targets
+from wilsonian.regression.classification.pool import PRIOR_ROWS, shares_of
+from wilsonian.regression.classification.scaled import fold_weights
 
 FIXED = {
     "kernel": RBF(1.0),
@@ -238,10 +240,20 @@ def test_rows_of_no_weight_are_ignored():
     np.testing.assert_array_equal(weighted.predict_proba(X), absent.predict_proba(X))
 
 
-def test_a_pickled_copy_predicts_the_same(overlapping):
-    model, _, _, unseen, _ = overlapping
-    copy = pickle.loads(pickle.dumps(model))
-    np.testing.assert_array_equal(copy.predict_proba(unseen), model.predict_proba(unseen))
+def test_copies_predict_the_same(overlapping, tmp_path):
+    model, X, codes, unseen, _ = overlapping
+    model = (
+        clone(model).set_params(likelihood="auto").adopt(model.regressor_, model.classes_, X, codes)
+    )
+    assert model.columns_ is not None
+    stored = load_model(save_model(model, tmp_path / "model"))
+    chances = model.predict_proba(unseen)
+    pickled = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(pickled.predict_proba(unseen), chances)
+    # Arrays come back in another order in memory, so sums round differently.
+    np.testing.assert_allclose(stored.predict_proba(unseen), chances, rtol=1e-10)
+    assert stored.shares_ == model.shares_
+    assert np.isclose(sum(model.shares_.values()), 1)
 
 
 X, CODES = blobs(2, 20, 1.0, seed=8)
@@ -295,7 +307,7 @@ def test_a_bad_parameter_is_named():
 
 def test_more_rows_than_are_held_are_read_in_passes(overlapping, monkeypatch):
     model, X, codes, unseen, _ = overlapping
-    monkeypatch.setattr(label_process, "ROWS_IN_MEMORY", len(X) // 2)
+    monkeypatch.setattr(classifier, "ROWS_IN_MEMORY", len(X) // 2)
     passed = clone(model).fit(X, codes)
     # Its scale comes from half of the rows; the latents from all.
     chances = model.predict_proba(unseen)
@@ -312,5 +324,74 @@ def test_blocks_of_all_rows_replace_the_rows_of_a_sample(overlapping):
     targets = class_targets(codes, len(model.classes_)).reshape(len(X), -1)
     blocks = [(X[k::2], targets[k::2], None) for k in range(2)]
     streamed = clone(model).adopt(model.regressor_, model.classes_, X, codes, blocks=lambda: blocks)
-    chances = model.predict_proba(unseen)
+    held = clone(model).adopt(model.regressor_, model.classes_, X, codes)
+    chances = held.predict_proba(unseen)
     np.testing.assert_allclose(streamed.predict_proba(unseen), chances, atol=2e-3)
+
+
+# Kinds of labels that go wrong elsewhere.
+
+
+def test_rare_labels_keep_their_frequency_and_their_place():
+    """1 in 500, all of them on one side: no base rate for every row, and no alarm."""
+    random = np.random.default_rng(0)
+    inputs = random.normal(size=(1500, 1))
+    chances = 0.002 * scipy.special.expit(4 * inputs[:, 0]) / 0.5
+    codes = np.zeros(1500, int)
+    codes[random.choice(1500, 3, replace=False, p=chances / chances.sum())] = 1
+    model = ReducedGPClassifier(**FIXED).fit(inputs, codes)
+    rare = model.predict_proba(inputs)[:, 1]
+    assert 0.5 / 500 < rare.mean() < 2 / 500
+    assert rare[inputs[:, 0] > 0].mean() > 2 * rare[inputs[:, 0] < -1].mean()
+    assert np.all(model.predict(inputs) == 0)
+
+
+def test_ten_classes_of_few_rows_are_named_with_doubt():
+    random = np.random.default_rng(1)
+    centres = 3 * random.normal(size=(10, 3))
+    codes = np.arange(30) % 10
+    rows = centres[codes] + random.normal(size=(30, 3))
+    model = ReducedGPClassifier(**FIXED).fit(rows, codes)
+    truth = np.arange(500) % 10
+    chances = model.predict_proba(centres[truth] + random.normal(size=(500, 3)))
+    hits = chances.argmax(axis=1) == truth
+    assert hits.mean() > 0.6
+    # Stated within .15 of what comes: four deviations of 500 rows, and the luck of 30.
+    assert abs(chances.max(axis=1).mean() - hits.mean()) < 0.15
+
+
+def test_contradicting_labels_of_one_row_are_a_frequency():
+    inputs = np.repeat([[0.0], [1.0], [2.0]], [40, 40, 40], axis=0)
+    codes = np.concatenate([np.arange(40) % 2, np.arange(40) % 4 == 0, np.zeros(40)]).astype(int)
+    model = ReducedGPClassifier(random_state=0, max_iterations=10).fit(inputs, codes)
+    # A deviation of 40 labels is .08; neighbours pull by less than one.
+    chances = model.predict_proba([[0.0], [1.0], [2.0]])[:, 1]
+    np.testing.assert_allclose(chances, [0.5, 0.25, 0.0], atol=0.08)
+
+
+def test_shares_are_of_what_explains_labels_left_out():
+    """Straight labels go to the columns, and shares maximize their posterior."""
+    losses = np.array([[0.1, 2.0, 0.1], [2.0, 0.1, 2.0], [2.0, 2.0, 2.0]])
+    weights = np.array([50.0, 20.0, 30.0])
+    shares, loss = shares_of(losses, weights)
+    assert np.isclose(loss, -weights @ np.log(shares @ np.exp(-losses)) / 100)
+
+    def posterior(shares):
+        likelihood = weights @ np.log(shares @ np.exp(-losses))
+        return likelihood + PRIOR_ROWS * np.log(shares).sum()
+
+    for move in ([1, -1, 0], [0, 1, -1], [-1, 0, 1]):
+        for sign in (-1, 1):
+            moved = shares + sign * 2e-3 * np.array(move)
+            assert posterior(moved) < posterior(shares)
+    shares, _ = shares_of(1e6 * losses[:2], weights)
+    np.testing.assert_allclose(shares, [0.8, 0.2], atol=0.01)
+
+
+def test_folds_leave_every_repetition_out_once():
+    weights = np.array([1.0, 2.0, 7.0, 0.3, 1e6, 5.0])
+    out = fold_weights(weights)
+    np.testing.assert_allclose(out.sum(axis=1), weights)
+    assert np.all(out[3] <= 0.3)
+    assert set(out[2]) == {1.0, 2.0}
+    assert np.all(out[4] == 2e5)

@@ -184,7 +184,7 @@ def test_marginal_in_another_basis_has_the_ridge_of_what_is_gone():
     """I7: the kept are coordinates, not eigenmodes; the library's own theory of points."""
     matrix = np.asarray(jax.vmap(features)(jnp.asarray(INPUTS)))
     spectrum = Spectrum.of(jnp.asarray(VARIANCES), jnp.asarray(matrix))
-    theory = PointTheory.of(spectrum, FullRidge(NOISE * jnp.eye(24)), TARGETS)
+    theory = PointTheory.of(spectrum, FullRidge(NOISE * jnp.eye(24)), jnp.asarray(TARGETS))
     reduced = coarse_grain(theory, RankCutoff(6))
     unit = np.sqrt(VARIANCES[:3])
     close(reduced.coefficients()[:3] / unit, [0.3700539864, -0.7030842604, -1.5021150584])

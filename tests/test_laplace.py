@@ -13,12 +13,17 @@ from wilsonian.regression.classification.laplace import (
     find_mode,
     find_mode_in_passes,
     leave_one_out,
+    row_variances,
 )
 from wilsonian.regression.classification.link import (
     expected_probabilities,
     negative_log_likelihood,
     slope,
 )
+
+
+def posterior(rows, start):
+    return find_mode(rows, start).posterior(rows)
 
 
 def labelled(classes, rows=60, features=5, seed=0):
@@ -48,7 +53,7 @@ def test_the_mode_is_penalized_logistic_regression(classes):
 def test_passes_over_blocks_find_the_same_mode(classes):
     design, targets, weights, _ = labelled(classes, rows=300)
     start = np.zeros((5, targets.shape[1]))
-    whole = find_mode((design, targets, weights), start)
+    whole = posterior((design, targets, weights), start)
     blocks = [(design[k::3], targets[k::3], weights[k::3]) for k in range(3)]
     passed = find_mode_in_passes(lambda: blocks, start)
     assert passed.decrement < 1e-6
@@ -65,7 +70,7 @@ def test_two_classes_are_those_of_scikit_learn():
     values, vectors = np.linalg.eigh(kernel(X))
     kept = values > 1e-10
     design = vectors[:, kept] * np.sqrt(values[kept])
-    found = find_mode(
+    found = posterior(
         (design, codes[:, None].astype(float), np.ones(40)), np.zeros((kept.sum(), 1))
     )
     # Its integral is a mixture of five error functions, within 1e-3 of the logistic's.
@@ -79,7 +84,7 @@ def test_untied_variances_of_differences_are_at_most_twice_too_large(weight):
     classes, features = 3, 4
     design, targets, _, _ = labelled(classes, features=features)
     weights = np.full(60, weight)
-    found = find_mode((design, targets, weights), np.zeros((features, classes)))
+    found = posterior((design, targets, weights), np.zeros((features, classes)))
     chances = scipy.special.softmax(design @ found.mean, axis=1)
     full = np.eye(features * classes)
     for x, p, w in zip(design, chances, weights, strict=True):
@@ -101,16 +106,33 @@ def test_leaving_out_is_nearly_finding_the_mode_without(classes):
     weights = np.resize([1.0, 2.0], 60)
     start = np.zeros((5, targets.shape[1]))
     found = find_mode((design, targets, weights), start)
-    means, variances = leave_one_out(found, design, targets, weights)
+    means, variances = leave_one_out((design, targets, weights), found.mean)
     for row in (0, 1, 30, 59):
         fewer = weights.copy()
         fewer[row] -= 1
-        without = find_mode((design, targets, fewer), start)
+        without = posterior((design, targets, fewer), start)
         exact, spread = without.means(design[[row]]), without.variances(design[[row]])
         chances = expected_probabilities(means[[row]], variances[[row]])
         np.testing.assert_allclose(
             chances, expected_probabilities(exact, spread), atol=0.03 if classes == 2 else 0.08
         )
+
+
+@pytest.mark.parametrize(("classes", "features"), [(2, 5), (3, 5), (3, 80)])
+def test_variances_at_the_rows_are_those_of_the_posterior(classes, features):
+    """In matrices of the features' number, of the rows', and of those that speak."""
+    design, targets, weights, _ = labelled(classes, features=features)
+    rows = design, targets, 5 * weights
+    found = find_mode(rows, np.zeros((features, targets.shape[1])))
+    values = design @ found.mean
+    chances = scipy.special.softmax(values, 1) if classes > 2 else scipy.special.expit(values)
+    exact = found.posterior(rows).variances(design)
+    np.testing.assert_allclose(row_variances(rows, chances), exact, rtol=1e-8)
+    gram = design @ design.T
+    np.testing.assert_allclose(row_variances(rows, chances, gram=gram), exact, rtol=1e-8)
+    fewer = row_variances(rows, chances, gram=gram, dropped=0.02)
+    assert np.all(fewer >= exact * (1 - 1e-9))  # less is known
+    assert 1e-6 < np.median(fewer / exact - 1) < 0.1
 
 
 @pytest.mark.parametrize("variance", [0.0, 0.3, 4.0, 100.0])
@@ -157,9 +179,9 @@ def test_gradients_are_those_of_the_objective(classes):
 
 def test_many_classes_keep_variances_of_trailing_features_apart(monkeypatch):
     design, targets, weights, _ = labelled(4)
-    full = find_mode((design, targets, weights), np.zeros((5, 4)))
+    full = posterior((design, targets, weights), np.zeros((5, 4)))
     monkeypatch.setattr("wilsonian.regression.classification.laplace.COVARIANCE_NUMBERS", 4 * 3**2)
-    short = find_mode((design, targets, weights), np.zeros((5, 4)))
+    short = posterior((design, targets, weights), np.zeros((5, 4)))
     assert short.root.shape == (4, 3, 3)
     assert short.rest.shape == (4, 2)
     np.testing.assert_allclose(short.mean, full.mean, atol=1e-3)

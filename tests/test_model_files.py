@@ -112,7 +112,7 @@ def test_the_folder_is_as_documented(saved):
     assert content == {
         "format": "wilsonian",
         "kind": "model",
-        "format_version": 1,
+        "format_version": 2,
         "library_version": wilsonian.__version__,
         "document": DOCUMENT,
         "arrays": {
@@ -484,10 +484,10 @@ def test_a_changed_document(saved, old, new):
 
 
 def test_a_newer_format(saved):
-    rewrite(saved, format_version=2, library_version="3.1.4", checksum="of another kind")
+    rewrite(saved, format_version=3, library_version="3.1.4", checksum="of another kind")
     assert complaint(saved) == (
-        f"it has format 2 of wilsonian 3.1.4, and this is wilsonian {wilsonian.__version__}, "
-        "which reads up to format 1; upgrade with 'pip install --upgrade wilsonian'."
+        f"it has format 3 of wilsonian 3.1.4, and this is wilsonian {wilsonian.__version__}, "
+        "which reads up to format 2; upgrade with 'pip install --upgrade wilsonian'."
     )
 
 

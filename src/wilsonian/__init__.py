@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from wilsonian.regression.processes.modes import ModeTheory
     from wilsonian.regression.processes.point_theory import PointTheory
     from wilsonian.regression.regressor import ReducedGPRegressor
-    from wilsonian.regression.saving import load_model, save_model
+    from wilsonian.regression.saving.estimators import load_model, save_model
     from wilsonian.regression.separate_outputs import SeparateOutputsRegressor
     from wilsonian.regression.spectrum_at import spectrum_at
     from wilsonian.support.compilations import keep_compilations
@@ -143,7 +143,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "wilsonian.regression.regressor": ("ReducedGPRegressor",),
     "wilsonian.regression.separate_outputs": ("SeparateOutputsRegressor",),
     "wilsonian.regression.exact.residual_correction": ("ResidualCorrection",),
-    "wilsonian.regression.saving": ("load_model", "save_model"),
+    "wilsonian.regression.saving.estimators": ("load_model", "save_model"),
     "wilsonian.regression.spectrum_at": ("spectrum_at",),
     "wilsonian.support.compilations": ("keep_compilations",),
     "wilsonian.theory.averaged": ("AveragedTheory",),

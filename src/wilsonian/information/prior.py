@@ -150,9 +150,10 @@ def last_layer(function: Callable, parameters: Any) -> list[bool]:
     moves = [jnp.asarray(size * random.standard_normal(leaf.shape), leaf.dtype) for leaf in leaves]
 
     @eqx.filter_jit
-    def changes(switches):
+    def changes(leaves, moves, switches):
         """Change of the outputs at a whole step and back, less that by the derivative; what is
         changed, and how."""
+        parameters = jax.tree.unflatten(structure, leaves)
         before = function(parameters)
         step = [jnp.where(on, move, 0.0) for on, move in zip(switches, moves, strict=True)]
         moved = [leaf + delta for leaf, delta in zip(leaves, step, strict=True)]
@@ -169,7 +170,7 @@ def last_layer(function: Callable, parameters: Any) -> list[bool]:
     for index in sorted(backwards, key=lambda i: outputs not in leaves[i].shape):
         trial = [*chosen]
         trial[index] = True
-        found = [np.asarray(part) for part in changes(jnp.asarray(trial))]
+        found = [np.asarray(part) for part in changes(leaves, moves, jnp.asarray(trial))]
         forth, back, before, tangent = (np.max(np.abs(part)) for part in found)
         rounding = 1e3 * np.finfo(found[0].dtype).eps * (tangent + before)
         if max(forth, back) <= rounding and tangent > 0:

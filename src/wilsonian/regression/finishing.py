@@ -73,7 +73,7 @@ def finish(
         part = _process(of_outputs(modes, columns), scale, few, plan, rows, largest_lost)
         parts.append(part)
     process = parts[0] if len(parts) == 1 else OutputProcesses(tuple(parts))
-    doubt = max((contradiction(part) for part in parts), key=len)
+    doubt = max((part.doubt for part in parts), key=len)
     message = f"{learned.message} {doubt}".rstrip()
     return FittedProcess(prepared, statistics, process, message, doubt=doubt)
 
@@ -99,31 +99,6 @@ def _process(
     lost = amplitude * largest_lost
     uniform = UniformProcess.of(modes, amplitude, noise_variance, cutoff, lost)
     return InputDependentProcess.of(uniform, blocks) if by_row else uniform
-
-
-# Targets whose standardized squares are this many times what the prior expects contradict it: where
-# rows nearly coincide, what is predicted then hangs on the rounding of their distances.
-CONTRADICTED = 1e4
-
-
-def contradiction(process: ReducedProcess) -> str:
-    r"""A sentence where the mean over rows of :math:`y^T (K + \rho)^{-1} y`, one if the prior is
-    right, says that kernel and noise cannot both be; else nothing. Learning never ends there."""
-    modes, ridge = process.modes, process.mean_ridge()
-    weights = np.asarray(process.theory.weights)
-    signal = modes.n_samples * process.amplitude * weights * modes.eigenvalues
-    power = modes.n_samples * np.sum(modes.coefficients**2, axis=1)
-    rest = (modes.target_square.sum() - power.sum()) / ridge
-    size = modes.n_samples * len(modes.target_square)
-    misfit = float(rest + np.sum(power / (ridge + signal))) / size
-    if misfit < CONTRADICTED:
-        return ""
-    return (
-        f"The targets contradict a noise variance of {process.noise_variance:.3g} under this "
-        f"kernel: they are {misfit**0.5:,.0f} times as rough as it expects, as where rows nearly "
-        "coincide and their targets do not. Predictions then rest on rounding: raise "
-        "`noise_variance`, or let it be learned."
-    )
 
 
 def resolve_cutoff(

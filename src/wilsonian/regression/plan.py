@@ -90,6 +90,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "move_inducing_points": ("auto", True, False),
     "ard": ("auto", True, False),
     "second_scale": ("auto", False),
+    "search": ("thorough", "coarse"),
     "dtype": ("float64", "float32"),
     "exact": (False, True),
 }
@@ -104,7 +105,8 @@ def _learner(given: dict[str, Any], columns: int) -> AbstractLearner:
         return LearnScale(*scales, per_output)
     ard = columns <= ARD_COLUMNS if given["ard"] == "auto" else given["ard"]
     counts = int(given["n_restarts"]), int(given["max_iterations"])
-    return LearnAll(*scales, per_output, ard, given.get("second_scale") == "auto", *counts)
+    second, coarse = given.get("second_scale") == "auto", given.get("search") == "coarse"
+    return LearnAll(*scales, per_output, ard, second, coarse, *counts)
 
 
 def _is_number(value: Any) -> bool:

@@ -70,10 +70,11 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Whether scalar length scales become one per column when they are learned; "auto" up to 32
         columns.
     second_scale : "auto" or False
-        Whether a sum of two stationary kernels, each with length scales of its own, is learned
-        beside the kernel and kept where its evidence is higher by a nat for each further number:
-        one length scale per column calls small rough effects noise. "auto": up to about two rows
-        per inducing point.
+        Whether a sum of two stationary kernels, each with length scales of its own, is learned too
+        and kept where its evidence is higher by a nat for each further number: one length scale
+        calls small rough effects noise. "auto": up to about two rows per inducing point.
+    search : "thorough" or "coarse"
+        Runs from several starts, or in single precision from the likeliest alone.
     n_restarts : int
         Further optimizer runs from random starting points.
     normalize_y : bool
@@ -93,13 +94,11 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     noise_variance_, ridge_ : float, noise variance and renormalized ridge in the target's units
         squared; arrays (outputs,) for several outputs
     rank_, n_modes_ : inducing points used, modes kept
-    flow_ : FlowRecord, ridge, learnability and evidence at every cutoff
-    spectrum_ : SpectrumRecord
+    flow_, spectrum_ : FlowRecord, ridge, learnability and evidence at every cutoff; SpectrumRecord
     log_marginal_likelihood_value_ : float, of the reduced theory, targets scaled, nats
     expected_loss_ : float, expected rise in mean squared error from the cutoff (upper bound)
     measure_ : "population" or "sample", whose modes they are (see `wilsonian.Eigenfunctions`)
-    rank_status_, convergence_ : str, one sentence each
-    process_ : ReducedProcess
+    rank_status_, convergence_, process_ : str, one sentence each; ReducedProcess
     correction_ : ResidualCorrection if `exact`, else None
 
     References
@@ -128,6 +127,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         move_inducing_points: bool | str = "auto",
         ard: bool | str = "auto",
         second_scale: bool | str = "auto",
+        search: str = "thorough",
         n_restarts: int = 0,
         max_iterations: int = 100,
         normalize_y: bool = True,
@@ -151,6 +151,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.move_inducing_points = move_inducing_points
         self.ard = ard
         self.second_scale = second_scale
+        self.search = search
         self.n_restarts = n_restarts
         self.max_iterations = max_iterations
         self.normalize_y = normalize_y

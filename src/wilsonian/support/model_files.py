@@ -20,7 +20,8 @@ from wilsonian.support.files import atomic_folder, check_writable, refusal, set_
 from wilsonian.support.strict_json import canonical_sha256, check_json, parse_json, render_json
 from wilsonian.support.version import __version__
 
-FORMAT_VERSION = 1
+# 1: inputs as they are; 2: inducing points may be counted from an origin.
+FORMAT_VERSION = 2
 KINDS = ("model", "checkpoint", "flow")
 DOCUMENT, ARRAYS = "model.json", "arrays.safetensors"
 LARGEST_DOCUMENT = 64 * 2**20  # bytes
@@ -189,7 +190,7 @@ def _read_document(folder: Path) -> dict[str, Any]:
         raise _broken(folder, what, _AGAIN)
     match content:
         case {
-            "format_version": 1,
+            "format_version": 1 | 2,
             "document": dict(),
             "arrays": {"file": "arrays.safetensors", "bytes": int(), "sha256": str()},
         }:

@@ -13,12 +13,12 @@ from wilsonian.app.tables.encoding import Encoding
 from wilsonian.regression.exact.residual_correction import STAGE
 from wilsonian.regression.fitting import Standing
 from wilsonian.regression.learning.diary import Diary
-from wilsonian.regression.saving import (
+from wilsonian.regression.saving.estimators import understood
+from wilsonian.regression.saving.processes import (
     prepared_state,
     restore_prepared,
     restore_statistics,
     statistics_state,
-    understood,
 )
 from wilsonian.support.model_files import ModelFileError, read_folder, write_folder
 

@@ -17,7 +17,12 @@ from wilsonian.app.tables.dialect import DialectChoice
 from wilsonian.app.tables.encoding import Encoding
 from wilsonian.regression.classification.classifier import ReducedGPClassifier
 from wilsonian.regression.regressor import ReducedGPRegressor
-from wilsonian.regression.saving import Estimator, estimator_state, restore_estimator, understood
+from wilsonian.regression.saving.estimators import (
+    Estimator,
+    estimator_state,
+    restore_estimator,
+    understood,
+)
 from wilsonian.support.model_files import ModelFileError, read_folder, write_folder
 from wilsonian.support.strict_json import to_json
 

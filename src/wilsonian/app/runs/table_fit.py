@@ -19,7 +19,7 @@ from wilsonian.regression.classification.classifier import ReducedGPClassifier, 
 from wilsonian.regression.learning.diary import Progress
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.regressor import ReducedGPRegressor
-from wilsonian.regression.saving import Estimator
+from wilsonian.regression.saving.estimators import Estimator
 from wilsonian.regression.statistics import Block as Rows
 from wilsonian.support.sampling import Reservoir, held_out
 from wilsonian.support.strict_json import to_json

@@ -99,7 +99,7 @@ def from_matrix(matrices: Numbers, spatial: tuple[int, ...]) -> Numbers:
 
 
 def of_inputs(
-    X: Float[Array, "n *shape"], Z: Float[Array, "m *shape"] | None, scope: Scope, tangent: bool
+    X: Float[Array, " n *shape"], Z: Float[Array, " m *shape"] | None, scope: Scope, tangent: bool
 ) -> Covariances:
     """Second moments of two batches, or (`Z` None) of each input with itself, per channel."""
     *spatial, channels = X.shape[1:]

@@ -13,15 +13,20 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from wilsonian.regression.classification.column_process import ColumnProcess
 from wilsonian.regression.classification.label_process import LabelProcess
+from wilsonian.regression.classification.pool import shares_of
+from wilsonian.regression.classification.scaled import Labels
 from wilsonian.regression.exact.residual_correction import ResidualCorrection
 from wilsonian.regression.processes.outputs import parts_of
 from wilsonian.regression.processes.reduced import ReducedProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.sample import Sample, check_weights
-from wilsonian.regression.statistics import Block, chunks
+from wilsonian.regression.statistics import Block, chunks, row_blocks
 
-CALIBRATION_ROWS = 4096  # the one parameter of the calibration needs no more
+# Up to here all rows are held as features; beyond, what rows left out choose is chosen from so many
+# of them, drawn at random, and latents are found in passes over blocks of all.
+ROWS_IN_MEMORY = 8192
 ROWS_PER_LENGTH_SCALE = 100
 LIKELIHOODS = ("auto", "logistic", "regression")
 
@@ -31,28 +36,33 @@ class ReducedGPClassifier(ClassifierMixin, BaseEstimator):
 
     Kernel, inducing points, modes and cutoff are those of a :class:`ReducedGPRegressor` on class
     labels (two classes are a target of :math:`\pm 1`, more are one-hot targets, as in Howard,
-    Jefferson, Maiti and Ringel 2024). Probabilities then come from a likelihood:
+    Jefferson, Maiti and Ringel 2024). Probabilities then come from three predictions:
 
-    - "logistic": latent functions of the kept modes with a logistic (two classes) or softmax link,
-      in Laplace's approximation and integrated out; the scale of the latents minimizes the log loss
-      of training rows left out, and eliminated modes renormalize the link
-      (`label_process.LabelProcess`). Up to 8,192 rows are held as features; more
-      are read in several passes.
-    - "regression": of the regression itself, with one calibrated temperature,
+    - latent functions of the modes with a logistic (two classes) or softmax link, in Laplace's
+      approximation and integrated out; the scale of the latents minimizes the log loss of training
+      rows left out, and eliminated modes renormalize the link. With `cutoff="auto"` these are all
+      resolved modes: the noise that its rule knows is the regression's, and labels teach more
+      (:class:`wilsonian.regression.classification.label_process.LabelProcess`). Up to 8,192 rows
+      are held as features; more are read in several passes;
+    - latents linear in the columns, likewise: on few rows a smooth kernel takes for curvature what
+      is chance (:class:`wilsonian.regression.classification.column_process.ColumnProcess`);
+    - the regression itself, with one calibrated temperature,
 
     .. math:: p_c(x) \propto \exp\left[\beta \bar f_c(x) / \sqrt{1 + \tfrac{\pi}{8} \beta^2
         \mathrm{Var} f_c(x)}\right]
 
-    (the moderation of MacKay 1992), :math:`\beta` chosen by the log loss of rows left out. Quick,
-    and as good where classes are balanced and noise is the same everywhere; it cannot reproduce
-    strongly varying probabilities.
-    - "auto": both are fitted, and the one of smaller log loss of rows left out is kept.
+    (the moderation of MacKay 1992), :math:`\beta` chosen by the log loss of rows left out.
 
-    A row left out loses one repetition: repeated rows and sample weights are the same data.
+    They are mixed in the shares that make rows left out most likely
+    (:mod:`wilsonian.regression.classification.pool`). A row left out loses one repetition: repeated
+    rows and sample weights are the same data. Far from all training rows only the latents of modes
+    count, which know no class there.
 
     Parameters
     ----------
     likelihood : "auto", "logistic" or "regression"
+        The mixture; of the latents alone; or the regression alone, which is quick, and as good
+        where classes are balanced and noise is the same everywhere.
     noise_variance : float, default 0.3
         Where learning starts, in units of the variance of the labels' targets.
     ard : "auto" or bool
@@ -61,15 +71,16 @@ class ReducedGPClassifier(ClassifierMixin, BaseEstimator):
     kernel, amplitude, rank, max_rank, cutoff, threshold, optimizer, learn,
     move_inducing_points, \
 n_restarts, max_iterations, inducing points, block_size, dtype, exact, random_state
-        As in :class:`ReducedGPRegressor`; latents of the logistic likelihood know kept modes only,
-        so that `exact` concerns the regression's.
+        As in :class:`ReducedGPRegressor`; latents know resolved modes only, so that `exact`
+        concerns the regression's.
 
     Attributes
     ----------
     classes_ : array (classes,)
     regressor_ : ReducedGPRegressor, fitted to the labels
-    labels_ : LabelProcess, latents and their scale; None if the regression's was kept
-    inverse_temperature_ : float, the calibrated :math:`\beta`; None if the logistic was kept
+    labels_, columns_ : LabelProcess, ColumnProcess, latents of modes and of columns, or None
+    inverse_temperature_ : float, the calibrated :math:`\beta`, or None
+    shares_ : dict, of "regression", "modes" and "columns" in the mixture
     leave_one_out_log_loss_ : float, nats, of training rows; NaN in models of version 0.1.0
     flow_, spectrum_, n_modes_ : of `regressor_`
     """
@@ -151,6 +162,12 @@ n_restarts, max_iterations, inducing points, block_size, dtype, exact, random_st
         few = rows is not None and rows < ROWS_PER_LENGTH_SCALE * columns
         if likelihood != "regression" and few and self.ard == "auto":
             parameters["ard"] = False
+        if likelihood != "regression":
+            # The scale and what is straight in columns are chosen by the labels' own likelihood.
+            parameters |= {"second_scale": False, "search": "coarse"}
+            if self.rank == "auto" and rows is not None and rows < 2 * self.max_rank:
+                # Its rule knows the regression's noise; labels teach of more modes.
+                parameters["rank"] = min(rows, self.max_rank)
         return ReducedGPRegressor(**parameters, per_output=None)
 
     def _check_likelihood(self) -> None:
@@ -176,30 +193,44 @@ n_restarts, max_iterations, inducing points, block_size, dtype, exact, random_st
         these are a uniform sample only, every call of `blocks` runs through all rows, with their
         :func:`class_targets` (rows, outputs)."""
         weights = np.ones(len(X)) if weights is None else weights
-        beta, regression_loss = None, np.inf
+        count = len(classes)
+        sample = Labels(X, codes, weights, count)
+        if len(X) > ROWS_IN_MEMORY:
+            if blocks is None:
+                rows = Sample(X, class_targets(codes, count).reshape(len(X), -1), weights)
+                blocks = lambda: row_blocks(rows, 4096)  # noqa: E731
+            few = np.sort(np.random.default_rng(0).choice(len(X), ROWS_IN_MEMORY, replace=False))
+            sample = Labels(X[few], codes[few], weights[few], count)
+        found: dict[str, Any] = {}
+        losses: dict[str, np.ndarray] = {}
         if self.likelihood != "logistic":
-            process = regressor.correction_ or _process(regressor)
-            beta, regression_loss = calibrate(process, len(classes), X, codes, weights)
-        if self.likelihood == "regression":
-            return self.restore(
-                regressor, classes, inverse_temperature=beta, log_loss=regression_loss
+            exact_or_kept = regressor.correction_ or _process(regressor)
+            found["regression"], losses["regression"] = calibrate(exact_or_kept, sample)
+        if self.likelihood != "regression":
+
+            def labelled():
+                for inputs, outputs, counts, *_ in blocks():
+                    yield inputs, (outputs + 1) / 2 if count == 2 else outputs, counts
+
+            all_rows = None if blocks is None else labelled
+            found["modes"], losses["modes"] = LabelProcess.fit(
+                _process(regressor),
+                sample,
+                all_rows,
+                resolved=isinstance(self.cutoff, str) and self.cutoff == "auto",
             )
-        two = len(classes) == 2
-        targets = codes[:, None].astype(float) if two else class_targets(codes, len(classes))
-
-        def labelled():
-            for inputs, outputs, counts, *_ in blocks():
-                yield inputs, (outputs + 1) / 2 if two else outputs, counts
-
-        labels = LabelProcess.fit(
-            _process(regressor), X, targets, weights, None if blocks is None else labelled
+            found["columns"], losses["columns"] = ColumnProcess.fit(sample, all_rows)
+        shares, log_loss = shares_of(np.stack(list(losses.values())), sample.weights)
+        kept = dict(zip(losses, shares.tolist(), strict=True))
+        return self.restore(
+            regressor,
+            classes,
+            labels=found.get("modes"),
+            columns=found["columns"] if kept.get("columns") else None,
+            inverse_temperature=found["regression"] if kept.get("regression") else None,
+            shares=kept,
+            log_loss=log_loss,
         )
-        loss = labels.leave_one_out_log_loss
-        if regression_loss < loss:
-            return self.restore(
-                regressor, classes, inverse_temperature=beta, log_loss=regression_loss
-            )
-        return self.restore(regressor, classes, labels=labels, log_loss=loss)
 
     def restore(
         self,
@@ -207,12 +238,18 @@ n_restarts, max_iterations, inducing points, block_size, dtype, exact, random_st
         classes: np.ndarray,
         *,
         labels: LabelProcess | None = None,
+        columns: ColumnProcess | None = None,
         inverse_temperature: float | None = None,
+        shares: dict[str, float] | None = None,
         log_loss: float = np.nan,
     ) -> ReducedGPClassifier:
-        """Be the fitted estimator of these results: `labels`, or a regression's temperature."""
+        """Be the fitted estimator of these results; without `shares` that of the latents of modes,
+        or of the regression where there are none."""
         self.regressor_, self.classes_ = regressor, classes
-        self.labels_, self.inverse_temperature_ = labels, inverse_temperature
+        self.labels_, self.columns_ = labels, columns
+        self.inverse_temperature_ = inverse_temperature
+        alone = "regression" if labels is None else "modes"
+        self.shares_ = {alone: 1.0} if shares is None else shares
         self.leave_one_out_log_loss_ = log_loss
         self.n_features_in_ = regressor.n_features_in_
         self.flow_, self.spectrum_ = regressor.flow_, regressor.spectrum_
@@ -228,14 +265,24 @@ n_restarts, max_iterations, inducing points, block_size, dtype, exact, random_st
         """Class probabilities (rows, classes), in the order of `classes_`."""
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=float)
+        return np.concatenate([self._mixed(block) for block in chunks(X, self.block_size)])
+
+    def _mixed(self, X: np.ndarray) -> np.ndarray:
+        """Probabilities of some rows."""
+        chances = np.zeros((len(X), len(self.classes_)))
+        if self.inverse_temperature_ is not None:
+            mean, std = self.regressor_.predict(X, return_std=True)
+            mean, std = mean.reshape(len(X), -1), std.reshape(len(X), -1)
+            scores = temperature_scores(mean, std, self.inverse_temperature_)
+            chances += self.shares_["regression"] * scipy.special.softmax(scores, axis=1)
         if self.labels_ is not None:
-            parts = [self.labels_.probabilities(block) for block in chunks(X, self.block_size)]
-            return np.concatenate(parts)
-        assert self.inverse_temperature_ is not None
-        mean, std = self.regressor_.predict(X, return_std=True)
-        mean, std = mean.reshape(len(X), -1), std.reshape(len(X), -1)
-        scores = temperature_scores(mean, std, self.inverse_temperature_)
-        return scipy.special.softmax(scores, axis=1)
+            of_modes, far = self.labels_.probabilities(X)
+            chances += self.shares_["modes"] * of_modes
+            if self.columns_ is not None:
+                of_columns = self.columns_.probabilities(X)
+                of_columns += far[:, None] * (of_modes - of_columns)
+                chances += self.shares_["columns"] * of_columns
+        return chances
 
 
 def class_targets(codes: np.ndarray, classes: int) -> np.ndarray:
@@ -245,29 +292,25 @@ def class_targets(codes: np.ndarray, classes: int) -> np.ndarray:
 
 
 def calibrate(
-    process: ReducedProcess | ResidualCorrection,
-    classes: int,
-    X: np.ndarray,
-    codes: np.ndarray,
-    weights: np.ndarray,
-) -> tuple[float, float]:
+    process: ReducedProcess | ResidualCorrection, labels: Labels
+) -> tuple[float, np.ndarray]:
     """The inverse temperature of least log loss of rows left out of a regression on
-    :func:`class_targets`, and that loss in nats."""
-    stride = -(-len(X) // CALIBRATION_ROWS)
-    X, codes, weights = X[::stride], codes[::stride], weights[::stride]
+    :func:`class_targets`, and their losses (rows,) in nats."""
     with jax.enable_x64(True):
-        targets = class_targets(codes, classes).reshape(len(X), -1)
-        means, variances = process.leave_one_out(X, targets, weights)
+        targets = class_targets(labels.codes, labels.classes).reshape(len(labels.X), -1)
+        means, variances = process.leave_one_out(labels.X, targets, labels.weights)
         scale = process.modes.target_scale
     deviations = np.sqrt(variances)[:, None] * scale
 
-    def log_loss(log_inverse_temperature):
+    def losses(log_inverse_temperature):
         scores = temperature_scores(means, deviations, np.exp(log_inverse_temperature))
-        logs = scipy.special.log_softmax(scores, 1)
-        return -np.average(logs[np.arange(len(codes)), codes], weights=weights)
+        return labels.log_losses(scipy.special.softmax(scores, 1))
 
-    best = scipy.optimize.minimize_scalar(log_loss, bounds=np.log([0.1, 100.0]))
-    return float(np.exp(best.x)), float(best.fun)
+    best = scipy.optimize.minimize_scalar(
+        lambda log_beta: np.average(losses(log_beta), weights=labels.weights),
+        bounds=np.log([0.1, 100.0]),
+    )
+    return float(np.exp(best.x)), losses(best.x)
 
 
 def temperature_scores(mean: np.ndarray, std: np.ndarray, inverse_temperature: float) -> np.ndarray:

@@ -100,17 +100,47 @@ class Factor:
 
     def latents(self, mean: np.ndarray, steps: int, decrement: float) -> Latents:
         """The posterior with this curvature about `mean`."""
-        identity = np.eye(self.lower.shape[1])
-        root = [
-            scipy.linalg.solve_triangular(lower, identity, lower=True).T for lower in self.lower
-        ]
+        root = [scipy.linalg.lapack.dtrtri(lower, lower=1)[0].T for lower in self.lower]
         return Latents(mean, np.stack(root), 1 / self.rest, steps, decrement)
 
 
-def find_mode(rows: Rows, start: np.ndarray, factor: Factor | None = None) -> Latents:
-    """Newton's method from `start` for rows in memory. Its systems, of all latents at once, are
-    solved by conjugate gradients in products with the design, preconditioned by the untied
-    curvature (`factor`, of a point nearby, for the first steps)."""
+@dataclasses.dataclass(frozen=True)
+class Mode:
+    """Where Newton's method came to."""
+
+    mean: np.ndarray  # (features, latents)
+    steps: int
+    decrement: float  # nats that another step would gain
+    lower: np.ndarray | None  # the last preconditioner
+
+    def posterior(self, rows: Rows) -> Latents:
+        """With the untied curvature of the rows there."""
+        factor = Pass.over([rows], self.mean).factor()
+        return factor.latents(self.mean, self.steps, self.decrement)
+
+    def alone(self) -> Latents:
+        """As if it were known for certain."""
+        features, latents = self.mean.shape
+        return Latents(
+            self.mean,
+            np.zeros((latents, 0, 0)),
+            np.zeros((latents, features)),
+            self.steps,
+            self.decrement,
+        )
+
+
+def find_mode(
+    rows: Rows,
+    start: np.ndarray,
+    tolerance: float = TOLERANCE,
+    lower: np.ndarray | None = None,
+) -> Mode:
+    """Newton's method from `start` for rows in memory, until the next step would gain no more than
+    `tolerance` nats. Its systems, of all latents at once, are solved by conjugate gradients in
+    products with the design; one factor, of the curvature that latents have on average, serves as
+    preconditioner for all of them and for as many steps as it is close enough (exact for two
+    classes, where it is fresh); `lower` is that of a problem nearby."""
     design, targets, weights = rows
     mean, latents = start, start.shape[1]
     values = design @ mean
@@ -129,13 +159,13 @@ def find_mode(rows: Rows, start: np.ndarray, factor: Factor | None = None) -> La
                 bent -= chances * bent.sum(axis=1, keepdims=True)
             return vector + design.T @ (weights[:, None] * bent)
 
-        if factor is None:
-            factor = Pass.over([rows], mean).factor()
-        step, iterations = _conjugate_gradients(curved, gradient, factor.solve)
+        if lower is None:
+            lower = _mean_factor(design, weights, chances)
+        step, iterations = _conjugate_gradients(curved, gradient, lower)
         if iterations > 15:
-            factor = None  # of too distant a point
+            lower = None  # of too distant a point
         decrement = float(np.vdot(gradient, step)) / 2
-        if decrement < TOLERANCE * max(1.0, abs(objective) * 1e-3):
+        if decrement < tolerance * max(1.0, abs(objective) * 1e-3):
             break
         length, change = 1.0, design @ step
         while length > 1e-8:
@@ -149,7 +179,17 @@ def find_mode(rows: Rows, start: np.ndarray, factor: Factor | None = None) -> La
         else:
             break  # rounding: nothing is left to gain
         mean, values, objective, steps = trial, moved, new, steps + 1
-    return Pass.over([rows], mean).factor().latents(mean, steps, decrement)
+    return Mode(mean, steps, decrement, lower)
+
+
+def _mean_factor(design: np.ndarray, weights: np.ndarray, chances: np.ndarray) -> np.ndarray:
+    """Cholesky factor of the curvature, averaged over latents whose sum stays."""
+    count = chances.shape[1]
+    bends = weights * (chances * (1 - chances)).sum(axis=1) / max(count - 1, 1)
+    scaled = np.sqrt(bends)[:, None] * design
+    curvature = scaled.T @ scaled
+    curvature[np.diag_indices_from(curvature)] += 1
+    return scipy.linalg.cholesky(curvature, lower=True, overwrite_a=True, check_finite=False)
 
 
 def find_mode_in_passes(
@@ -193,8 +233,12 @@ def _corrected(
     return result
 
 
-def _conjugate_gradients(product, gradient, solve, limit=60, tolerance=1e-3):
-    """Solve product(x) = gradient: (x, iterations)."""
+def _conjugate_gradients(product, gradient, lower, limit=60, tolerance=0.03):
+    """Solve product(x) = gradient, preconditioned by a Cholesky factor: (x, iterations)."""
+
+    def solve(vector):
+        return scipy.linalg.cho_solve((lower, True), vector, check_finite=False)
+
     x = np.zeros_like(gradient)
     residual = gradient
     direction = preconditioned = solve(residual)
@@ -213,17 +257,65 @@ def _conjugate_gradients(product, gradient, solve, limit=60, tolerance=1e-3):
     return x, limit
 
 
+def row_variances(
+    rows: Rows,
+    chances: np.ndarray,
+    at: np.ndarray | None = None,
+    gram: np.ndarray | None = None,
+    dropped: float = 0.0,
+) -> np.ndarray:
+    r"""Posterior variances (rows, latents) of the latents, untied, given rows that have `chances`,
+    at the rows themselves or at those of another design, `at`; `gram` is the products of all rows
+    with these where they are at hand.
+
+    A row of curvature :math:`b` says at most :math:`b |\phi|^2 / 2` nats of a latent. Rows that say
+    least, up to a share `dropped` of the sum, count as saying nothing (most rows of well separated
+    classes); with those that are left a matrix of their number, or of the features', is factored,
+    whichever is smaller."""
+    design, _, weights = rows
+    at = design if at is None else at
+    sizes = np.einsum("ij,ij->i", design, design)
+    squares = np.einsum("ij,ij->i", at, at)
+    result = np.empty((len(at), chances.shape[1]))
+    for k in range(chances.shape[1]):
+        bends = weights * chances[:, k] * (1 - chances[:, k])
+        speaking = _speaking(bends * sizes, dropped)
+        scaled = np.sqrt(bends[speaking])[:, None] * design[speaking]
+        few = len(speaking) < design.shape[1]
+        if few and gram is not None:
+            cross = np.sqrt(bends[speaking])[:, None] * gram[speaking]
+        else:
+            cross = scaled @ at.T if few else at.T
+        inner = scaled @ scaled.T if few else scaled.T @ scaled
+        inner[np.diag_indices_from(inner)] += 1
+        lower = scipy.linalg.cholesky(inner, lower=True, overwrite_a=True, check_finite=False)
+        half = scipy.linalg.solve_triangular(lower, cross, lower=True, check_finite=False)
+        lengths = np.einsum("ij,ij->j", half, half)
+        result[:, k] = np.maximum(squares - lengths, 0.0) if few else lengths
+    return result
+
+
+def _speaking(information: np.ndarray, dropped: float) -> np.ndarray:
+    """Rows but those of least information, which hold a share `dropped` of it."""
+    order = np.argsort(information)
+    total = np.cumsum(information[order])
+    return np.sort(order[total > dropped * total[-1]])
+
+
 def leave_one_out(
-    latents: Latents, design: np.ndarray, targets: np.ndarray, weights: np.ndarray
+    rows: Rows, mean: np.ndarray, gram: np.ndarray | None = None, dropped: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""Means and variances (rows, latents) of the latents at training rows had one repetition of
-    each been left out: one of :math:`w` (all of a row of less weight). With posterior variance
-    :math:`s`, curvature :math:`b` and slope :math:`g` of one repetition's log likelihood the
-    variance is :math:`s' = s / (1 - b s)` and the mean :math:`f - s' g` (the cavity of the Laplace
+    r"""Means and variances (rows, latents) of the latents of weights `mean` at training rows had
+    one repetition of each been left out: one of :math:`w` (all of a row of less weight). With
+    posterior variance :math:`s` (:func:`row_variances`, whose `gram` and `dropped` these are),
+    curvature :math:`b` and slope :math:`g` of one repetition's log likelihood the variance is
+    :math:`s' = s / (1 - b s)` and the mean :math:`f - s' g` (the cavity of the Laplace
     approximation, one Newton step from the mode)."""
-    mean, variance = latents.means(design), latents.variances(design)
-    chances = probabilities(mean)
+    design, targets, weights = rows
+    values = design @ mean
+    chances = probabilities(values)
     bends = chances * (1 - chances)
     once = np.minimum(weights, 1.0)[:, None]
+    variance = row_variances(rows, chances, gram=gram, dropped=dropped)
     variance = variance / np.maximum(1 - once * bends * variance, 1e-10)
-    return mean - once * variance * (targets - chances), variance
+    return values - once * variance * (targets - chances), variance

@@ -123,12 +123,13 @@ class LearnAll(AbstractLearner):
     per_output: bool
     ard: bool
     second_scale: bool  # try two length scales per column on few rows
+    coarse: bool  # quickly: what is learned need not be the very best
     restarts: int
     max_iterations: int
 
     def before(self, kernel, sample, rank, by_row, refined, random, diary, progress):
         few = sample.draw(LEARNING_ROWS, random)
-        coarse = refined and few is not sample
+        coarse = self.coarse or (refined and few is not sample)
         most = COARSE_RANK if coarse else min(LEARNING_RANK, max(ALL_ROWS, len(few.X) // 2))
         rank = min(rank, most, len(few.X))
         whole = few is sample and len(few.X) <= ROWS_OF_SECOND_SCALE * rank

@@ -13,6 +13,10 @@ from wilsonian.kernels import compiled_gram
 from wilsonian.regression.processes.modes import Modes, ModeTheory
 from wilsonian.regression.processes.records import FlowRecord, SpectrumRecord
 
+# Targets whose standardized squares are this many times what the prior expects contradict it: where
+# rows nearly coincide, what is predicted then hangs on the rounding of their distances.
+CONTRADICTED = 1e4
+
 
 @dataclasses.dataclass(frozen=True)
 class Flow:
@@ -184,6 +188,27 @@ class ReducedProcess(abc.ABC):
         lost = (1 - np.asarray(self.theory.weights)) * self.modes.eigenvalues
         tail = self.modes.tail * (learned[-1] if len(learned) else 1.0)
         return float(self.amplitude * (lost @ learned + tail))
+
+    @functools.cached_property
+    def doubt(self) -> str:
+        r"""A sentence where the mean over rows of :math:`y^T (K + \rho)^{-1} y`, one if the prior
+        is right, says that kernel and noise cannot both be; else nothing. Learning never ends
+        there."""
+        modes, ridge = self.modes, self.mean_ridge()
+        weights = np.asarray(self.theory.weights)
+        signal = modes.n_samples * self.amplitude * weights * modes.eigenvalues
+        power = modes.n_samples * np.sum(modes.coefficients**2, axis=1)
+        rest = (modes.target_square.sum() - power.sum()) / ridge
+        size = modes.n_samples * len(modes.target_square)
+        misfit = float(rest + np.sum(power / (ridge + signal))) / size
+        if misfit < CONTRADICTED:
+            return ""
+        return (
+            f"The targets contradict a noise variance of {self.noise_variance:.3g} under this "
+            f"kernel: they are {misfit**0.5:,.0f} times as rough as it expects, as where rows "
+            "nearly coincide and their targets do not. Predictions then rest on rounding: raise "
+            "`noise_variance`, or let it be learned."
+        )
 
     def flow_record(self, unit: float) -> FlowRecord:
         """The flow in the target's units; `unit` is its squared scale."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
@@ -19,27 +18,33 @@ from wilsonian.core.cutoffs import (
     SharpCutoff,
     SmoothCutoff,
 )
-from wilsonian.core.precision import with_precision
 from wilsonian.kernels import as_kernel
 from wilsonian.language.kernel_text import format_kernel, parse_kernel
 from wilsonian.regression.classification.classifier import ReducedGPClassifier
-from wilsonian.regression.fitting import FittedProcess, Prepared
-from wilsonian.regression.learning.evidence import Hyperparameters
-from wilsonian.regression.processes.input_dependent import InputDependentProcess
-from wilsonian.regression.processes.modes import Modes
+from wilsonian.regression.fitting import FittedProcess
 from wilsonian.regression.processes.outputs import OutputProcesses
-from wilsonian.regression.processes.reduced import Flow, ReducedProcess
-from wilsonian.regression.processes.uniform import UniformProcess
+from wilsonian.regression.processes.reduced import ReducedProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
-from wilsonian.regression.separate_outputs import SeparateOutputsRegressor
-from wilsonian.regression.separate_saving import restore_separate, separate_state
-from wilsonian.regression.statistics import InducingFeatures, Statistics
-from wilsonian.regression.stored_parts import (
+from wilsonian.regression.saving.parts import (
+    columns_state,
     correction_state,
     labels_state,
+    restore_columns,
     restore_correction,
     restore_labels,
 )
+from wilsonian.regression.saving.processes import (
+    Arrays,
+    Document,
+    prepared_state,
+    process_state,
+    restore_prepared,
+    restore_process,
+    restore_statistics,
+    statistics_state,
+)
+from wilsonian.regression.saving.separate import restore_separate, separate_state
+from wilsonian.regression.separate_outputs import SeparateOutputsRegressor
 from wilsonian.support.model_files import ModelFileError, read_folder, write_folder
 
 # What parameters were called by version 0.1.0; names inside the files are those still.
@@ -49,23 +54,12 @@ RENAMED = {
     "sample_size": "n_samples",
 }
 
-Document = dict[str, Any]
-Arrays = dict[str, np.ndarray]
 Estimator = ReducedGPRegressor | ReducedGPClassifier | SeparateOutputsRegressor
 
 ESTIMATORS: dict[str, Any] = {c.__name__: c for c in (ReducedGPRegressor, ReducedGPClassifier)}
 CUTOFFS: dict[str, type[AbstractCutoff]] = {
     cls.__name__: cls for cls in (RankCutoff, SharpCutoff, SmoothCutoff, LearnabilityCutoff)
 }
-
-
-class StoredWeights(AbstractCutoff):
-    """The weights that a cutoff gave when the model was fitted."""
-
-    kept: Any  # (modes,)
-
-    def weights(self, eigenvalues):
-        return jnp.asarray(self.kept, eigenvalues.dtype)
 
 
 def save_model(estimator: Estimator, path: str | os.PathLike[str]) -> Path:
@@ -127,6 +121,10 @@ def estimator_state(estimator: Estimator) -> tuple[Document, Arrays]:
         if estimator.labels_ is not None:
             document["labels"], more = labels_state(estimator.labels_)
             arrays |= more
+        if estimator.columns_ is not None:
+            document["columns"], more = columns_state(estimator.columns_)
+            arrays |= more
+        document["shares"] = estimator.shares_
     names = getattr(estimator, "feature_names_in_", None)
     document["feature_names"] = None if names is None else [str(name) for name in names]
     fitted, more = _regressor_state(regressor)
@@ -161,6 +159,8 @@ def restore_estimator(document: Document, arrays: Arrays) -> Estimator:
             regressor,
             np.array(classes["values"], dtype=classes["dtype"]),
             labels=restore_labels(document, arrays, regressor.process_),
+            columns=restore_columns(document, arrays),
+            shares=document.get("shares"),
             inverse_temperature=document["inverse_temperature"],
             log_loss=document.get("leave_one_out_log_loss", np.nan),
         )
@@ -218,83 +218,6 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def prepared_state(prepared: Prepared) -> tuple[Document, Arrays]:
-    """Features and hyperparameters as plain data."""
-    learned = prepared.hyperparameters
-    document = {
-        "kernel": format_kernel(learned.kernel),
-        "amplitude": [float(value) for value in learned.amplitude],
-        "noise": [float(value) for value in learned.noise_variance],
-        "converged": bool(learned.converged),
-        "message": learned.message,
-        "measure": prepared.measure,
-        "rank_status": prepared.rank_status,
-    }
-    features = prepared.features
-    return document, {
-        "landmarks": np.asarray(features.inducing_points),
-        "whitening": np.asarray(features.whitening),
-        "origin": features.origin,
-    }
-
-
-def restore_prepared(document: Document, arrays: Arrays) -> Prepared:
-    """What :func:`prepared_state` took apart."""
-    inducing_points, whitening = arrays["landmarks"], arrays["whitening"]
-    if inducing_points.ndim != 2 or whitening.shape != (len(inducing_points), len(inducing_points)):
-        raise ValueError(
-            f"inducing points {inducing_points.shape} do not fit weights {whitening.shape}"
-        )
-    kernel = parse_kernel(document["kernel"])
-    learned = Hyperparameters(
-        with_precision(kernel, float),
-        np.atleast_1d(np.asarray(document["amplitude"], float)),
-        np.atleast_1d(np.asarray(document["noise"], float)),
-        document["converged"],
-        document["message"],
-    )
-    # Models of before inputs were counted from an origin have none.
-    origin = arrays.get("origin", np.zeros(inducing_points.shape[1]))
-    if origin.shape != inducing_points.shape[1:]:
-        raise ValueError(
-            f"inducing points {inducing_points.shape} do not fit origin {origin.shape}"
-        )
-    kernel = with_precision(kernel, inducing_points.dtype)
-    features = InducingFeatures(kernel, inducing_points, whitening, origin)
-    return Prepared(features, learned, document["measure"], document["rank_status"])
-
-
-def statistics_state(statistics: Statistics) -> tuple[Document, Arrays]:
-    """Sufficient statistics as plain data."""
-    document, arrays = {}, {}
-    for field in dataclasses.fields(statistics):
-        value = getattr(statistics, field.name)
-        if isinstance(value, np.ndarray):
-            arrays[f"sum_{field.name}"] = value
-        else:
-            document[field.name] = value
-    return document, arrays
-
-
-def restore_statistics(document: Document, arrays: Arrays) -> Statistics:
-    """What :func:`statistics_state` took apart."""
-    sums: dict[str, Any] = {
-        n.removeprefix("sum_"): a for n, a in arrays.items() if n.startswith("sum_")
-    }
-    return Statistics(**document, **sums)
-
-
-_LADDER_ARRAYS = ("kept", "ridge", "log_evidence", "evidence_ridge")
-_MODE_ARRAYS = (
-    "rotation",
-    "eigenvalues",
-    "coefficients",
-    "target_square",
-    "target_mean",
-    "target_scale",
-)
-
-
 def _regressor_state(regressor: ReducedGPRegressor) -> tuple[Document, Arrays]:
     process = regressor.process_
     prepared, arrays = prepared_state(regressor.prepared_)
@@ -311,33 +234,13 @@ def _regressor_state(regressor: ReducedGPRegressor) -> tuple[Document, Arrays]:
         arrays |= more
     states: list[Document] = []
     if not isinstance(process, OutputProcesses):
-        own, own_arrays = _process_state(process)
+        own, own_arrays = process_state(process)
         return document | own, arrays | own_arrays
     for number, part in enumerate(process.parts):
-        own, own_arrays = _process_state(part)
+        own, own_arrays = process_state(part)
         states.append(own)
         arrays |= {f"output_{number}_{name}": array for name, array in own_arrays.items()}
     return document | {"outputs": states}, arrays
-
-
-def _process_state(process: ReducedProcess) -> tuple[Document, Arrays]:
-    modes = process.modes
-    document: Document = {
-        "amplitude": float(process.amplitude),
-        "noise": float(process.noise_variance),
-        "tail": float(modes.tail),
-        "sample_size": float(modes.n_samples),
-        "uniform_lost": None if process.uniform_lost is None else float(process.uniform_lost),
-        "largest_lost": float(process.largest_lost),
-    }
-    arrays = {name: getattr(modes, name) for name in _MODE_ARRAYS}
-    arrays["weights"] = np.asarray(process.theory.weights)
-    arrays["mean_weights"], arrays["root"] = process.mean_weights, process.root
-    if isinstance(process, InputDependentProcess):
-        document["input_dependent"] = {"evidence": process.evidence, "ridge": process.ridge}
-        arrays["learned"], arrays["ladder_weights"] = process.learned, process.ladder_weights
-        arrays |= {f"ladder_{n}": np.asarray(getattr(process.ladder, n)) for n in _LADDER_ARRAYS}
-    return document, arrays
 
 
 def _restore_regressor(regressor: ReducedGPRegressor, document: Document, arrays: Arrays) -> None:
@@ -348,10 +251,10 @@ def _restore_regressor(regressor: ReducedGPRegressor, document: Document, arrays
         for number, own in enumerate(document["outputs"]):
             prefix = f"output_{number}_"
             mine = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-            parts.append(_restore_process(prepared, own, mine))
+            parts.append(restore_process(prepared, own, mine))
         process = OutputProcesses(tuple(parts))
     else:
-        process = _restore_process(prepared, document, arrays)
+        process = restore_process(prepared, document, arrays)
     statistics = restore_statistics(document["statistics"], arrays)
     correction = None
     if "correction" in document:
@@ -364,36 +267,3 @@ def _restore_regressor(regressor: ReducedGPRegressor, document: Document, arrays
         )
     fitted = FittedProcess(prepared, statistics, process, document["convergence"], correction)
     regressor.adopt(fitted, document["target_dimensions"])
-
-
-def _restore_process(prepared: Prepared, document: Document, arrays: Arrays) -> ReducedProcess:
-    modes = Modes(
-        features=prepared.features,
-        tail=document["tail"],
-        n_samples=document["sample_size"],
-        measure=prepared.measure,
-        **{name: arrays[name] for name in _MODE_ARRAYS},
-    )
-    with jax.enable_x64(True):
-        process: ReducedProcess = UniformProcess.of(
-            modes,
-            document["amplitude"],
-            document["noise"],
-            StoredWeights(arrays["weights"]),
-            document["largest_lost"],
-        )
-    process = dataclasses.replace(
-        process,
-        mean_weights=arrays["mean_weights"],
-        root=arrays["root"],
-        uniform_lost=document["uniform_lost"],
-    )
-    if "input_dependent" in document:  # models of 0.1.0 did not keep their own account
-        process = InputDependentProcess(
-            **{f.name: getattr(process, f.name) for f in dataclasses.fields(ReducedProcess)},
-            **document["input_dependent"],
-            learned=arrays["learned"],
-            ladder=Flow(**{name: arrays[f"ladder_{name}"] for name in _LADDER_ARRAYS}),
-            ladder_weights=arrays["ladder_weights"],
-        )
-    return process

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from wilsonian.regression.classification.column_process import ColumnProcess
 from wilsonian.regression.classification.label_process import LabelProcess
 from wilsonian.regression.classification.laplace import Latents
 from wilsonian.regression.exact.corrected_outputs import CorrectedOutputs
@@ -64,17 +65,29 @@ def restore_correction(
     return ResidualCorrection(process, tuple(parts), one_output, block_size)
 
 
-def labels_state(labels: LabelProcess) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The latents of class labels as plain data."""
-    latents = labels.latents
-    document = {
-        "scale": float(labels.scale),
-        "spread": float(labels.spread),
-        "steps": int(latents.steps),
-        "decrement": float(latents.decrement),
-    }
+def latents_state(latents: Latents, prefix: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Latents of class labels as plain data; their arrays' names begin with `prefix`."""
+    document = {"steps": int(latents.steps), "decrement": float(latents.decrement)}
     arrays = {"mean": latents.mean, "root": latents.root, "rest": latents.rest}
-    return document, {f"latent_{name}": array for name, array in arrays.items()}
+    return document, {f"{prefix}_{name}": array for name, array in arrays.items()}
+
+
+def restore_latents(
+    document: dict[str, Any], arrays: dict[str, np.ndarray], prefix: str, features: int
+) -> Latents:
+    """What :func:`latents_state` took apart."""
+    mean, root, rest = (arrays[f"{prefix}_{name}"] for name in ("mean", "root", "rest"))
+    leading = features - rest.shape[1]
+    if len(mean) != features or root.shape != (mean.shape[1], leading, leading):
+        raise ValueError(f"latents {mean.shape}, {root.shape} do not fit {features} features")
+    return Latents(mean, root, rest, document["steps"], document["decrement"])
+
+
+def labels_state(labels: LabelProcess) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The latents of modes as plain data."""
+    document, arrays = latents_state(labels.latents, "latent")
+    own = {"scale": labels.scale, "spread": labels.spread, "resolved": labels.resolved}
+    return {**document, **own}, arrays
 
 
 def restore_labels(
@@ -86,11 +99,28 @@ def restore_labels(
     if "labels" not in document:
         return None
     labels, (process,) = document["labels"], parts_of(process)
-    mean, root, rest = (arrays[f"latent_{name}"] for name in ("mean", "root", "rest"))
-    features, classes = mean.shape
-    leading = features - rest.shape[1]
-    if features != process.kept + 1 or root.shape != (classes, leading, leading):
-        raise ValueError(f"latents {mean.shape}, {root.shape} do not fit {process.kept} modes")
-    latents = Latents(mean, root, rest, labels["steps"], labels["decrement"])
-    loss = document["leave_one_out_log_loss"]
-    return LabelProcess(process, labels["scale"], labels["spread"], latents, loss)
+    resolved = labels.get("resolved", False)
+    count = process.modes.features.rank if resolved else process.kept
+    latents = restore_latents(labels, arrays, "latent", count + 1)
+    return LabelProcess(process, labels["scale"], labels["spread"], latents, resolved)
+
+
+def columns_state(columns: ColumnProcess) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The latents of columns as plain data."""
+    document, arrays = latents_state(columns.latents, "column_latent")
+    own = {"column_centre": columns.centre, "column_map": columns.map}
+    return {**document, "spread": float(columns.spread)}, {**arrays, **own}
+
+
+def restore_columns(
+    document: dict[str, Any], arrays: dict[str, np.ndarray]
+) -> ColumnProcess | None:
+    """What :func:`columns_state` took apart, if the estimator's document holds it."""
+    if "columns" not in document:
+        return None
+    centre, map = arrays["column_centre"], arrays["column_map"]
+    if map.ndim != 2 or centre.shape != (len(map),):
+        raise ValueError(f"columns {centre.shape} do not fit their map {map.shape}")
+    columns = document["columns"]
+    latents = restore_latents(columns, arrays, "column_latent", map.shape[1] + 1)
+    return ColumnProcess(centre, map, columns["spread"], latents)
