@@ -9,6 +9,8 @@ from wilsonian import ArcCosine, ReducedGPClassifier
 from wilsonian import networks as nn
 from wilsonian.kernels import SklearnKernel
 
+WIDTH, DRAWS = 32, 40
+
 
 def network(width):
     """Two convolutions with a residual connection, and the mean over positions."""
@@ -25,11 +27,11 @@ def network(width):
 X, y = load_digits(return_X_y=True)
 X = X.reshape(-1, 8, 8, 1) / 8 - 0.6
 pair = X[:2]
-nngp, ntk = nn.nngp_and_ntk(network(64), pair)
+nngp, ntk = nn.nngp_and_ntk(network(WIDTH), pair)
 
 
 @jax.jit
-def finite_kernels(key, width=64):
+def finite_kernels(key, width=WIDTH):
     """Of one finite network: covariance given its last features, and product of gradients."""
     net = network(width)
     params = net.init(key, pair.shape[1:])
@@ -39,15 +41,15 @@ def finite_kernels(key, width=64):
     return products[0][0, 1], sum(products)[0, 1]
 
 
-measured = jax.lax.map(finite_kernels, jax.random.split(jax.random.key(0), 64))
+measured = jax.lax.map(finite_kernels, jax.random.split(jax.random.key(0), DRAWS))
 for name, exact, found in zip(("NNGP", "NTK"), (nngp, ntk), measured, strict=True):
-    error = found.std() / 8
+    error = found.std() / DRAWS**0.5
     print(f"{name:4s} k(x, z) = {exact[0, 1]:.3f}; ", end="")
-    print(f"networks of width 64: {found.mean():.3f} +- {error:.3f}")
+    print(f"networks of width {WIDTH}: {found.mean():.3f} +- {error:.3f}")
 
 rows = X.reshape(len(X), -1)
 train, test = np.arange(250), np.arange(250, 500)
-convolutional = nn.nngp(network(64), input_shape=(8, 8, 1))
+convolutional = nn.nngp(network(WIDTH), input_shape=(8, 8, 1))
 for name, kernel in (("convolutional", convolutional), ("fully connected", ArcCosine(depth=2))):
     model = ReducedGPClassifier(kernel, learn="scale", rank=120, random_state=0)
     score = model.fit(rows[train], y[train]).score(rows[test], y[test])

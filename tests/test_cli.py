@@ -279,7 +279,7 @@ def test_a_killed_command_leaves_a_state_to_resume_from(long_table, tmp_path):
     command = [sys.executable, "-m", "wilsonian", "fit", long_table, "--target", "y"]
     command += ["--rank", "200", "--learn", "scale", "--block-size", "4", "--out", out]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    for _ in range(600):
+    for _ in range(3000):
         if (checkpoint_folder(out) / "model.json").exists() or process.poll() is not None:
             break
         time.sleep(0.1)
