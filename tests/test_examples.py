@@ -19,7 +19,7 @@ def run(script, folder, capture, monkeypatch):
     """Run a script as `python -W error script` would, in a folder that must stay empty."""
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", [str(script)])
-    before = dict(jax.config.values)
+    before = settings()
     capture.readouterr()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -31,7 +31,12 @@ def run(script, folder, capture, monkeypatch):
     assert printed.err == ""
     assert printed.out.strip()
     assert not list(folder.iterdir())
-    assert dict(jax.config.values) == before
+    assert settings() == before
+
+
+def settings():
+    """What JAX is set to: `values` names every setting, and holds those given at the start."""
+    return {name: getattr(jax.config, name) for name in jax.config.values}
 
 
 def test_the_examples_are_found():
