@@ -35,8 +35,9 @@ def run(script, folder, capture, monkeypatch):
 
 
 def settings():
-    """What JAX is set to: `values` names every setting, and holds those given at the start."""
-    return {name: getattr(jax.config, name) for name in jax.config.values}
+    """What JAX is set to: `values` holds settings without an attribute as they are, the others as
+    they were at the start."""
+    return {name: getattr(jax.config, name, value) for name, value in jax.config.values.items()}
 
 
 def test_the_examples_are_found():
