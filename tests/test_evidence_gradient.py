@@ -1,5 +1,7 @@
 """The evidence's own gradient against automatic differentiation and finite differences."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -200,3 +202,20 @@ def test_where_no_factor_exists_the_evidence_is_undefined():
         evidence_and_slopes(
             gram, np.eye(RANK), np.ones(ROWS), Y, np.ones(ROWS), np.ones(3), np.ones(3)
         )
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_rows_that_are_their_own_inducing_points_take_one_factorization(case):
+    """The evidence of Gaussian-process regression and its slopes, as of inducing points in another
+    order (which go the other way), but for the jitter."""
+    with jax.enable_x64(True):
+        candidate, fixed, data, input_dependent = problem(case)
+        order = np.random.default_rng(1).permutation(ROWS)
+        at_rows = dataclasses.replace(candidate, inducing_points=X)
+        shuffled = dataclasses.replace(candidate, inducing_points=X[order])
+        loss, gradient = loss_and_gradient(at_rows, fixed, data, input_dependent, False)
+        twin, twin_gradient = loss_and_gradient(shuffled, fixed, data, input_dependent, False)
+    assert loss == pytest.approx(twin, rel=1e-10)
+    ours, other = flat(gradient), flat(twin_gradient)
+    np.testing.assert_allclose(ours, other, rtol=0, atol=1e-9 * np.abs(other).max())
+    assert np.any(other)

@@ -12,6 +12,7 @@ import scipy.special
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
 
 from wilsonian.regression.classification.column_process import ColumnProcess
 from wilsonian.regression.classification.label_process import LabelProcess
@@ -179,6 +180,7 @@ n_restarts, max_iterations, inducing points, block_size, dtype, exact, random_st
                 "likelihood know kept modes only."
             )
 
+    @threadpool_limits.wrap(limits=1, user_api="blas")  # its threads wait for each other here
     def adopt(
         self,
         regressor: ReducedGPRegressor,

@@ -76,9 +76,12 @@ def maximize(
     the length scales of all columns, by one common factor. It ends where an iteration gains less
     than `tolerance` of the evidence per row."""
     data = with_precision(sample, dtype)
-    points = sample.X[randomly_pivoted_cholesky(start.kernel, sample.X, rank, random).indices]
-    # The compiled kernel is for one shape: fill up with copies (the jitter copes with them).
-    points = np.resize(points, (min(rank, len(sample.X)), sample.X.shape[1])).astype(dtype)
+    if rank >= len(sample.X):
+        points = data.X
+    else:
+        points = sample.X[randomly_pivoted_cholesky(start.kernel, sample.X, rank, random).indices]
+        # The compiled kernel is for one shape: fill up with copies (the jitter copes with them).
+        points = np.resize(points, (rank, sample.X.shape[1])).astype(dtype)
     candidate, fixed = Candidate.of(start.kernel, start.amplitude, start.noise_variance, points)
     candidate, fixed = with_precision((candidate, fixed), dtype)
     moved = (candidate.log_kernel, candidate.log_amplitude, candidate.log_noise_variance)

@@ -22,6 +22,7 @@ from wilsonian.regression.learning.evidence_gradient import (
     EvidenceSlopes,
     evidence_and_slopes,
 )
+from wilsonian.regression.learning.exact_evidence import exact_evidence_and_slopes
 from wilsonian.regression.sample import Sample
 
 Grams = tuple[np.ndarray, np.ndarray, np.ndarray]  # k(X, Z), k(Z, Z), k(x, x)
@@ -132,7 +133,8 @@ def loss_and_gradient(
 ) -> tuple[float, Candidate]:
     """Negative log evidence per row and output, and its gradient. Where there is an accelerator by
     automatic differentiation on it, on the host by the evidence's own gradient and one
-    vector-Jacobian product through the kernel."""
+    vector-Jacobian product through the kernel; at less cost where the inducing points are the rows
+    and stay put."""
     if jax.default_backend() != "cpu":
         loss, gradient = differentiated(candidate, fixed, sample, input_dependent)
         if not move_inducing_points:
@@ -141,19 +143,24 @@ def loss_and_gradient(
         return float(loss), gradient
     kernel = candidate.on_host(fixed)
     points = np.asarray(candidate.inducing_points)
-    if has_host_form(kernel, sample.X):
-        grams, pull = _grams_on_host(kernel, candidate, sample.X, move_inducing_points)
-    else:
-        grams, pull = _grams_by_jax(candidate, fixed, sample.X, move_inducing_points)
-    slopes = evidence_and_slopes(
-        *grams,
+    data = (
         np.asarray(sample.y),
         np.asarray(sample.weights),
         np.exp(np.asarray(candidate.log_amplitude, float)),
         np.exp(np.asarray(candidate.log_noise_variance, float)),
-        row_noise=sample.row_noise,
-        input_dependent=input_dependent,
     )
+    on_host = has_host_form(kernel, sample.X)
+    if on_host and not move_inducing_points and np.array_equal(points, sample.X):
+        square, pull = _square_on_host(kernel, candidate)
+        slopes = exact_evidence_and_slopes(square, *data, row_noise=sample.row_noise)
+    else:
+        if on_host:
+            grams, pull = _grams_on_host(kernel, candidate, sample.X, move_inducing_points)
+        else:
+            grams, pull = _grams_by_jax(candidate, fixed, sample.X, move_inducing_points)
+        slopes = evidence_and_slopes(
+            *grams, *data, row_noise=sample.row_noise, input_dependent=input_dependent
+        )
     log_kernel, moved = pull(slopes)
     dtype = np.asarray(candidate.log_amplitude).dtype
     scale = -1 / (float(np.sum(sample.weights, dtype=float)) * sample.y.shape[1])
@@ -161,6 +168,24 @@ def loss_and_gradient(
     gradient = Candidate(log_kernel, slopes.amplitude, slopes.noise_variance, moved)
     gradient = jax.tree.map(lambda slope: np.asarray(slope * scale, dtype), gradient)
     return slopes.evidence * scale, gradient
+
+
+def _square_on_host(
+    kernel: Kernel, candidate: Candidate
+) -> tuple[np.ndarray, Callable[[EvidenceSlopes], tuple[Any, Any]]]:
+    points = np.asarray(candidate.inducing_points, float)
+    square, pull = gram_and_pull(with_precision(kernel, float), points, points)
+    return square, lambda slopes: (_in_logs(candidate, pull(slopes.square, False)[0]), None)
+
+
+def _in_logs(candidate: Candidate, *slopes: Any) -> Any:
+    """The sum of slopes in a kernel's numbers, as one in their logarithms."""
+    return jax.tree.map(
+        lambda log, *parts: None if log is None else sum(parts) * np.exp(log),
+        candidate.log_kernel,
+        *slopes,
+        is_leaf=lambda leaf: leaf is None,
+    )
 
 
 def _grams_on_host(
@@ -179,14 +204,7 @@ def _grams_on_host(
         kernel_slope, moved = pull(slopes.gram, move_inducing_points)
         of_square, moved_square = pull_square(slopes.square, move_inducing_points)
         of_diagonal, _ = pull_diagonal(np.full((1, 1), np.sum(slopes.diagonal, dtype=float)), False)
-        total = jax.tree.map(
-            lambda log, *parts: None if log is None else sum(parts) * np.exp(log),
-            candidate.log_kernel,
-            kernel_slope,
-            of_square,
-            of_diagonal,
-            is_leaf=lambda leaf: leaf is None,
-        )
+        total = _in_logs(candidate, kernel_slope, of_square, of_diagonal)
         return total, moved + 2 * moved_square if move_inducing_points else None
 
     return (gram, square, np.full(len(X), variance[0, 0])), pull_all

@@ -64,11 +64,11 @@ def evidence_and_slopes(
     trsm, syrk, gemm = _routines(dtype)
     for raised in RAISED:
         jitter = raised * JITTER * float(np.finfo(dtype).eps)
-        lower, failed = _cholesky(_with_jitter(square, jitter))
+        lower, failed = cholesky(with_jitter(square, jitter))
         if not failed:
             break
     else:
-        return _undefined(gram, square, amplitude)
+        return undefined(gram, square, amplitude)
     features = trsm(1.0, np.asarray(lower, dtype, order="F"), gram.T, lower=1)  # (rank, rows)
     weights = np.asarray(weights, float)
     size = float(weights.sum())
@@ -85,18 +85,18 @@ def evidence_and_slopes(
     gram_slope: Any = 0.0
     # A uniform ridge asks one product of all groups together, for sums of these.
     mixing, loading = np.zeros((rank, rank)), np.zeros((rank, y.shape[1]))
-    for group, outputs in enumerate(_groups(len(amplitude), y.shape[1])):
+    for group, outputs in enumerate(output_groups(len(amplitude), y.shape[1])):
         a, targets = float(amplitude[group]), np.asarray(y[:, outputs], float)
         count = targets.shape[1]
         ridge = float(noise_variance[group]) + known + a * tail
         precision = weights / ridge
         inner = shared / ridge if uniform else _weighted_gram(syrk, features, precision)
         cross = np.asarray(features @ (precision[:, None] * targets).astype(dtype), float)
-        inner_lower, failed = _cholesky(a * inner + np.eye(rank))
+        inner_lower, failed = cholesky(a * inner + np.eye(rank))
         if failed:
-            return _undefined(gram, square, amplitude)
+            return undefined(gram, square, amplitude)
         beta = lapack.dpotrs(inner_lower, cross, lower=1)[0]
-        inverse = _full(lapack.dpotri(inner_lower, lower=1)[0])  # P
+        inverse = full(lapack.dpotri(inner_lower, lower=1)[0])  # P
         quadratic = float(precision @ np.sum(targets**2, axis=1)) - a * float(np.sum(cross * beta))
         log_determinant = 2 * float(np.sum(np.log(np.diagonal(inner_lower))))
         log_determinant += float(np.sum(weights * np.log(2 * np.pi * ridge)))
@@ -146,7 +146,7 @@ def evidence_and_slopes(
     )
 
 
-def _groups(groups: int, outputs: int) -> list[slice]:
+def output_groups(groups: int, outputs: int) -> list[slice]:
     """Columns of the targets that share one amplitude and noise."""
     if groups not in (1, outputs):
         raise ValueError(f"{groups} noise variances for {outputs} outputs; pass 1 or {outputs}.")
@@ -159,13 +159,14 @@ def _routines(dtype: Any) -> tuple[Any, Any, Any]:
     return blas.dtrsm, blas.dsyrk, blas.dgemm
 
 
-def _with_jitter(square: np.ndarray, jitter: float) -> np.ndarray:
+def with_jitter(square: np.ndarray, jitter: float) -> np.ndarray:
+    """With `jitter` of the mean diagonal added to the diagonal, in float64."""
     square = np.array(square, float)
     square[np.diag_indices(len(square))] += jitter * np.mean(np.diagonal(square))
     return square
 
 
-def _cholesky(matrix: np.ndarray) -> tuple[np.ndarray, bool]:
+def cholesky(matrix: np.ndarray) -> tuple[np.ndarray, bool]:
     """Lower factor, and whether there is none."""
     if not np.all(np.isfinite(matrix)):
         return matrix, True
@@ -183,10 +184,10 @@ def _weighted_gram(syrk: Any, features: np.ndarray, weights: np.ndarray) -> np.n
     """Sum over rows of w f f^T (rank, rank), of features (rank, rows)."""
     if np.any(weights != 1.0):
         features = features * np.sqrt(weights).astype(features.dtype)
-    return _full(np.asarray(syrk(1.0, features, lower=1), float))
+    return full(np.asarray(syrk(1.0, features, lower=1), float))
 
 
-def _full(lower: np.ndarray) -> np.ndarray:
+def full(lower: np.ndarray) -> np.ndarray:
     """The symmetric matrix of which `lower` holds the lower triangle."""
     lower = np.tril(lower)
     return lower + np.tril(lower, -1).T
@@ -205,7 +206,8 @@ def _pulled(
     )
 
 
-def _undefined(gram: np.ndarray, square: np.ndarray, amplitude: np.ndarray) -> EvidenceSlopes:
+def undefined(gram: np.ndarray, square: np.ndarray, amplitude: np.ndarray) -> EvidenceSlopes:
+    """Where a factorization does not exist."""
     groups = np.zeros(len(amplitude))
     zeros = np.zeros_like(gram), np.zeros(np.shape(square)), np.zeros(len(gram))
     return EvidenceSlopes(float("nan"), *zeros, groups, groups.copy())

@@ -27,7 +27,7 @@ INDUCING_POINT_ROWS, INDUCING_POINT_PASSES, INDUCING_POINT_STEPS = 4000, 25, (12
 # Further ones are then added where those leave most unresolved.
 MOST_MOVED = 512
 # With no more rows than this every row is an inducing point of the learning, above it half of them.
-ALL_ROWS = 400
+ALL_ROWS = 1000
 # A second length scale per column is tried up to this many rows per inducing point.
 ROWS_OF_SECOND_SCALE = 2.1
 
