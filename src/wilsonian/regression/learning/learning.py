@@ -55,6 +55,10 @@ SECOND_ITERATIONS, SECOND_TOLERANCE = 12, 1e-7
 # Up to so many inducing points a second thread of the BLAS gains nothing, and where other work
 # holds the cores the threads wait for each other: six times as long was seen.
 ONE_THREAD = 400
+# A gain over noise alone of fewer nats than this has many tops about as high, some of which have
+# noise alone as their best neighbour in amplitude: so many more starts are drawn, all their numbers
+# at random, and the best few followed.
+WEAK, DRAWN, LOOKED_AGAIN = 20.0, 24, 6
 STAGE = "learning hyperparameters"
 
 
@@ -190,6 +194,17 @@ def search(
     for index, start in enumerate(leaders):
         follow(f"run {index + 1} of {len(leaders)}", start)
     best = max(runs.values(), key=lambda run: run.evidence)
+    if not coarse and best.evidence < null_evidence(sample) + WEAK:
+        again = [_drawn(plain.kernel, sample, groups, random) for _ in range(DRAWN)]
+        scouts = [
+            maximize(start, few, few_rank, max_iterations=SCOUT_ITERATIONS, **options)
+            for start in again
+        ]
+        scouts.sort(key=lambda run: -run.evidence)
+        starts += again
+        for index, start in enumerate(_unlike([run.start for run in scouts], LOOKED_AGAIN)):
+            follow(f"second look, run {index + 1} of {LOOKED_AGAIN}", start)
+        best = max(runs.values(), key=lambda run: run.evidence)
     for index in range(restarts):
         follow(f"restart {index + 1} of {restarts}", _shaken(best.start, random))
     best = max(runs.values(), key=lambda run: run.evidence)
@@ -240,8 +255,18 @@ def _tied_differs(kernel: Kernel) -> bool:
     return 0 < arrays == sum(np.size(scale) > 1 for scale in scales)
 
 
-def _from_data(kernel: Kernel, sample: Sample, factor: float) -> Kernel:
-    """A stationary kernel with length scales set to the columns' spread times sqrt(d) `factor`."""
+def _drawn(kernel: Kernel, sample: Sample, groups: int, random: np.random.Generator) -> Start:
+    """A start drawn log-uniformly: length scales from .1 to 10 times the columns' spread times
+    sqrt(d), amplitude from .01 to 10 and noise from .01 to 2 times the targets' mean square."""
+    factors = np.exp(random.uniform(np.log(0.1), np.log(10), sample.X.shape[1]))
+    scale = sample.mean_squares() if groups > 1 else np.array([sample.mean_square()])
+    amplitude, noise = np.exp(random.uniform(np.log(0.01), np.log([[10.0], [2.0]]), (2, groups)))
+    return Start(_from_data(kernel, sample, factors), amplitude * scale, noise * scale, -np.inf)
+
+
+def _from_data(kernel: Kernel, sample: Sample, factor: float | np.ndarray) -> Kernel:
+    """A kernel with length scales set to the columns' spread times sqrt(d) `factor`, which may be
+    one per column."""
     scale = factor * np.sqrt(sample.X.shape[1]) * column_spread(sample.X)
     one = np.exp(np.mean(np.log(scale)))
     return length_scaled(kernel, lambda given: scale if np.ndim(given) else one)
