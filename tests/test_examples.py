@@ -7,6 +7,7 @@ importing JAX than on the example. No script may change JAX's settings.
 import runpy
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -35,9 +36,14 @@ def run(script, folder, capture, monkeypatch):
 
 
 def settings():
-    """What JAX is set to: `values` holds settings without an attribute as they are, the others as
-    they were at the start."""
-    return {name: getattr(jax.config, name, value) for name, value in jax.config.values.items()}
+    """What JAX is set to for every thread: asked in a new one, out of reach of a test's contexts.
+    `values` holds settings without an attribute as they are, others as they were at the start."""
+
+    def asked():
+        return {name: getattr(jax.config, name, each) for name, each in jax.config.values.items()}
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asked).result()
 
 
 def test_the_examples_are_found():
@@ -67,7 +73,7 @@ def test_the_check_can_fail(text, tmp_path, capfd, monkeypatch):
     folder, script = tmp_path / "folder", tmp_path / "script.py"
     folder.mkdir()
     script.write_text(text)
-    before = jax.config.jax_enable_x64
+    before = settings()["jax_enable_x64"]
     try:
         with pytest.raises(AssertionError):
             run(script, folder, capfd, monkeypatch)
