@@ -84,7 +84,7 @@ def by_command(folder: Path, train: Path, test: Path) -> tuple[float, np.ndarray
     predict = ["predict", str(model), str(test), "--out", str(predictions)]
     subprocess.run([*wilsonian, *predict], check=True)
     with predictions.open(newline="") as file:
-        return seconds, np.array([float(row["price"]) for row in csv.DictReader(file)])
+        return seconds, np.array([float(row["mean"]) for row in csv.DictReader(file)])
 
 
 def main() -> None:
