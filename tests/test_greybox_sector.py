@@ -2,8 +2,10 @@
 
 import copy
 import dataclasses
+import re
 import warnings
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -54,6 +56,17 @@ def test_the_linear_example_through_the_model(linear):
     np.testing.assert_allclose(found.interval(0.9)[0], normal.interval(0.9), atol=3e-5)
     np.testing.assert_allclose(found.samples.mean(axis=1)[0], 1.3095676, atol=1e-4)
     assert found.rank([1.3095676, 9.0]) == pytest.approx([0.5, 1.0], abs=1e-3)
+
+
+def test_both_informations_are_one_factorization(linear):
+    """Two batched ones in one program wait for each other on two cores, for ever: the pendulum's
+    task once stood still there, while every small test passed."""
+    engine, size = linear.engine_, linear.assembly_.size
+    modes, batch = linear.assembly_.layout.count, 32
+    shapes = ((size, modes), (size, 1), (size,), (1,), ())
+    arguments = [jax.ShapeDtypeStruct((batch, *shape), float) for shape in shapes]
+    program = engine._information.lower(linear.hyperparameters_, *arguments).as_text()
+    assert len(re.findall(r"@lapack_\w?potrf|stablehlo.cholesky", program)) == 1
 
 
 def test_evidence_is_the_integral_over_the_prior(linear):
