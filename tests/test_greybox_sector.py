@@ -64,8 +64,9 @@ def test_both_informations_are_one_factorization(linear):
     engine, size = linear.engine_, linear.assembly_.size
     modes, batch = linear.assembly_.layout.count, 32
     shapes = ((size, modes), (size, 1), (size,), (1,), ())
-    arguments = [jax.ShapeDtypeStruct((batch, *shape), jnp.float32) for shape in shapes]
-    program = engine._information.lower(linear.hyperparameters_, *arguments).as_text()
+    with jax.enable_x64(True):
+        arguments = [jax.ShapeDtypeStruct((batch, *shape), jnp.float64) for shape in shapes]
+        program = engine._information.lower(linear.hyperparameters_, *arguments).as_text()
     assert len(re.findall(r"@lapack_\w?potrf|stablehlo.cholesky", program)) == 1
 
 
