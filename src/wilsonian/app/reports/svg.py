@@ -78,6 +78,7 @@ class Rendering:
 def render(drawing: Drawing, scale: Scale) -> Rendering:
     """Draw a figure without touching pyplot or any lasting Matplotlib setting."""
     from matplotlib import style
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     buffer = io.StringIO()
@@ -89,7 +90,8 @@ def render(drawing: Drawing, scale: Scale) -> Rendering:
         figure = Figure(figsize=drawing.size, dpi=72, layout="constrained")
         ax = drawing.draw(figure.add_subplot(), scale)
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(buffer, format="svg", metadata=nothing)
+        # Not `savefig`, which draws once more beforehand for the layout.
+        FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)
         points = list(_points(ax, drawing.describe)) if drawing.describe else []
     label = ". ".join(filter(None, (drawing.title, drawing.alt)))
     return Rendering(scale, _inline(buffer.getvalue(), prefix, label), points)
