@@ -48,6 +48,8 @@ STYLE: dict[str, Any] = {
     "savefig.facecolor": "none",
 }
 
+PAD = 0.04  # inches around everything
+
 Draw = Callable[["Axes", Scale], "Axes"]
 Describe = Callable[[float, float], str]
 
@@ -87,14 +89,28 @@ def render(drawing: Drawing, scale: Scale) -> Rendering:
         # The browser, which has the fonts, draws the text; Matplotlib only measures it.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
         # At 72 dots per inch the pixels of Matplotlib are the units of the SVG.
-        figure = Figure(figsize=drawing.size, dpi=72, layout="constrained")
+        figure = Figure(figsize=drawing.size, dpi=72)
+        canvas = FigureCanvasSVG(figure)
         ax = drawing.draw(figure.add_subplot(), scale)
+        _fill(ax)
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        # Not `savefig`, which draws once more beforehand for the layout.
-        FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)
+        canvas.print_svg(buffer, metadata=nothing)
         points = list(_points(ax, drawing.describe)) if drawing.describe else []
     label = ". ".join(filter(None, (drawing.title, drawing.alt)))
     return Rendering(scale, _inline(buffer.getvalue(), prefix, label), points)
+
+
+def _fill(ax: Axes) -> None:
+    """The axes as large as labels and legend let them be. Matplotlib's constrained layout measures
+    these twice, and `savefig` draws twice; together they would take twice as long."""
+    figure = ax.get_figure(root=True)
+    here = ax.get_position(original=True)
+    taken = ax.get_tightbbox(for_layout_only=True).transformed(figure.transFigure.inverted())
+    low, high = taken.get_points()
+    pads = PAD / figure.get_size_inches()
+    low = pads + np.maximum(here.min - low, 0)
+    high = 1 - pads - np.maximum(high - here.max, 0)
+    ax.set_position((*low, *(high - low)))
 
 
 def _points(ax: Axes, describe: Describe) -> Iterator[list[Any]]:
