@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -77,11 +78,7 @@ def format_ticks(axis: Axis, plain: range = range(-4, 7)) -> None:
     """Tick labels as plain text, with the digits that tell neighbouring ticks apart; where one of
     those in view has its power of ten written out, all have."""
 
-    def text(value: float, _: float) -> str:
-        ticks = formatter.locs if len(formatter.locs) else axis.get_majorticklocs()
-        low, high = sorted(axis.get_view_interval())
-        digits, written_out = style(tuple(np.unique(ticks).tolist()), low, high)
-        return format_number(value, digits, written_out)
+    from matplotlib.ticker import Formatter
 
     # Matplotlib asks for the labels of the same ticks many times over while it draws.
     @functools.lru_cache(maxsize=8)
@@ -94,8 +91,16 @@ def format_ticks(axis: Axis, plain: range = range(-4, 7)) -> None:
                 break
         return digits, written_out
 
-    axis.set_major_formatter(text)
-    formatter = axis.get_major_formatter()
+    class Text(Formatter):
+        def format_ticks(self, values: Iterable[float]) -> list[str]:
+            ticks = tuple(np.unique(np.asarray(values, float)).tolist())
+            digits, written_out = style(ticks, *sorted(axis.get_view_interval()))
+            return [format_number(value, digits, written_out) for value in values]
+
+        def __call__(self, value: float, pos: int | None = None) -> str:
+            return self.format_ticks([*axis.get_majorticklocs(), value])[-1]
+
+    axis.set_major_formatter(Text())
 
 
 def tidy_log_axis(axis: Axis) -> None:

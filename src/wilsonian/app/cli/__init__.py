@@ -17,7 +17,7 @@ def main() -> None:
 
             sys.stdout.write(f"wilsonian {__version__}\n")
             sys.exit(0)
-        # The libraries make half a million objects that stay: fewer searches for garbage among them.
+        # Libraries make half a million objects that stay: look for garbage among them less often.
         gc.set_threshold(100_000, 50, 100)
         from wilsonian.app.cli.commands import run
 
