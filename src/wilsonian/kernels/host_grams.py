@@ -14,7 +14,15 @@ import jax
 import numpy as np
 
 from wilsonian.kernels.formulas import RBF, AbstractStationary, Matern12, Matern32, Matern52
-from wilsonian.kernels.kernel import Constant, Kernel, Scaled, Sum, compiled_gram, divided
+from wilsonian.kernels.kernel import (
+    Constant,
+    Kernel,
+    Scaled,
+    Sum,
+    compiled_diagonal,
+    compiled_gram,
+    divided,
+)
 from wilsonian.support.row_threads import by_rows
 
 # Rows of a kernel matrix that are worked on while they are in the cache.
@@ -86,6 +94,14 @@ def host_gram(kernel: Kernel, X: np.ndarray, Z: np.ndarray) -> np.ndarray:
     if has_host_form(kernel, X):
         return gram_and_pull(kernel, X, Z, slopes=False)[0]
     return np.asarray(compiled_gram(kernel, X, Z))
+
+
+def host_diagonal(kernel: Kernel, X: np.ndarray) -> np.ndarray:
+    """k(x, x), (n,), in the precision of `X`: kernels with a form on the host have one for all."""
+    if has_host_form(kernel, X):
+        one = np.zeros((1, X.shape[1]), X.dtype)
+        return np.full(len(X), gram_and_pull(kernel, one, one, slopes=False)[0][0, 0])
+    return np.asarray(compiled_diagonal(kernel, X))
 
 
 def gram_and_pull(

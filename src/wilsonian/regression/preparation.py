@@ -9,7 +9,7 @@ import scipy.linalg
 
 from wilsonian.core.cutoffs import LearnabilityCutoff
 from wilsonian.core.spectrum import Measure
-from wilsonian.kernels import Kernel, compiled_diagonal
+from wilsonian.kernels import Kernel, host_diagonal
 from wilsonian.regression.inducing_points import InducingPoints, choose_inducing_points
 from wilsonian.regression.learning.diary import Diary, Progress, silent
 from wilsonian.regression.learning.evidence import Hyperparameters
@@ -103,7 +103,7 @@ def prepare(
 def _below_single(hyperparameters: Hyperparameters, sample: Sample) -> bool:
     """Whether rounding to single precision, of the prior variance, would pass for noise."""
     variance = hyperparameters.amplitude * np.mean(
-        np.asarray(compiled_diagonal(hyperparameters.kernel, sample.X[:LEARNING_ROWS]))
+        host_diagonal(hyperparameters.kernel, sample.X[:LEARNING_ROWS])
     )
     known = 0.0 if sample.row_noise is None else sample.row_noise.min()
     return bool(np.any(hyperparameters.noise_variance + known < SINGLE_NOISE * variance))

@@ -154,11 +154,13 @@ def find_mode(
         chances = probabilities(values)
         gradient = design.T @ (weights[:, None] * (targets - chances)) - mean
 
-        def curved(vector, chances=chances.astype(np.float32)):
+        likely = chances.astype(np.float32)
+
+        def curved(vector, likely=likely):
             change = half @ vector
-            bent = chances * (1 - chances) * change if latents == 1 else chances * change
+            bent = likely * (1 - likely) * change if latents == 1 else likely * change
             if latents > 1:
-                bent -= chances * bent.sum(axis=1, keepdims=True)
+                bent -= likely * bent.sum(axis=1, keepdims=True)
             return vector + half.T @ (counts * bent)
 
         if lower is None:
