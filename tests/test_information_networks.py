@@ -5,8 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from information_instances import at_minimum, digits_minimum, digits_network
-from sklearn.datasets import load_digits
+from helpers import load_benchmark
 
 from wilsonian import RankCutoff, SharpCutoff, coarse_grain, information, networks
 from wilsonian.information import likelihoods, routes
@@ -14,6 +13,7 @@ from wilsonian.information.lanczos import leading_pairs
 from wilsonian.information.products import push
 
 CLASSES, WIDTH, POINTS = 3, 8, 40
+minimum = load_benchmark("network_minimum").minimum
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def drawn(seed=0):
 
 @pytest.fixture(scope="module")
 def parameters(blobs):
-    return at_minimum(mlp, drawn(), *blobs[:2], information.Softmax(), steps=300)
+    return minimum(mlp, drawn(), *blobs[:2], information.Softmax(), steps=300, slope=1e-8)
 
 
 def network_of(blobs, parameters, **options):
@@ -416,7 +416,7 @@ def test_a_saturated_classifier_says_so(blobs):
         def nll(self, f, y):
             return 1e4 * super().nll(f, y)  # a penalty 1e4 times weaker
 
-    trained = at_minimum(mlp, drawn(), X, y, Weak(), steps=600)
+    trained = minimum(mlp, drawn(), X, y, Weak(), steps=600, slope=1e-8)
     net = information.network(mlp, X, y, likelihood="softmax", prior=1.0, parameters=trained)
     spectrum = information.spectrum(net)
     assert net.loss().mean() < 0.01
@@ -457,14 +457,13 @@ def test_pruning_is_predicted_and_repaired(spectrum):
 @pytest.fixture(scope="module")
 def digits():
     """The reference of docs/science/information.md, section 9, seed 0."""
-    X, y = load_digits(return_X_y=True)
-    order = np.random.RandomState(0).permutation(len(X))
-    X, y = X[order] / 8 - 1, y[order]
-    trained = digits_minimum(X[:1000], y[:1000], seed=0, steps=1500)
+    reference = load_benchmark("information_digits")
+    (X, y), held_out = reference.data(0)
+    trained, _ = reference.minimum(0, X, y, steps=1500)
     net = information.network(
-        digits_network, X[:1000], y[:1000], likelihood="softmax", prior=1.0, parameters=trained
+        reference.network, X, y, likelihood="softmax", prior=1.0, parameters=trained
     )
-    return information.spectrum(net), (X[1000:], y[1000:])
+    return information.spectrum(net), held_out
 
 
 def test_digits(digits):
