@@ -52,8 +52,8 @@ class ResidualCorrection:
 
     process: ReducedProcess | OutputProcesses
     parts: tuple[CorrectedOutputs, ...]  # of the outputs that share amplitude and noise
-    one_output: bool
     block_size: int
+    one_output: bool = False  # predictions have one axis, as the targets had
 
     @classmethod
     def of(
@@ -104,10 +104,9 @@ class ResidualCorrection:
                 "the model was fitted with known noise of every row; pass it as "
                 "`noise_variance_per_row`."
             )
-        return solve_parts(
+        solved = solve_parts(
             process,
             row_blocks(sample, len(sample.X)),
-            one_output=one_output,
             block_size=model.block_size,
             tolerance=tolerance,
             max_steps=max_steps,
@@ -116,6 +115,7 @@ class ResidualCorrection:
             learn_scale=model.optimizer is not None,
             progress=progress,
         )
+        return dataclasses.replace(solved, one_output=one_output)
 
     @property
     def modes(self) -> Modes:
@@ -201,7 +201,6 @@ def solve_parts(
     process: ReducedProcess | OutputProcesses,
     blocks: Iterable[Block],
     *,
-    one_output: bool,
     block_size: int,
     tolerance: float | None = None,
     max_steps: int = MAX_STEPS,
@@ -267,7 +266,7 @@ def solve_parts(
                 raise
             parts.append(solved)
             duals[number] = solved.dual
-    return ResidualCorrection(process, tuple(parts), one_output, block_size)
+    return ResidualCorrection(process, tuple(parts), block_size)
 
 
 def _ridge(process: ReducedProcess, X: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from wilsonian.core.cutoffs import (
 from wilsonian.kernels import as_kernel
 from wilsonian.language.kernel_text import format_kernel, parse_kernel
 from wilsonian.regression.classification.classifier import ReducedGPClassifier
-from wilsonian.regression.fitting import FittedProcess
+from wilsonian.regression.finishing import FittedProcess
 from wilsonian.regression.processes.outputs import OutputProcesses
 from wilsonian.regression.processes.reduced import ReducedProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
@@ -253,11 +253,7 @@ def _restore_regressor(regressor: ReducedGPRegressor, document: Document, arrays
     correction = None
     if "correction" in document:
         correction = restore_correction(
-            document["correction"],
-            arrays,
-            process,
-            one_output=document["target_dimensions"] == 1,
-            block_size=regressor.block_size,
+            document["correction"], arrays, process, regressor.block_size
         )
     fitted = FittedProcess(prepared, statistics, process, document["convergence"], correction)
     regressor.adopt(fitted, document["target_dimensions"])
