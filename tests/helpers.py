@@ -1,4 +1,4 @@
-"""What many tests use: comparisons of trees, quick compilation, and the benchmarks' tables."""
+"""What many tests use: comparisons of trees, and the benchmarks' tables."""
 
 import functools
 import importlib.util
@@ -7,9 +7,6 @@ from pathlib import Path
 
 import jax
 import numpy as np
-
-# Compiling takes most of a test's time: LLVM need not try hard.
-quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def assert_close(actual, expected, rtol=1e-10, atol=1e-12):
