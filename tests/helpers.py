@@ -1,12 +1,16 @@
-"""What many tests use: comparisons of trees, and the benchmarks' tables."""
+"""What many tests use: comparisons of trees, the command line, and the benchmarks' tables."""
 
 import functools
 import importlib.util
+import signal
 import sys
 from pathlib import Path
 
 import jax
 import numpy as np
+import pytest
+
+from wilsonian.app import cli
 
 
 def assert_close(actual, expected, rtol=1e-10, atol=1e-12):
@@ -21,6 +25,16 @@ def assert_close(actual, expected, rtol=1e-10, atol=1e-12):
     assert len(actual) == len(expected)
     for left, right in zip(actual, expected, strict=True):
         np.testing.assert_allclose(np.asarray(left), np.asarray(right), rtol=rtol, atol=atol)
+
+
+def run(*arguments):
+    """Exit code of `wilsonian ...`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["wilsonian", *map(str, arguments)])
+        patch.setattr(signal, "signal", lambda *_: None)
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+    return stop.value.code
 
 
 @functools.cache
