@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from wilsonian.regression.exact.corrected_outputs import DENSE_ROWS, CorrectedOutputs
+from wilsonian.regression.exact.corrected_outputs import DENSE_ROWS, ROWS, CorrectedOutputs
 from wilsonian.regression.exact.whole_scale import scale_of_whole
 from wilsonian.regression.learning.diary import Progress, silent
 from wilsonian.regression.processes.input_dependent import InputDependentProcess
@@ -273,7 +273,7 @@ def _ridge(process: ReducedProcess, X: np.ndarray) -> np.ndarray:
     """Renormalized ridge (n,) of single rows without known noise, targets scaled."""
     if not isinstance(process, InputDependentProcess):
         return np.full(len(X), float(process.mean_ridge()))
-    return np.concatenate([process.ridge_at(block) for block in chunks(X, 4096)])
+    return np.concatenate([process.ridge_at(block) for block in chunks(X, ROWS)])
 
 
 def _check_options(tolerance: float, max_steps: int, neighbours: int) -> None:
