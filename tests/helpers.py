@@ -46,3 +46,9 @@ def load_benchmark(name):
     sys.modules[specification.name] = module  # dataclasses look their module up
     specification.loader.exec_module(module)
     return module
+
+
+def assert_printed(value, printed):
+    """`value` rounds to the digits of `printed`."""
+    allowed = (1 + 1e-6) * load_benchmark("science_tables").rounding(printed)
+    assert abs(float(value) - float(printed)) <= allowed, (float(value), printed)
