@@ -35,22 +35,20 @@ def blocks_in(layers: Sequence[Any], scopes: Sequence[Scope]) -> Iterator[tuple[
 
 def alike(left: Any, right: Any) -> bool:
     """Whether two trees differ in the values of their arrays alone."""
-    return jax.tree.structure(left) == jax.tree.structure(right) and _arrays(left) == _arrays(right)
+    return _form(left) == _form(right)
 
 
 def _count(places: list[tuple], start: int, length: int) -> int:
     count, block = 1, places[start : start + length]
-    if None in [arrays for _, arrays, *_ in block]:
-        return count
     while places[start + count * length : start + (count + 1) * length] == block:
         count += 1
     return count
 
 
-def _arrays(tree: Any) -> list[tuple] | None:
-    """Shapes and precisions of the leaves; None where one is a Python number, whose precision is
-    that of what it meets."""
-    leaves = jax.tree.leaves(tree)
-    if not all(isinstance(leaf, jax.Array) for leaf in leaves):
-        return None
-    return [(leaf.shape, leaf.dtype) for leaf in leaves]
+def _form(tree: Any) -> tuple[Any, list]:
+    """All but the values of the arrays. Python numbers, whose precision is that of what they meet,
+    are like nothing else."""
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, [
+        (leaf.shape, leaf.dtype) if isinstance(leaf, jax.Array) else object() for leaf in leaves
+    ]
