@@ -17,10 +17,7 @@ LONGEST, LEAST = 8, 8
 def blocks_in(layers: Sequence[Any], scopes: Sequence[Scope]) -> Iterator[tuple[int, int, int]]:
     """First layer, length and count of blocks in a row, all layers in their order; a layer that is
     in none is a block that stands once. `scopes` are those before and after every layer."""
-    marks = [(jax.tree.structure(layer), _arrays(layer)) for layer in layers]
-    places = [
-        (*mark, *around) for mark, *around in zip(marks, scopes[:-1], scopes[1:], strict=True)
-    ]
+    places = list(zip(map(_form, layers), scopes[:-1], scopes[1:], strict=True))
     start = 0
     while start < len(layers):
         found = start, 1, 1
