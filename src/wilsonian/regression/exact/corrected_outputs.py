@@ -17,12 +17,15 @@ from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel, compiled_gram
 from wilsonian.regression.exact.conjugate_gradients import solve
 from wilsonian.regression.exact.kernel_products import KernelMatrix
+from wilsonian.regression.exact.preconditioner import (
+    SMALL_SHARE,
+    affordable_rank,
+    nystrom_features,
+    preconditioner,
+)
 from wilsonian.regression.processes.reduced import ReducedProcess
 from wilsonian.regression.statistics import chunks, padded_rows
 
-# Right-hand sides that share every pass over the kernel: beyond this, a pass costs more than it
-# saves (a tile's products then take as long as its exponentials).
-COLUMNS = 32
 # With less noise than this, in units of the amplitude, single precision is too coarse.
 COARSE_NOISE = 1e-4
 DENSE_ROWS = 2048  # up to here the variance is that of all rows, by one factorization
@@ -91,19 +94,13 @@ class CorrectedOutputs:
 
         coarse = np.float64 if noise.min() < COARSE_NOISE * amplitude else np.float32
         local = variance and len(rows) > DENSE_ROWS
-        if max_steps or local:
-            features = _kept_features(process, rows)
         if max_steps:
-            columns = max(min(COLUMNS, len(rows) // 4) - targets.shape[1], 0)
-            company = np.random.default_rng(0).standard_normal((len(rows), columns))
+            exact = times(np.float64)
             found = solve(
-                times(np.float64),
-                times(coarse),
-                _preconditioner(
-                    features * np.float32((amplitude / process.amplitude) ** 0.5), ridge
-                ),
+                exact,
+                exact if coarse is np.float64 else times(coarse),
+                _neighbour(process, amplitude, rows, noise, ridge),
                 targets,
-                company,
                 start=start,
                 tolerance=tolerance,
                 max_steps=max_steps,
@@ -112,6 +109,7 @@ class CorrectedOutputs:
             start, steps, converged = found.vectors, found.steps, found.converged
             residual = np.sqrt(np.mean(found.residual**2, axis=0))
         if local:
+            features = _kept_features(process, rows)
             rotation, shared = _orthonormal(features, times(np.float32)(features))
         return cls(
             process,
@@ -218,23 +216,24 @@ def _kept_features(process: ReducedProcess, rows: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _preconditioner(features: np.ndarray, ridge: np.ndarray) -> Callable:
-    r"""The reduced theory's own solution: :math:`(\Phi \Phi^T + D)^{-1}` with the kept features at
-    the rows and its renormalized ridge D (n,), by Woodbury's identity."""
-    precision = np.eye(features.shape[1])
-    for first in range(0, len(features), 4096):
-        block = features[first : first + 4096].astype(float)
-        precision += block.T @ (block / ridge[first : first + 4096, None])
-    factor = scipy.linalg.cho_factor(precision, lower=True)
-
-    def apply(residual: np.ndarray) -> np.ndarray:
-        scaled = residual / ridge[:, None]
-        inner = scipy.linalg.cho_solve(
-            factor, (features.T @ scaled.astype(np.float32)).astype(float)
-        )
-        return scaled - (features @ inner.astype(np.float32)) / ridge[:, None]
-
-    return apply
+def _neighbour(
+    process: ReducedProcess,
+    amplitude: float,
+    rows: np.ndarray,
+    noise: np.ndarray,
+    ridge: np.ndarray,
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Solutions of equations that are near those of all modes: of the reduced process with its
+    renormalized ridge (n,), or of one with more modes where they pay."""
+    rank = affordable_rank(len(rows))
+    if rank <= process.kept:
+        scale = np.float32((amplitude / process.amplitude) ** 0.5)
+        return preconditioner(_kept_features(process, rows) * scale, ridge)
+    origin, kernel = process.modes.features.origin, process.modes.features.kernel
+    negligible = SMALL_SHARE * float(noise.min()) / amplitude
+    features, lost = nystrom_features(kernel, rows - origin, rank, negligible)
+    features *= np.float32(amplitude**0.5)
+    return preconditioner(features, noise + amplitude * lost)
 
 
 def _orthonormal(features: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
