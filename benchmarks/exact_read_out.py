@@ -43,10 +43,11 @@ class Steps:
         self.first: tuple[float, float] | None = None
         self.last = (0.0, 0.0)
 
-    def __call__(self, stage: str, done: int, of: int) -> None:
-        self.last = time.perf_counter(), time.process_time()
-        self.first = self.first or self.last
-        print(f"  {stage}: {done}", file=sys.stderr, flush=True)
+    def __call__(self, stage: str, done: int, of: int, told: str = "") -> None:
+        print(f"  {stage}: {done}, {told}", file=sys.stderr, flush=True)
+        if done:
+            self.last = time.perf_counter(), time.process_time()
+            self.first = self.first or self.last
 
 
 def measure(split: Split, rank: int, seed: int) -> tuple[str, Times]:

@@ -9,7 +9,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
@@ -192,17 +191,15 @@ class CorrectedOutputs:
         nearest = np.argpartition(gain, -count, axis=1)[:, -count:]
         found = np.einsum("ij,ij->i", projected.astype(float), projected.astype(float))
         for first in range(0, len(X), BATCH):
-            part = slice(first, first + BATCH)
-            chosen = np.resize(nearest[part], (BATCH, count))
-            batch = (
-                self._near(self.rows[chosen], dtype),
-                self.noise[chosen],
-                self.shared[chosen].astype(dtype),
-                np.resize(projected[part].astype(dtype), (BATCH, projected.shape[1])),
-                np.resize(np.take_along_axis(across[part], nearest[part], axis=1), (BATCH, count)),
-            )
-            more = _by_neighbours(kernel, self.amplitude, *batch)
-            found[part] += np.asarray(more)[: len(found[part])]
+            some = range(first, min(first + BATCH, len(X)))
+            chosen = np.resize(nearest[first : first + BATCH], (BATCH, count))
+            grams = np.asarray(_grams(kernel, self._near(self.rows[chosen], dtype)), float)
+            for point, rows, gram in zip(some, chosen, grams, strict=False):
+                shared = self.shared[rows].astype(dtype)
+                rest = across[point, rows] - shared @ projected[point]
+                gram = self.amplitude * gram - shared @ shared.T
+                gram[np.diag_indices(count)] += self.noise[rows]
+                found[point] += _squared(gram, rest)
         return found
 
     @functools.cached_property
@@ -248,16 +245,20 @@ def _orthonormal(features: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, 
 
 
 @eqx.filter_jit
-def _by_neighbours(kernel, amplitude, rows, noise, shared, projected, across) -> jax.Array:
-    """Variance (points,) that each point's neighbours explain beside the kept modes."""
-    high = jax.lax.Precision.HIGHEST
+def _grams(kernel: Kernel, rows: Any) -> jax.Array:
+    """Kernel matrices (batch, m, m) of batches of rows (batch, m, d)."""
+    return jax.vmap(kernel.gram)(rows, rows)
 
-    def one(rows, noise, shared, projected, across):
-        gram = amplitude * kernel.gram(rows, rows) - jnp.matmul(shared, shared.T, precision=high)
-        gram = gram.astype(noise.dtype) + jnp.diag(noise)
-        rest = across - jnp.matmul(shared, projected, precision=high)
-        lower = jnp.linalg.cholesky(gram)
-        solved = jax.scipy.linalg.solve_triangular(lower, rest.astype(noise.dtype), lower=True)
-        return jnp.sum(solved**2)
 
-    return jax.vmap(one)(rows, noise, shared, projected, across)
+def _squared(matrix: np.ndarray, vector: np.ndarray) -> float:
+    """:math:`v A^{-1} v`; where rounding left a matrix indefinite, of one that is a little more."""
+    ridge = np.finfo(np.float32).eps * float(np.max(np.diagonal(matrix)))
+    while True:
+        try:
+            lower = np.linalg.cholesky(matrix)
+        except np.linalg.LinAlgError:
+            matrix[np.diag_indices_from(matrix)] += ridge
+            ridge *= 2
+        else:
+            solved = scipy.linalg.solve_triangular(lower, vector, lower=True, check_finite=False)
+            return float(solved @ solved)

@@ -65,9 +65,7 @@ def nystrom_features(
     return features, lost / len(points)
 
 
-def preconditioner(
-    features: np.ndarray, ridge: np.ndarray
-) -> Callable[[np.ndarray], np.ndarray]:
+def preconditioner(features: np.ndarray, ridge: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     r"""Solutions of a reduced theory, :math:`(\Phi \Phi^T + D)^{-1}` with features (n, modes) at
     the rows and its renormalized ridge D (n,), by Woodbury's identity: of vectors (n, s).
 

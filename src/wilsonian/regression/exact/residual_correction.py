@@ -81,8 +81,9 @@ class ResidualCorrection:
         The equations are solved until the residual's norm is `tolerance` of the targets' (the
         posterior mean's root mean square distance from the exact one, at the training rows, then is
         at most so much of theirs), or for `max_steps` steps. None asks for a twentieth of the
-        noise's standard deviation, and no less than 0.001. Without `variance`, which costs another two passes, there are no standard
-        deviations; more `neighbours` bring them nearer to the exact ones.
+        noise's standard deviation, and no less than 0.001. Without `variance`, which costs another
+        two passes, there are no standard deviations; more `neighbours` bring them nearer to the
+        exact ones.
 
         Raises ValueError if the rows have other columns or outputs than the model, hold NaN, or do
         not fit together, or for an option out of its range; NotFittedError if the model is not
@@ -242,7 +243,8 @@ def solve_parts(
                 rows = Sample(X, scaled, weights)
                 least = LEAST_NOISE if len(X) > DENSE_ROWS else 0.0
                 amplitude, noise = scale_of_whole(part.modes.features.kernel, rows, least)
-            enough = max(TOLERANCE, NOISE_SHARE * noise**0.5)
+            size = np.sqrt(np.max(np.mean(scaled**2, axis=0)))
+            enough = max(TOLERANCE, NOISE_SHARE * noise**0.5 / size if size else 1.0)
             lost = _ridge(part, X) - part.noise_variance
             ridge = (noise + own + lost * amplitude / part.amplitude) / weights
             if number == len(duals):
@@ -252,9 +254,11 @@ def solve_parts(
             def watch(steps, norm, dual, number=number):
                 duals[number] = dual
                 keep(tuple(duals), False)
-                progress(STAGE, min(steps, max_steps), max_steps)
+                told = f"relative residual {norm:.1e}"
+                progress(STAGE, min(steps, max_steps), max_steps, told)
 
             try:
+                progress(STAGE, 0, max_steps, "setting up")
                 solved = CorrectedOutputs.solved(
                     part,
                     amplitude,
