@@ -124,6 +124,25 @@ def test_routes_agree_in_all_that_a_cut_network_says(blobs, spectrum, dual):
     )
 
 
+def test_the_noise_of_an_eigenvalue_is_the_standard_error_of_a_mean():
+    """One parameter: its information is the sum of squared inputs over the noise."""
+    inputs = np.random.RandomState(3).gamma(2.0, size=(50, 1))
+    one = information.network(
+        lambda p, x: p * x,
+        inputs,
+        inputs[:, 0],
+        likelihood="regression",
+        noise_variance=1.0,
+        prior=1.0,
+        parameters=np.ones(1),
+    )
+    found, squares = information.spectrum(one), inputs[:, 0] ** 2
+    np.testing.assert_allclose(found.information[0], squares.sum(), rtol=1e-10)
+    expected = squares.std() / squares.mean() / np.sqrt(50)
+    np.testing.assert_allclose(found.relative_noise()[0], expected, rtol=1e-8)
+    np.testing.assert_allclose(found.eigenvalues_per_example[0], squares.mean(), rtol=1e-10)
+
+
 def test_fisher_is_the_curvature_of_the_divergence(net, spectrum):
     """Twin: the Hessian, by differentiation twice, of the expected loss under the model's own
     labels."""
