@@ -16,6 +16,7 @@ from wilsonian.support.axes import ELIMINATED, FAINT, KEPT, MEASURED, REFERENCE,
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INK, RULE = "#20242c", "#e4e7ec"
 # The page restates these colours for a dark background.
@@ -49,6 +50,7 @@ STYLE: dict[str, Any] = {
 }
 
 PAD = 0.04  # inches around everything
+SMALLEST = 0.2  # share of the figure that is left to the axes, whatever is written beside them
 
 Draw = Callable[["Axes", Scale], "Axes"]
 Describe = Callable[[float, float], str]
@@ -92,7 +94,8 @@ def render(drawing: Drawing, scale: Scale) -> Rendering:
         figure = Figure(figsize=drawing.size, dpi=72)
         canvas = FigureCanvasSVG(figure)
         ax = drawing.draw(figure.add_subplot(), scale)
-        _fill(ax)
+        for _ in range(1 if ax.get_aspect() == "auto" else 3):  # squares move what is beside them
+            _fill(figure, ax)
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         canvas.print_svg(buffer, metadata=nothing)
         points = list(_points(ax, drawing.describe)) if drawing.describe else []
@@ -100,17 +103,18 @@ def render(drawing: Drawing, scale: Scale) -> Rendering:
     return Rendering(scale, _inline(buffer.getvalue(), prefix, label), points)
 
 
-def _fill(ax: Axes) -> None:
+def _fill(figure: Figure, ax: Axes) -> None:
     """The axes as large as labels and legend let them be. Matplotlib's constrained layout measures
     these twice, and `savefig` draws twice; together they would take twice as long."""
-    figure = ax.get_figure(root=True)
+    taken = ax.get_tightbbox(for_layout_only=True)
+    if taken is None:  # nothing to see
+        return
     here = ax.get_position(original=True)
-    taken = ax.get_tightbbox(for_layout_only=True).transformed(figure.transFigure.inverted())
-    low, high = taken.get_points()
+    corners = taken.transformed(figure.transFigure.inverted())
     pads = PAD / figure.get_size_inches()
-    low = pads + np.maximum(here.min - low, 0)
-    high = 1 - pads - np.maximum(high - here.max, 0)
-    ax.set_position((*low, *(high - low)))
+    low = pads + np.maximum(np.subtract(here.min, corners.min), 0)
+    high = 1 - pads - np.maximum(np.subtract(corners.max, here.max), 0)
+    ax.set_position((*low, *np.maximum(high - low, SMALLEST)))
 
 
 def _points(ax: Axes, describe: Describe) -> Iterator[list[Any]]:
