@@ -1,5 +1,6 @@
 """How tests are dealt to the cores, and where they keep what they compiled."""
 
+import contextlib
 import gc
 import os
 from pathlib import Path
@@ -21,6 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import jax
 
+quick_compilation.share_contexts()
 # What a worker compiled stays, some million objects: looking them through for garbage as often as
 # CPython does by itself took a sixth of the time.
 gc.set_threshold(100_000, 50, 100)
@@ -49,6 +51,7 @@ def pytest_xdist_make_scheduler(config, log):
 def pytest_configure(config):
     config.addinivalue_line("markers", "double_precision: every test and fixture in float64")
     config.addinivalue_line("markers", "strict_ranks: arrays of different ranks do not broadcast")
+    config.addinivalue_line("markers", "quick_loops: programs run longer than they compile")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -64,6 +67,14 @@ def strict_ranks(request):
     raises; scalars broadcast."""
     marked = request.node.get_closest_marker("strict_ranks") is not None
     with jax.numpy_rank_promotion("raise" if marked else "allow"):
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick_loops(request):
+    """What a file says with `pytest.mark.quick_loops`, where loops take longer than compiling."""
+    marked = request.node.get_closest_marker("quick_loops") is not None
+    with quick_compilation.quick_loops() if marked else contextlib.nullcontext():
         yield
 
 

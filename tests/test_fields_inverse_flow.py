@@ -17,6 +17,7 @@ from wilsonian.fields.decimation.geometry import colours_of
 from wilsonian.fields.diffusion import fit_diffusion
 from wilsonian.fields.sampling_runs import run_draws
 
+pytestmark = pytest.mark.quick_loops
 KEY = jax.random.key(11)
 
 

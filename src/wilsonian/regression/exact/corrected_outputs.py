@@ -29,6 +29,7 @@ from wilsonian.regression.statistics import chunks, padded_rows
 COARSE_NOISE = 1e-4
 DENSE_ROWS = 2048  # up to here the variance is that of all rows, by one factorization
 BATCH = 32  # points whose neighbours are factorized at once
+ROWS = 4096  # whose features are in memory at a time in double precision
 POINTS = 256  # points whose kernel with all rows is held at once
 
 Watch = Callable[[int, float, np.ndarray], None]
@@ -158,7 +159,7 @@ class CorrectedOutputs:
         count = len(self.rows)
         fine = count <= DENSE_ROWS or self.noise.min() < COARSE_NOISE * self.amplitude
         dtype = np.float64 if fine else np.float32
-        size = padded_rows(count) if count <= 4096 else -(-count // 4096) * 4096
+        size = padded_rows(count) if count <= ROWS else -(-count // ROWS) * ROWS
         points = np.pad(self._near(self.rows, dtype), ((0, size - count), (0, 0)), mode="edge")
         return with_precision(self.process.modes.features.kernel, dtype), dtype, points
 
@@ -209,7 +210,7 @@ class CorrectedOutputs:
 
 def _kept_features(process: ReducedProcess, rows: np.ndarray) -> np.ndarray:
     """(n, kept), in single precision: a preconditioner need not be exact."""
-    parts = [process.kept_features(block).astype(np.float32) for block in chunks(rows, 4096)]
+    parts = [process.kept_features(block).astype(np.float32) for block in chunks(rows, ROWS)]
     return np.concatenate(parts)
 
 

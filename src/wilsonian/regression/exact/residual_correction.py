@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from wilsonian.regression.exact.corrected_outputs import DENSE_ROWS, CorrectedOutputs
+from wilsonian.regression.exact.corrected_outputs import DENSE_ROWS, ROWS, CorrectedOutputs
 from wilsonian.regression.exact.whole_scale import scale_of_whole
 from wilsonian.regression.learning.diary import Progress, silent
 from wilsonian.regression.processes.input_dependent import InputDependentProcess
@@ -57,8 +57,8 @@ class ResidualCorrection:
 
     process: ReducedProcess | OutputProcesses
     parts: tuple[CorrectedOutputs, ...]  # of the outputs that share amplitude and noise
-    one_output: bool
     block_size: int
+    one_output: bool = False  # predictions have one axis, as the targets had
 
     @classmethod
     def of(
@@ -111,10 +111,9 @@ class ResidualCorrection:
                 "the model was fitted with known noise of every row; pass it as "
                 "`noise_variance_per_row`."
             )
-        return solve_parts(
+        solved = solve_parts(
             process,
             row_blocks(sample, len(sample.X)),
-            one_output=one_output,
             block_size=model.block_size,
             tolerance=tolerance,
             max_steps=max_steps,
@@ -123,6 +122,7 @@ class ResidualCorrection:
             learn_scale=model.optimizer is not None,
             progress=progress,
         )
+        return dataclasses.replace(solved, one_output=one_output)
 
     @property
     def modes(self) -> Modes:
@@ -209,7 +209,6 @@ def solve_parts(
     process: ReducedProcess | OutputProcesses,
     blocks: Iterable[Block],
     *,
-    one_output: bool,
     block_size: int,
     tolerance: float | None = None,
     max_steps: int = MAX_STEPS,
@@ -279,14 +278,14 @@ def solve_parts(
                 raise
             parts.append(solved)
             duals[number] = solved.dual
-    return ResidualCorrection(process, tuple(parts), one_output, block_size)
+    return ResidualCorrection(process, tuple(parts), block_size)
 
 
 def _ridge(process: ReducedProcess, X: np.ndarray) -> np.ndarray:
     """Renormalized ridge (n,) of single rows without known noise, targets scaled."""
     if not isinstance(process, InputDependentProcess):
         return np.full(len(X), float(process.mean_ridge()))
-    return np.concatenate([process.ridge_at(block) for block in chunks(X, 4096)])
+    return np.concatenate([process.ridge_at(block) for block in chunks(X, ROWS)])
 
 
 def _check_options(tolerance: float, max_steps: int, neighbours: int) -> None:
