@@ -379,6 +379,22 @@ def test_steps_end_where_the_noise_hides_what_is_left():
     assert np.all(left <= found.residual)
 
 
+def test_a_start_worse_than_none_is_left():
+    random = np.random.default_rng(4)
+    root, targets = random.standard_normal((40, 40)), random.standard_normal((40, 1))
+    matrix = root @ root.T + np.eye(40)
+
+    def steps(start):
+        options = {"start": start, "tolerance": 1e-6, "max_steps": 200}
+        found = solve(matrix.dot, matrix.dot, lambda v: v, targets, **options)
+        np.testing.assert_allclose(matrix @ found.vectors, targets, atol=1e-5)
+        return found.steps
+
+    answer = np.linalg.solve(matrix, targets)
+    assert steps(answer) == 0
+    assert steps(answer + 1e6) == steps(np.zeros((40, 1))) > 10
+
+
 def test_the_whole_process_has_the_scale_of_its_own_evidence(monkeypatch):
     """A maximum of the dense evidence, and of a bounded noise the best amplitude; the reduced
     theory explains noise by what it eliminated, and interpolates."""

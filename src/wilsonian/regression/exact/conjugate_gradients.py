@@ -55,6 +55,10 @@ def solve(
     scale = np.where(scale > 0, scale, 1.0)
     vectors, steps = start.copy(), 0
     residual = targets - exact(vectors)
+    if np.linalg.norm(residual) > np.linalg.norm(
+        targets
+    ):  # a start from elsewhere is worse than none
+        vectors, residual = np.zeros(start.shape), targets.copy()
     arithmetic = fast
     while True:
         relative = float(np.max(np.linalg.norm(residual, axis=0) / scale))
