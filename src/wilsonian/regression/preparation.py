@@ -17,6 +17,7 @@ from wilsonian.regression.learning.learners import LEARNING_ROWS, MOST_MOVED
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.sample import Sample, check_precision, origin_of
 from wilsonian.regression.statistics import InducingFeatures
+from wilsonian.support.row_threads import shared_rows
 
 # Inducing points are chosen from at most this many rows per inducing point of the largest rank.
 POOL_PER_INDUCING_POINT = 8
@@ -67,14 +68,17 @@ def prepare(
     else:
         pool = sample.draw(max(POOL_PER_INDUCING_POINT * budget, LEARNING_ROWS), random)
         budget = min(budget, len(pool.X))
-        chosen, met = choose_inducing_points(
-            hyperparameters.kernel,
-            pool.X,
-            budget if plan.rank else min(64, budget),
-            budget,
-            random,
-            lambda chosen: _kept_modes(chosen, hyperparameters, rows, plan.threshold) < chosen.rank,
-        )
+        with shared_rows():  # many small products
+            chosen, met = choose_inducing_points(
+                hyperparameters.kernel,
+                pool.X,
+                budget if plan.rank else min(64, budget),
+                budget,
+                random,
+                lambda chosen: (
+                    _kept_modes(chosen, hyperparameters, rows, plan.threshold) < chosen.rank
+                ),
+            )
         status = _status(plan, chosen, met, rows)
         points = pool.X[chosen.indices]
         wanted = plan.move_inducing_points

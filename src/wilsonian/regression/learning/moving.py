@@ -175,7 +175,8 @@ def add_inducing_points(
     residual = features.unresolved(whole, factor)
     residual[: len(points)] = 0.0
     start = InducingPoints(np.arange(len(points)), factor, residual, False)
-    added = randomly_pivoted_cholesky(kernel, whole, rank, random, start=start)
+    with shared_rows():  # many small products
+        added = randomly_pivoted_cholesky(kernel, whole, rank, random, start=start)
     return whole[added.indices]
 
 
