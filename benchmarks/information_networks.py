@@ -14,8 +14,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.optimize
 from datasets import load
+from network_minimum import minimum
 from sklearn.datasets import load_breast_cancer, load_digits
 
 from wilsonian import information
@@ -66,7 +66,12 @@ def trained(setting: Setting, seed: int) -> Trained:
     y = y if setting.noise is None else y[:, None]
     count = min(TRAINED, 2 * len(X) // 3)
     start = {key: random.randn(*shape) for key, shape in setting.shapes.items()}
-    parameters = minimum(setting.function, start, X[:count], y[:count], likelihood_of(setting))
+    parameters = minimum(
+        *(setting.function, start, X[:count], y[:count]),
+        likelihood_of(setting),
+        steps=1000,
+        slope=1e-3,
+    )
     return Trained(setting, parameters, X[:count], y[:count], (X[count:], y[count:]))
 
 
@@ -119,30 +124,3 @@ def settings(folder: Path) -> dict[str, Setting]:
         shapes = shapes_of_mlp(data[0].shape[1], 20, 1)
         found[f"{name} MLP"] = Setting(data, mlp(jnp.tanh), shapes, noise)
     return found
-
-
-def minimum(function, start, X, y, likelihood):
-    with jax.enable_x64(True):
-        leaves, structure = jax.tree.flatten(start)
-        ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
-        X, y = jnp.asarray(X), jnp.asarray(y)
-
-        def unflat(vector):
-            parts = jnp.split(vector, ends)
-            shaped = [p.reshape(leaf.shape) for p, leaf in zip(parts, leaves, strict=True)]
-            return jax.tree.unflatten(structure, shaped)
-
-        @jax.jit
-        @jax.value_and_grad
-        def loss(vector):
-            outputs = jax.vmap(lambda x: function(unflat(vector), x))(X)
-            return jnp.sum(likelihood.nll(outputs, y)) + vector @ vector / 2
-
-        found = scipy.optimize.minimize(
-            lambda v: tuple(np.asarray(part, float) for part in loss(v)),
-            np.concatenate([np.ravel(leaf) for leaf in leaves]),
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": 1000, "maxfun": 2000, "maxcor": 30, "ftol": 0, "gtol": 1e-3},
-        )
-        return jax.tree.map(np.asarray, unflat(jnp.asarray(found.x)))

@@ -3,8 +3,8 @@
     python benchmarks/science_tables.py             # the tables' ten seeds: one minute
     python benchmarks/science_tables.py --seeds 100
 
-Rows: docs/science/wilsonian.md, sections 7 and 8. `tests/test_science.py` loads
-this file and holds a part of the rows against the printed values.
+Rows: docs/science/wilsonian.md, sections 7 and 8. `tests/test_science.py` loads this file and holds
+a part of the rows against the printed values.
 """
 
 from __future__ import annotations

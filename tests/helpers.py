@@ -1,15 +1,16 @@
-"""What many tests use: comparisons of trees, quick compilation, and the benchmarks' tables."""
+"""What many tests use: comparisons of trees, the command line, and the benchmarks' tables."""
 
 import functools
 import importlib.util
+import signal
 import sys
 from pathlib import Path
 
 import jax
 import numpy as np
+import pytest
 
-# Compiling takes most of a test's time: LLVM need not try hard.
-quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+from wilsonian.app import cli
 
 
 def assert_close(actual, expected, rtol=1e-10, atol=1e-12):
@@ -26,6 +27,16 @@ def assert_close(actual, expected, rtol=1e-10, atol=1e-12):
         np.testing.assert_allclose(np.asarray(left), np.asarray(right), rtol=rtol, atol=atol)
 
 
+def run(*arguments):
+    """Exit code of `wilsonian ...`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["wilsonian", *map(str, arguments)])
+        patch.setattr(signal, "signal", lambda *_: None)
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+    return stop.value.code
+
+
 @functools.cache
 def load_benchmark(name):
     """The module `benchmarks/<name>.py`, whose tables and measurements tests share."""
@@ -35,3 +46,9 @@ def load_benchmark(name):
     sys.modules[specification.name] = module  # dataclasses look their module up
     specification.loader.exec_module(module)
     return module
+
+
+def assert_printed(value, printed):
+    """`value` rounds to the digits of `printed`."""
+    allowed = (1 + 1e-6) * load_benchmark("science_tables").rounding(printed)
+    assert abs(float(value) - float(printed)) <= allowed, (float(value), printed)

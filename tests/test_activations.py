@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import scipy.integrate
 import scipy.stats
-from helpers import quick_jit
 from network_instances import ACTIVATIONS
 
 from wilsonian import networks as nn
@@ -192,7 +191,7 @@ def test_quadrature_of_a_closed_form_and_its_slopes():
     x, z, k = jnp.array(PAIRS[:4]).T
     quadrature, exact = nn.GaussHermite(nn.Sine(), nodes=32), nn.Sine()
 
-    @quick_jit
+    @jax.jit
     def slopes(x, z, k):
         return [
             jax.vmap(jax.grad(lambda *p, a=a: a.moments(*p)[0], (0, 1, 2)))(x, z, k)

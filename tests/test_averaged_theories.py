@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import load_benchmark
+from helpers import assert_printed, load_benchmark
 from threadpoolctl import threadpool_limits
 
 from wilsonian import AveragedTheory, LearnabilityCutoff, coarse_grain, effective_ridge
@@ -23,11 +23,6 @@ def one_thread():
 
 tables = load_benchmark("averaged_tables")
 point_tables = load_benchmark("science_tables")
-
-
-def assert_printed(value, printed):
-    allowed = (1 + 1e-6) * point_tables.rounding(printed)
-    assert abs(float(value) - float(printed)) <= allowed, (float(value), printed)
 
 
 def test_table_2():

@@ -13,24 +13,14 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+from helpers import run
 
 from wilsonian import load_model
-from wilsonian.app import cli
 from wilsonian.app.runs.checkpoints import checkpoint_folder
 from wilsonian.app.runs.fit import Choices, fit_table, load_run
 from wilsonian.app.tables import open_table
 
 FAST = ["--learn", "none", "--kernel", "matern52:length_scale=3", "--noise-variance", "0.1"]
-
-
-def run(*arguments):
-    """Exit code of `wilsonian ...`."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["wilsonian", *map(str, arguments)])
-        patch.setattr(signal, "signal", lambda *_: None)
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-    return stop.value.code
 
 
 @pytest.fixture(scope="module")

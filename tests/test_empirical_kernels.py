@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import quick_jit
 
 from wilsonian import ArcCosine
 from wilsonian.networks.empirical import empirical_nngp, empirical_ntk, empirical_ntk_costs
@@ -108,7 +107,7 @@ def case(name):
                 return whole(x)
             return network(whole, x[None])[0] if batched else network(whole, x)
 
-        slopes = quick_jit(jax.vmap(jax.jacfwd(function), (None, 0)))(moved, points)
+        slopes = jax.jit(jax.vmap(jax.jacfwd(function), (None, 0)))(moved, points)
         flat = np.concatenate(
             [np.asarray(s).reshape(5, s.shape[1], -1) for s in jax.tree.leaves(slopes)], axis=2
         )
@@ -122,7 +121,7 @@ def kernels(name):
     network, options, X, Z, _ = case(name)
     arrays, rest = eqx.partition((network, options["parameters"]), eqx.is_array)
 
-    @quick_jit
+    @jax.jit
     def run(arrays, X, Z):
         network, parameters = eqx.combine(arrays, rest)
         choices = [(method, outputs) for method in METHODS for outputs in ("mean", "full")]
@@ -173,7 +172,7 @@ def test_weight_matrices_are_recognized(name):
 @pytest.mark.parametrize(("block_size", "outputs"), [(1, "full"), (2, "mean"), (100, "mean")])
 def test_blocks_change_nothing(block_size, outputs):
     network, options, X, Z, _ = case("attention")
-    blocks = quick_jit(
+    blocks = jax.jit(
         lambda X, Z: empirical_ntk(
             *(network, X, Z), outputs=outputs, method="structured", block_size=block_size, **options
         )
@@ -259,7 +258,7 @@ def test_wide_networks_have_the_infinite_kernel():
             ]
         )
 
-    draws = quick_jit(lambda keys: jax.lax.map(draw, keys))(jax.random.split(jax.random.key(0), 99))
+    draws = jax.jit(lambda keys: jax.lax.map(draw, keys))(jax.random.split(jax.random.key(0), 99))
     error = np.std(draws, axis=0) / len(draws) ** 0.5
     exact = np.array([ArcCosine(1, kind)(X) for kind in ("ntk", "nngp")])
     assert np.all(np.abs(np.mean(draws, axis=0) - exact) < 4 * error)

@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-import sys
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pytest
+from helpers import run
 
-from wilsonian.app import cli
 from wilsonian.app.runs.forecast import ForecastChoices, forecast_table
 
 FIXED = ["--kernel", "matern52:length_scale=5", "--no-learn"]
-
-
-def run(*arguments):
-    """Exit code of `wilsonian ...`."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["wilsonian", *map(str, arguments)])
-        patch.setattr(signal, "signal", lambda *_: None)
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-    return stop.value.code
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-import sys
 
 import pytest
-
-from wilsonian.app import cli
+from helpers import run
 
 POINTS = """n,error,standard_error
 50,0.412,0.02
@@ -19,16 +16,6 @@ POINTS = """n,error,standard_error
 800,0.176,0.006
 1600,0.149,0.005
 """
-
-
-def run(*arguments):
-    """Exit code of `wilsonian ...`."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["wilsonian", *map(str, arguments)])
-        patch.setattr(signal, "signal", lambda *_: None)
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-    return stop.value.code
 
 
 @pytest.fixture

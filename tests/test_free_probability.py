@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
-from helpers import assert_close, quick_jit
+from helpers import assert_close
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -46,14 +46,14 @@ each_ensemble = pytest.mark.parametrize("name", ENSEMBLES)
 T = np.array([-0.9, -0.5, -0.1, -1e-3])
 
 
-@quick_jit
+@jax.jit
 def transforms(ensemble, t):
     factor = ensemble.t_transform(t)
     ridge = -(1 + t) / t * factor
     return factor, ensemble.r_transform(t / factor), ridge
 
 
-@quick_jit
+@jax.jit
 def stieltjes(ensemble, z):
     return ensemble.stieltjes(z)
 
@@ -93,7 +93,7 @@ def test_transforms_begin_with_the_moments(name):
 shares = st.floats(0.05, 0.95)
 
 
-@quick_jit
+@jax.jit
 def algebra(aspect, fraction, factor, shift, t):
     """Pairs of transforms that must be equal."""
     white, projection = WhiteWishart(aspect), OrthogonalProjection(fraction)

@@ -5,8 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from information_instances import at_minimum, digits_minimum, digits_network
-from sklearn.datasets import load_digits
+from helpers import load_benchmark
 
 from wilsonian import RankCutoff, SharpCutoff, coarse_grain, information, networks
 from wilsonian.information import likelihoods, routes
@@ -14,6 +13,7 @@ from wilsonian.information.lanczos import leading_pairs
 from wilsonian.information.products import push
 
 CLASSES, WIDTH, POINTS = 3, 8, 40
+minimum = load_benchmark("network_minimum").minimum
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def drawn(seed=0):
 
 @pytest.fixture(scope="module")
 def parameters(blobs):
-    return at_minimum(mlp, drawn(), *blobs[:2], information.Softmax(), steps=300)
+    return minimum(mlp, drawn(), *blobs[:2], information.Softmax(), steps=300, slope=1e-8)
 
 
 def network_of(blobs, parameters, **options):
@@ -122,6 +122,25 @@ def test_routes_agree_in_all_that_a_cut_network_says(blobs, spectrum, dual):
     np.testing.assert_allclose(
         sum(spectrum.by_parameter().values()), spectrum.degrees_of_freedom, rtol=1e-10
     )
+
+
+def test_the_noise_of_an_eigenvalue_is_the_standard_error_of_a_mean():
+    """One parameter: its information is the sum of squared inputs over the noise."""
+    inputs = np.random.RandomState(3).gamma(2.0, size=(50, 1))
+    one = information.network(
+        lambda p, x: p * x,
+        inputs,
+        inputs[:, 0],
+        likelihood="regression",
+        noise_variance=1.0,
+        prior=1.0,
+        parameters=np.ones(1),
+    )
+    found, squares = information.spectrum(one), inputs[:, 0] ** 2
+    np.testing.assert_allclose(found.information[0], squares.sum(), rtol=1e-10)
+    expected = squares.std() / squares.mean() / np.sqrt(50)
+    np.testing.assert_allclose(found.relative_noise()[0], expected, rtol=1e-8)
+    np.testing.assert_allclose(found.eigenvalues_per_example[0], squares.mean(), rtol=1e-10)
 
 
 def test_fisher_is_the_curvature_of_the_divergence(net, spectrum):
@@ -416,7 +435,7 @@ def test_a_saturated_classifier_says_so(blobs):
         def nll(self, f, y):
             return 1e4 * super().nll(f, y)  # a penalty 1e4 times weaker
 
-    trained = at_minimum(mlp, drawn(), X, y, Weak(), steps=600)
+    trained = minimum(mlp, drawn(), X, y, Weak(), steps=600, slope=1e-8)
     net = information.network(mlp, X, y, likelihood="softmax", prior=1.0, parameters=trained)
     spectrum = information.spectrum(net)
     assert net.loss().mean() < 0.01
@@ -457,14 +476,13 @@ def test_pruning_is_predicted_and_repaired(spectrum):
 @pytest.fixture(scope="module")
 def digits():
     """The reference of docs/science/information.md, section 9, seed 0."""
-    X, y = load_digits(return_X_y=True)
-    order = np.random.RandomState(0).permutation(len(X))
-    X, y = X[order] / 8 - 1, y[order]
-    trained = digits_minimum(X[:1000], y[:1000], seed=0, steps=1500)
+    reference = load_benchmark("information_digits")
+    (X, y), held_out = reference.data(0)
+    trained, _ = reference.minimum(0, X, y, steps=1500)
     net = information.network(
-        digits_network, X[:1000], y[:1000], likelihood="softmax", prior=1.0, parameters=trained
+        reference.network, X, y, likelihood="softmax", prior=1.0, parameters=trained
     )
-    return information.spectrum(net), (X[1000:], y[1000:])
+    return information.spectrum(net), held_out
 
 
 def test_digits(digits):

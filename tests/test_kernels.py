@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import quick_jit
 from sklearn.gaussian_process import kernels as sk
 
 from wilsonian import (
@@ -85,7 +84,7 @@ V = points(len(Z), 2, seed=3)
 ORDER = np.array([4, 2, 6, 0, 5, 1, 3])
 
 
-@quick_jit
+@jax.jit
 def measure(kernel, X, Z, V):
     """What the laws compare, in one compilation per kernel: hyperparameters are leaves, so that new
     values need no other. (Points are arguments, since JAX would keep a constant's precision.)"""
@@ -173,7 +172,7 @@ def test_precision_is_that_of_the_points(kernel):
 def test_single_precision_is_all_there_is_by_default(measured, name):
     with jax.enable_x64(False):
         check_dtype(EVERY[name], np.float32)
-        gram = quick_jit(lambda kernel, X, Z: kernel(X, Z))(EVERY[name], X, Z)  # from float64
+        gram = jax.jit(lambda kernel, X, Z: kernel(X, Z))(EVERY[name], X, Z)  # from float64
         assert gram.dtype == np.float32
         # A cusp feels the distance, which float32 knows to sqrt(eps) |x|, 3e-4 times one to three.
         assert_close(gram, measured[name]["gram"], rtol=1e-3, atol=1e-4)
@@ -188,7 +187,7 @@ def total(kernel, X, Z):
     return jnp.sum(weights * kernel.gram(X, Z))
 
 
-total_and_slopes = quick_jit(jax.value_and_grad(total, (0, 1, 2)))
+total_and_slopes = jax.jit(jax.value_and_grad(total, (0, 1, 2)))
 
 
 def as_arrays(kernel):
@@ -434,7 +433,7 @@ def test_functions_see_every_bit_from_any_thread():
 
     kernel, shifts = FromFunction(linear), np.arange(8.0)
 
-    @quick_jit
+    @jax.jit
     def several(X):  # so much to call at a time that JAX takes other threads
         return [kernel(X - shift, X) @ kernel(X, X + shift) for shift in shifts]
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
-from helpers import assert_close, load_benchmark, quick_jit
+from helpers import assert_close, load_benchmark
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process import kernels as sklearn_kernels
 
@@ -29,7 +29,7 @@ def gram(kernel, points, others):
     """Kernel matrix between two of the sets "X" and "Z", as a NumPy array."""
     sets = {"X": X, "Z": Z}
     with jax.enable_x64(True):
-        return np.asarray(quick_jit(kernel)(sets[points], sets[others]))
+        return np.asarray(jax.jit(kernel)(sets[points], sets[others]))
 
 
 @functools.cache
@@ -138,7 +138,7 @@ def test_many_small_steps_are_the_flow_and_steps_are_descent():
 def test_times_are_traced_and_mapped_over_and_outputs_share_their_covariance():
     both = np.stack([TARGETS, 1 - TARGETS], axis=1)
     ensemble = gradient_flow(NNGP, NTK, X, both, learning_rate=0.7)
-    found = quick_jit(jax.vmap(lambda time: ensemble.predict(Z, time)))(jnp.array(TIMES))
+    found = jax.jit(jax.vmap(lambda time: ensemble.predict(Z, time)))(jnp.array(TIMES))
     for time, mean, variance in zip(TIMES, found.mean, found.variance, strict=True):
         assert_close(mean[:, 0], flow().predict(Z, time).mean)
         assert_close(variance, flow().predict(Z, time).variance)

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.integrate
-from helpers import quick_jit
 from network_instances import IMAGES, NETWORKS, VECTORS, conv, dense, inputs, two_layers
 from typer.testing import CliRunner
 
@@ -43,7 +42,7 @@ def measured(name):
     network, X = build(8), many(shape)
     rows = X.reshape(len(X), -1)
 
-    @quick_jit
+    @jax.jit
     def run(X, rows):
         kernels = [nn.NetworkKernel(network, kind, shape) for kind in ("nngp", "ntk")]
         return (
@@ -91,7 +90,7 @@ def test_slopes_are_finite_at_identical_opposite_and_zero_inputs(name):
     if name == "hermite_expansion":  # every term is one more product to differentiate and compile
         build = two_layers(nn.HermiteExpansion(jnp.tanh, terms=8, nodes=64))
 
-    @quick_jit
+    @jax.jit
     def slopes(network, X):
         def total(network, X):
             return sum(jnp.sum(gram) for gram in nn.nngp_and_ntk(network, X))
@@ -113,8 +112,8 @@ def test_gradients_over_variances_are_differences():
         return sum(jnp.sum(gram) for gram in nn.nngp_and_ntk(network, X))
 
     variances = jnp.array(leaves)
-    slope = quick_jit(jax.grad(value))(variances)
-    many_values = quick_jit(jax.vmap(value))  # vmap over variances, too
+    slope = jax.jit(jax.grad(value))(variances)
+    many_values = jax.jit(jax.vmap(value))  # vmap over variances, too
     steps = 1e-5 * np.eye(len(variances))
     difference = (many_values(variances + steps) - many_values(variances - steps)) / 2e-5
     np.testing.assert_allclose(slope, difference, rtol=1e-7)

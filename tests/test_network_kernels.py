@@ -12,7 +12,6 @@ import pytest
 import scipy.integrate
 import scipy.special
 import scipy.stats
-from helpers import quick_jit
 
 from wilsonian import ArcCosine, ErfNetwork
 
@@ -26,7 +25,7 @@ each_network = pytest.mark.parametrize("activation", NETWORKS)
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-@quick_jit
+@jax.jit
 def grams(kernels, X, Z):
     """Of several kernels, in one compilation."""
     return [kernel(X, Z) for kernel in kernels]
@@ -189,7 +188,7 @@ def finite_kernels(activation, depth, width, draws):
         return nngp, sum(slope @ slope.T for slope in flat)
 
     keys = jax.random.split(jax.random.key(3), draws)
-    return quick_jit(lambda keys: jax.lax.map(one, keys))(keys)
+    return jax.jit(lambda keys: jax.lax.map(one, keys))(keys)
 
 
 @each_network
@@ -242,7 +241,7 @@ def test_the_tangent_kernel_exceeds_the_covariance(activation):
 @pytest.mark.parametrize("variance", [1e-9, 1.0, 1e9])
 def test_moments_have_finite_slopes_at_identical_opposite_and_zero_inputs(activation, variance):
     kernel = NETWORKS[activation]()
-    slopes = quick_jit(jax.jacfwd(kernel.activation.moments, (0, 1, 2)))
+    slopes = jax.jit(jax.jacfwd(kernel.activation.moments, (0, 1, 2)))
     for covariance in (variance, -variance):
         assert np.all(np.isfinite(jax.tree.leaves(slopes(variance, variance, covariance))))
     for pair in ((0.0, variance), (variance, 0.0), (0.0, 0.0)):
@@ -264,7 +263,7 @@ def test_the_gradient_at_identical_inputs_is_right(activation):
     kernel = NETWORKS[activation](2, "nngp", 1.5, 0.1)
     x, along = np.array([1.0, 2.0, 3.0]), np.array([0.3, -1.0, 0.5])
 
-    @quick_jit
+    @jax.jit
     def value_and_slope(size):
         return jax.value_and_grad(lambda size: kernel.evaluate(x + size * along, x))(size)
 
@@ -286,7 +285,7 @@ def test_inputs_know_themselves_in_single_precision(activation):
 
 @each_network
 def test_inputs_of_any_size_work_in_single_precision(activation):
-    @quick_jit
+    @jax.jit
     def grams_and_slopes(X):
         kernels = [NETWORKS[activation](1, kind) for kind in KINDS]
         total = jax.grad(lambda X: sum(jnp.sum(kernel(X)) for kernel in kernels))

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import quick_jit
 from network_instances import IMAGES, NETWORKS, VECTORS, inputs
 
 from wilsonian import networks as nn
@@ -48,7 +47,7 @@ def infinite_kernels(network, X, kinds):
     # Small operations of dense networks likewise.
     dense = X.ndim == 2
     with jax.disable_jit() if dense else contextlib.nullcontext():
-        compiled = (lambda f: f) if dense else quick_jit
+        compiled = (lambda f: f) if dense else jax.jit
         if "ntk" in kinds:
             nngp, ntk = compiled(lambda X: nn.nngp_and_ntk(network, X))(X)
             return {"nngp": nngp, "ntk": ntk}
@@ -86,7 +85,7 @@ def test_the_error_falls_as_one_over_the_width():
     build, shape, kinds = NETWORKS["gelu"]
     X, draws = inputs(shape), {8: 2000, 32: 500}
     exact = infinite_kernels(build(8), X, kinds)
-    drawn = {n: finite_kernels(build(n), X, d, kinds, n, quick_jit) for n, d in draws.items()}
+    drawn = {n: finite_kernels(build(n), X, d, kinds, n, jax.jit) for n, d in draws.items()}
     for kind in kinds:
         found = {n: np.asarray(kernels[kind]) for n, kernels in drawn.items()}
         mean = {n: np.mean(k, axis=0) for n, k in found.items()}

@@ -38,8 +38,8 @@ def choices(table):
 
 
 def interrupt_in(wanted):
-    def progress(stage, done, of):
-        if stage == wanted:
+    def progress(stage, done, of, told=""):
+        if stage == wanted and done:
             raise KeyboardInterrupt
 
     return progress

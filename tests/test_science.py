@@ -8,7 +8,7 @@ them.
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import load_benchmark
+from helpers import assert_printed, load_benchmark
 from sklearn.datasets import load_digits
 
 from wilsonian import (
@@ -33,12 +33,6 @@ tables = load_benchmark("science_tables")
 
 # The rows of table 1 that the issue names, (alpha, ridge, threshold).
 NAMED_ROWS = [(0.5, 0.1, 0.5), (0.5, 0.001, 0.3), (1.0, 0.001, 0.5), (0.2, 0.05, 0.3)]
-
-
-def assert_printed(value, printed):
-    """`value` rounds to the digits of `printed`."""
-    allowed = (1 + 1e-6) * tables.rounding(printed)
-    assert abs(float(value) - float(printed)) <= allowed, (float(value), printed)
 
 
 def assert_within_spread(values, printed):

@@ -211,6 +211,19 @@ def hmc_steps(
         yield state, float(acceptance)
 
 
+def how_drawn(state: HmcState, settings: HmcSettings, rates: list[float]) -> dict[str, Any]:
+    """What an ensemble says of its making, from the acceptance `rates` of its rounds."""
+    return {
+        "method": "hmc",
+        "trajectories": state.trajectories,
+        "gap": settings.gap,
+        "acceptance": float(np.mean(rates)),
+        "steps": state.steps,
+        "kinetic_mass": state.kinetic_mass,
+        "evaluations_per_field": state.steps * settings.gap,
+    }
+
+
 def sample_hmc(
     theory: AbstractFieldTheory,
     count: int,
@@ -232,15 +245,7 @@ def sample_hmc(
             progress("trajectories", len(kept) / rounds)
         if len(kept) == rounds:
             break
-    how = {
-        "method": "hmc",
-        "trajectories": state.trajectories,
-        "gap": settings.gap,
-        "acceptance": float(np.mean(rates)),
-        "steps": state.steps,
-        "kinetic_mass": state.kinetic_mass,
-        "evaluations_per_field": state.steps * settings.gap,
-    }
+    how = how_drawn(state, settings, rates)
     return Ensemble(theory, np.concatenate(kept), None, settings.chains, how)
 
 

@@ -54,7 +54,7 @@ class InverseFlow:
         """Fit to `data`, fields of the theory with equal weights.
 
         The last tenth of them, at most 2048, is held out. `options` go to
-        :func:`wilsonian.fields.decimation.fit_decimation` or
+        :func:`wilsonian.fields.decimation.flow.fit_decimation` or
         :func:`wilsonian.fields.diffusion.fit_diffusion`. ValueError for data of another theory,
         data with weights, and methods that are not known.
         """

@@ -19,7 +19,7 @@ from wilsonian.fields.decimation.geometry import check_side
 from wilsonian.fields.ensemble_files import EnsembleWriter, load_ensemble
 from wilsonian.fields.ensembles import Ensemble
 from wilsonian.fields.flow_files import fingerprint
-from wilsonian.fields.hmc import HmcSettings, HmcState, Progress, hmc_steps
+from wilsonian.fields.hmc import HmcSettings, HmcState, Progress, hmc_steps, how_drawn
 from wilsonian.fields.inverse_flow import InverseFlow, Method
 from wilsonian.fields.theories import SampledTheory
 from wilsonian.support.files import StrPath
@@ -53,16 +53,7 @@ def run_hmc(
         acceptances.append(acceptance)
         done = writer.count + len(pending) * settings.chains
         if len(pending) == rounds_per_block or done >= count:
-            how = {
-                "method": "hmc",
-                "trajectories": state.trajectories,
-                "gap": settings.gap,
-                "acceptance": float(np.mean(acceptances)),
-                "steps": state.steps,
-                "kinetic_mass": state.kinetic_mass,
-                "evaluations_per_field": state.steps * settings.gap,
-                "seed": seed,
-            }
+            how = {**how_drawn(state, settings, acceptances), "seed": seed}
             writer.append(
                 np.concatenate(pending), chains=settings.chains, how=how, state=_stored(state)
             )

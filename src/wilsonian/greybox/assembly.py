@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from wilsonian.greybox.integrate import lay_steps, path_and_derivative
+from wilsonian.greybox.parameters import library_of
 from wilsonian.greybox.residuals import Feature, Force, OutsideTerm, Residual
 from wilsonian.greybox.simulators import ODE, Simulator, no_basis
 from wilsonian.greybox.tracing import as_vector, trial
@@ -125,8 +126,7 @@ class Assembly:
     def basis(self, t: Any) -> Any:
         """Every force's time functions, one after the other along the last axis."""
         parts = [basis(t) for basis in self.force_basis]
-        library = np if isinstance(t, np.ndarray) else jnp
-        return library.concatenate(parts, axis=-1) if parts else no_basis(t)
+        return library_of(t).concatenate(parts, axis=-1) if parts else no_basis(t)
 
     def _outside(self) -> None:
         self.outside, self.outside_shapes = [], []

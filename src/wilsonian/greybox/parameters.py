@@ -18,13 +18,14 @@ import scipy.special
 from jaxtyping import Array, Float
 
 
-def host(value: Any) -> bool:
-    """Whether NumPy can work on it."""
-    return isinstance(value, np.ndarray | np.generic | float | int)
+def library_of(value: Any) -> Any:
+    """NumPy where it can work on the value, else JAX's."""
+    return np if isinstance(value, np.ndarray | np.generic | float | int) else jnp
 
 
 def log_sigmoid(value: Any) -> Any:
-    return scipy.special.log_expit(value) if host(value) else jax.nn.log_sigmoid(value)
+    on_host = library_of(value) is np
+    return scipy.special.log_expit(value) if on_host else jax.nn.log_sigmoid(value)
 
 
 def log_normal(value: Any) -> Any:
@@ -75,12 +76,12 @@ class Bounded(AbstractParameter):
             )
 
     def physical(self, unbounded):
-        sigmoid = scipy.special.expit if host(unbounded) else jax.nn.sigmoid
+        sigmoid = scipy.special.expit if library_of(unbounded) is np else jax.nn.sigmoid
         return self.low + (self.high - self.low) * sigmoid(unbounded)
 
     def unbounded(self, physical):
         fraction = (physical - self.low) / (self.high - self.low)
-        library = np if host(physical) else jnp
+        library = library_of(physical)
         return library.log(fraction) - library.log1p(-fraction)
 
     def log_prior(self, unbounded):
@@ -109,10 +110,10 @@ class Positive(AbstractParameter):
             )
 
     def physical(self, unbounded):
-        return self.median * (np if host(unbounded) else jnp).exp(self.log_spread * unbounded)
+        return self.median * library_of(unbounded).exp(self.log_spread * unbounded)
 
     def unbounded(self, physical):
-        return (np if host(physical) else jnp).log(physical / self.median) / self.log_spread
+        return library_of(physical).log(physical / self.median) / self.log_spread
 
     def log_prior(self, unbounded):
         return log_normal(unbounded)
@@ -188,8 +189,7 @@ class Parameters:
     def log_prior(self, unbounded: Any) -> Any:
         r"""Log density of :math:`\zeta` (..., parameters), summed over parameters."""
         terms = [p.log_prior(unbounded[..., i]) for i, p in enumerate(self.members.values())]
-        library = np if host(unbounded) else jnp
-        return sum(terms, start=library.zeros(unbounded.shape[:-1]))
+        return sum(terms, start=library_of(unbounded).zeros(unbounded.shape[:-1]))
 
     def at_quantile(self, probability: Any) -> np.ndarray:
         """Physical values at quantiles of the prior, one column for each parameter."""
@@ -207,7 +207,7 @@ class Parameters:
 
 
 def _stacked(columns: list[Any]) -> Any:
-    return (np if host(columns[0]) else jnp).stack(columns, axis=-1)
+    return library_of(columns[0]).stack(columns, axis=-1)
 
 
 def _parameter(name: str, value: Any) -> AbstractParameter:

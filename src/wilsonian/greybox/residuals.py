@@ -13,6 +13,8 @@ from typing import Any, Literal
 import jax.numpy as jnp
 import numpy as np
 
+from wilsonian.greybox.parameters import library_of
+
 Tying = Literal["free", "paired", "tied", "smooth"]
 MOST_FREQUENCIES = 48
 
@@ -109,7 +111,7 @@ class Force:
         angular = np.pi * np.arange(1, number + 1) / length
 
         def values(t):
-            library = np if isinstance(t, np.ndarray) else jnp
+            library = library_of(t)
             phase = (t - first)[..., None] * angular
             ones = library.ones((*phase.shape[:-1], 1))
             return library.concatenate([ones, library.cos(phase), library.sin(phase)], axis=-1)

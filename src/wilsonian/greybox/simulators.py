@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array
 
 from wilsonian.greybox.integrate import NODES, lay_steps, path
-from wilsonian.greybox.parameters import Parameters
+from wilsonian.greybox.parameters import Parameters, library_of
 from wilsonian.greybox.tracing import as_vector, trial
 
 
@@ -38,8 +38,7 @@ def read_times(times: Any) -> np.ndarray:
 
 def no_basis(t: Any) -> Any:
     """The time functions of no force."""
-    library = np if isinstance(t, np.ndarray) else jnp
-    return library.zeros((*t.shape, 0))
+    return library_of(t).zeros((*t.shape, 0))
 
 
 def name_channel(physics: ODE | Function, channel: int) -> str:

@@ -23,7 +23,7 @@ from jaxtyping import Array, Float
 from wilsonian.core.coarse_graining import AbstractTheory
 from wilsonian.core.information import degrees_of_freedom, nats
 from wilsonian.core.types import Scalar
-from wilsonian.networks.layers.cosine_network import FreeField
+from wilsonian.networks.layers.cosine_network import FreeField, ball_volume
 
 Amplitudes = Literal["gaussian", "signs"]
 
@@ -197,7 +197,7 @@ def kernel_spread(
     extra = 0.5 if phases else 0.0
     if momenta.sampling == "uniform":
         shell = (high**dimension - low**dimension) / dimension
-        whole = shell * float(momenta.variance) * dimension * _ball(dimension)
+        whole = shell * float(momenta.variance) * dimension * ball_volume(dimension)
         second = average(
             lambda p: (squared_cosine(p) + extra) * (whole / (p**2 + mass**2)) ** 2 / shell
         )
@@ -224,7 +224,3 @@ def _plane_wave(t: float, dimension: int) -> float:
         return float(np.sinc(t / np.pi))
     order = dimension / 2 - 1
     return float(math.gamma(dimension / 2) * (2 / t) ** order * scipy.special.jv(order, t))
-
-
-def _ball(dimension: int) -> float:
-    return math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1)

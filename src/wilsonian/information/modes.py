@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 
 from wilsonian.information import products, tangent
 from wilsonian.information.trained_network import TrainedNetwork
-from wilsonian.information.trees import flat, unflat
+from wilsonian.support.trees import raveled, unraveled
 
 BLOCK = 32  # points whose Jacobian is in memory at a time
 
@@ -57,10 +57,10 @@ class ParameterModes(AbstractModes):
     vectors: Float[np.ndarray, "p modes"]
 
     def coordinates(self, network, v):
-        return self.vectors.T @ flat(v)
+        return self.vectors.T @ raveled(v)
 
     def combine(self, network, c):
-        return unflat(network.point, self.vectors @ c)
+        return unraveled(self.vectors @ c, network.point)
 
     def on_data(self, network):
         rows = _dressed_steps(

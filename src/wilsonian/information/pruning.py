@@ -19,7 +19,7 @@ from wilsonian.information import products
 from wilsonian.information.arguments import checked_number
 from wilsonian.information.fisher_spectrum import FisherSpectrum
 from wilsonian.information.modes import ParameterModes
-from wilsonian.information.trees import flat, unflat
+from wilsonian.support.trees import raveled, unraveled
 
 Score = Literal["damage", "magnitude", "fisher", "random"]
 
@@ -55,7 +55,7 @@ def prune(
         raise ValueError(f"`fraction` must be between 0 and 1, got {fraction!r}.")
     with network.arithmetic():
         fisher = (modes.vectors * modes.information) @ modes.vectors.T
-        u, slope = flat(network.point), flat(products.gradient(network))
+        u, slope = raveled(network.point), raveled(products.gradient(network))
         removed = np.zeros(len(u), bool)
         order = np.argsort(_scores(score, fisher, u, seed), kind="stable")
         removed[order[: round(fraction * len(u))]] = True
@@ -71,7 +71,7 @@ def prune(
 
         def costs(move: np.ndarray) -> tuple[float, float]:
             predicted = slope @ move + move @ fisher @ move / 2
-            point = unflat(network.point, u + move)
+            point = unraveled(u + move, network.point)
             measured = network.loss(network.evaluate(network.inputs, point)).mean() - before
             return float(predicted / network.examples), float(measured)
 
@@ -83,8 +83,8 @@ def prune(
             measured=measured,
             repaired_predicted=repaired_predicted,
             repaired=repaired,
-            pruned_point=unflat(network.point, u + step),
-            point=unflat(network.point, u + repair),
+            pruned_point=unraveled(u + step, network.point),
+            point=unraveled(u + repair, network.point),
         )
 
 

@@ -1,4 +1,4 @@
-"""Trees of parameters as vectors: sums, differences, one flat vector and back."""
+"""Trees of parameters as vectors: sums, differences, products."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 
 @jax.jit
@@ -31,17 +31,3 @@ def times(left: Any, right: Any) -> Any:
 def cast_to(leaf: Any, dtype: Any) -> Array:
     """An array in another precision; nothing is compiled."""
     return jnp.asarray(np.asarray(leaf).astype(jnp.dtype(dtype), copy=False))
-
-
-def flat(tree: Any) -> Float[np.ndarray, " p"]:
-    """All entries as one vector."""
-    return np.concatenate([np.ravel(np.asarray(leaf)) for leaf in jax.tree.leaves(tree)])
-
-
-def unflat(like: Any, vector: Any) -> Any:
-    """A vector as a tree with the shapes of `like`."""
-    leaves, structure = jax.tree.flatten(like)
-    ends = np.cumsum([leaf.size for leaf in leaves])
-    parts = np.split(np.asarray(vector, leaves[0].dtype), ends[:-1])
-    shaped = [part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)]
-    return jax.tree.unflatten(structure, shaped)

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from wilsonian.language.kernel_vocabulary import short_text
 from wilsonian.networks.layers import activations, attention, convolution, more_activations, pooling
 from wilsonian.networks.layers.branches import Parallel, residual
 from wilsonian.networks.layers.cosine_network import (
@@ -101,13 +102,13 @@ def parse_architecture(document: Any) -> Network:
         raise ArchitectureError('expected {"layers": [...]}, a list of layers by name.')
     if strange := set(document) - {"layers", "input_shape"}:
         raise ArchitectureError(
-            f"unknown entry {_short(min(strange))}; an architecture has layers and input_shape."
+            f"unknown entry {short_text(min(strange))}; an architecture has layers and input_shape."
         )
     shape = document.get("input_shape")
     if shape is not None:
         if not (isinstance(shape, list) and shape and all(_whole(size) for size in shape)):
             raise ArchitectureError(
-                f"`input_shape` must be a list of sizes such as [8, 8, 1], got {_short(shape)}."
+                f"`input_shape` must be a list of sizes such as [8, 8, 1], got {short_text(shape)}."
             )
         shape = tuple(shape)
     layers = _Reader().layers(document["layers"], 0)
@@ -157,7 +158,7 @@ class _Reader:
 
     def layers(self, entries: Any, depth: int) -> list[AbstractLayer]:
         if not isinstance(entries, list):
-            raise ArchitectureError(f"expected a list of layers, got {_short(entries)}.")
+            raise ArchitectureError(f"expected a list of layers, got {short_text(entries)}.")
         if depth > DEEPEST:
             raise ArchitectureError(f"layers are nested deeper than {DEEPEST} levels.")
         made: list[AbstractLayer] = []
@@ -172,14 +173,14 @@ class _Reader:
         """One layer, or several copies of a block."""
         if not isinstance(entry, dict):
             raise ArchitectureError(
-                f'expected a layer such as {{"layer": "Relu"}}, got {_short(entry)}.'
+                f'expected a layer such as {{"layer": "Relu"}}, got {short_text(entry)}.'
             )
         if "repeat" not in entry:
             return [self.layer(entry, depth)]
         times = entry["repeat"]
         if set(entry) != {"repeat", "layers"} or not _whole(times) or times > MOST_LAYERS:
             raise ArchitectureError(
-                f'expected {{"repeat": 3, "layers": [...]}}, got {_short(entry)}.'
+                f'expected {{"repeat": 3, "layers": [...]}}, got {short_text(entry)}.'
             )
         return [layer for _ in range(times) for layer in self.layers(entry["layers"], depth + 1)]
 
@@ -253,7 +254,7 @@ def _checked(name: str, key: str, annotation: str, value: Any) -> Any:
     else:
         good = isinstance(value, str) and not annotation.startswith("tuple")
     if not good:
-        raise ArchitectureError(f"`{key}` cannot be {_short(value)}.", name)
+        raise ArchitectureError(f"`{key}` cannot be {short_text(value)}.", name)
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -263,7 +264,7 @@ def _check_options(name: str, options: Document, known: list[str]) -> None:
             close = difflib.get_close_matches(key, known, 1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
             listed = f"options are {', '.join(known)}" if known else "it has no options"
-            raise ArchitectureError(f"unknown option {_short(key)}{hint}; {listed}.", name)
+            raise ArchitectureError(f"unknown option {short_text(key)}{hint}; {listed}.", name)
 
 
 def _known(name: Any, names: list[str], kind: str) -> str:
@@ -273,7 +274,9 @@ def _known(name: Any, names: list[str], kind: str) -> str:
         return by_letters[letters]
     close = difflib.get_close_matches(letters[:40], by_letters, 1)
     hint = f" (did you mean {by_letters[close[0]]!r}?)" if close else ""
-    raise ArchitectureError(f"unknown {kind} {_short(name)}{hint}; known are {', '.join(names)}.")
+    raise ArchitectureError(
+        f"unknown {kind} {short_text(name)}{hint}; known are {', '.join(names)}."
+    )
 
 
 def _number(value: Any) -> bool:
@@ -289,8 +292,3 @@ def _finite(value: int | float) -> bool:
 
 def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 2**31
-
-
-def _short(value: Any) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."

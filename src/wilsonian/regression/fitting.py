@@ -87,7 +87,6 @@ def fit_process(
         correction = solve_parts(
             fitted.process,
             blocks(0),
-            one_output=sample.y.shape[1] == 1,
             block_size=plan.block_size,
             learn_scale=not isinstance(plan.learner, LearnNothing),
             progress=progress,

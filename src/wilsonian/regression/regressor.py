@@ -242,10 +242,9 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """Be the fitted estimator of a process; targets had one axis or two."""
         prepared = fitted.prepared
         self.prepared_, self.statistics_ = prepared, fitted.statistics
-        self.correction_ = fitted.correction
-        if fitted.correction is not None:
-            one = target_dimensions == 1
-            self.correction_ = dataclasses.replace(fitted.correction, one_output=one)
+        self.correction_ = fitted.correction and dataclasses.replace(
+            fitted.correction, one_output=target_dimensions == 1
+        )
         self.target_dimensions_ = target_dimensions
         self.n_features_in_ = prepared.features.inducing_points.shape[1]
         self.kernel_, self.convergence_ = prepared.hyperparameters.kernel, fitted.convergence

@@ -88,11 +88,6 @@ class Sample(eqx.Module):
         """Mean of :meth:`mean_squares`."""
         return float(np.mean(self.mean_squares()))
 
-    def groups(self, count: int) -> list[slice]:
-        """Columns of the outputs that share amplitude and noise: all, or each by itself."""
-        outputs = self.y.shape[1]
-        return [slice(0, outputs)] if count == 1 else [slice(q, q + 1) for q in range(outputs)]
-
 
 ROUNDING = 1e-13  # of a column's size: less than that is no spread
 

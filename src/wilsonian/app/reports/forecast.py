@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from wilsonian.app.reports.forecast_parts import describe_points, doubts, paragraphs, table
+from wilsonian.app.reports.forecast_parts import describe_points, doubts, paragraphs
 from wilsonian.app.reports.forecast_text import (
     RIDGE_NOTE,
     WITNESS_NOTE,
@@ -16,7 +16,7 @@ from wilsonian.app.reports.forecast_text import (
     no_forecast,
     witness_rows,
 )
-from wilsonian.app.reports.page import document, section, table_of
+from wilsonian.app.reports.page import document, headed_table, section, table_of
 from wilsonian.app.reports.svg import Draw, Drawing
 from wilsonian.app.runs.forecast import ForecastRun
 from wilsonian.support.files import atomic_write
@@ -32,8 +32,8 @@ def forecast_section(run: ForecastRun, sentences: Sequence[str] | None = None) -
     said = paragraphs(sentences) + doubts(run.forecast.diagnostics, "pilot")
     after = (
         f"<h3>The forecast by number of labels</h3>\n{paragraphs([RIDGE_NOTE])}"
-        f"{table(*forecast_rows(run))}"
-        f"<h3>The witnesses</h3>\n{paragraphs([WITNESS_NOTE])}{table(*witness_rows(run))}"
+        f"{headed_table(*forecast_rows(run))}"
+        f"<h3>The witnesses</h3>\n{paragraphs([WITNESS_NOTE])}{headed_table(*witness_rows(run))}"
     )
     return section(TITLE, forecast_figures(run), said, after)
 

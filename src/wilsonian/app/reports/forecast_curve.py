@@ -12,8 +12,8 @@ from wilsonian.app.reports.forecast_curve_text import (
     curve_rows,
     curve_sentences,
 )
-from wilsonian.app.reports.forecast_parts import describe_points, doubts, paragraphs, table
-from wilsonian.app.reports.page import document, section, table_of
+from wilsonian.app.reports.forecast_parts import describe_points, doubts, paragraphs
+from wilsonian.app.reports.page import document, headed_table, section, table_of
 from wilsonian.app.reports.svg import Drawing
 from wilsonian.app.runs.forecast_curve import CurveRun
 from wilsonian.support.files import atomic_write
@@ -50,10 +50,10 @@ def _parts(run: CurveRun) -> Iterator[str]:
     )
     said = paragraphs(others) + doubts(found.diagnostics, "curve")
     after = (
-        f"<h3>The forecast by number of samples</h3>\n{table(*curve_rows(run))}"
+        f"<h3>The forecast by number of samples</h3>\n{headed_table(*curve_rows(run))}"
         f"<h3>The candidates</h3>\n<p>Each has its own forecast; its weight is its evidence, how "
         "well it foretells the points before they are seen.</p>\n"
-        f"{table(*candidate_rows(run))}"
+        f"{headed_table(*candidate_rows(run))}"
     )
     drawing = Drawing(
         "forecast-curve",

@@ -1,4 +1,4 @@
-"""What the pages of both kinds of forecast share: doubts, tables, and the words at a point."""
+"""What the pages of both kinds of forecast share: doubts, and the words at a point."""
 
 from __future__ import annotations
 
@@ -23,15 +23,6 @@ def doubts(diagnostics: Sequence[str], source: str) -> str:
         return f"<p>Nothing in the {source} speaks against this forecast.</p>\n"
     listed = "".join(f"<li>{html.escape(doubt)}</li>\n" for doubt in diagnostics)
     return f"<h3>Why to be careful</h3>\n<ul>\n{listed}</ul>\n"
-
-
-def table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table with a head, escaped."""
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
-    body = "\n".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f"<table>\n<tr>{head}</tr>\n{body}\n</table>\n"
 
 
 def describe_points(lines: ForecastLines, noun: str, form: Callable[[float], str]) -> Describe:

@@ -15,7 +15,7 @@ from wilsonian.app.reports.greybox_figures import (
     residual_figures,
     signal_figures,
 )
-from wilsonian.app.reports.page import document, section, table_of
+from wilsonian.app.reports.page import document, glossary, headed_table, section, table_of
 from wilsonian.app.runs.greybox import GreyboxRun, verdict
 from wilsonian.support.files import atomic_write
 from wilsonian.support.number_text import format_count, format_number, format_percent
@@ -50,7 +50,7 @@ def _parts(run: GreyboxRun) -> Iterator[str]:
     yield section("Do the intervals hold?", figures, before=_calibration(run), after=_strata(run))
     yield _beside(run)
     yield _details(run)
-    yield _glossary()
+    yield glossary(GLOSSARY)
 
 
 def _header(run: GreyboxRun) -> str:
@@ -105,15 +105,6 @@ def _numbers(run: GreyboxRun) -> str:
     return f'<dl class="numbers">\n{items}\n</dl>'
 
 
-def grid(names: list[str], rows: list[list[str]]) -> str:
-    """A table with a header row, escaped."""
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
-    body = "\n".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f"<table>\n<tr>{head}</tr>\n{body}\n</table>\n"
-
-
 def _parameters(run: GreyboxRun) -> str:
     said = "".join(f"<p>{html.escape(run.result[name].sentence)}</p>\n" for name in run.result)
     return f"<h3>What the residual costs</h3>\n{said}"
@@ -132,7 +123,7 @@ def _candidates(run: GreyboxRun) -> str:
         for c in run.comparison.candidates
     ]
     names = ["Residual", "Evidence, nats per signal", "Behind the best", "Confounding index"]
-    return grid(names, rows)
+    return headed_table(names, rows)
 
 
 def _calibration(run: GreyboxRun) -> str:
@@ -158,7 +149,7 @@ def _strata(run: GreyboxRun) -> str:
             shares = [f"{format_percent(share)}" for share in cover.share]
             rows.append([name, label, str(cover.count), *shares, f"± {cover.error[2]:.1%}"])
     names = ["Parameter", "Signals", "Count", "50%", "80%", "90%", "95%", "Chance error at 90%"]
-    return f"<h3>Coverage by the size of the signals</h3>\n{grid(names, rows)}"
+    return f"<h3>Coverage by the size of the signals</h3>\n{headed_table(names, rows)}"
 
 
 def _beside(run: GreyboxRun) -> str:
@@ -179,7 +170,7 @@ def _beside(run: GreyboxRun) -> str:
         "<p>All on the same signals. Shuffling the parameters between signals must raise the error "
         "of a model that uses its physics; a small squared error alone says nothing of the "
         "parameters.</p>\n"
-        f"{grid(head, rows)}</section>"
+        f"{headed_table(head, rows)}</section>"
     )
 
 
@@ -202,11 +193,3 @@ def _details(run: GreyboxRun) -> str:
     ]
     table = table_of("The model, as learned", rows, code=True)
     return f"<section>\n<h2>How it was fitted</h2>\n{table}</section>"
-
-
-def _glossary() -> str:
-    entries = "\n".join(
-        f"<dt>{html.escape(word)}</dt><dd>{html.escape(meaning)}</dd>"
-        for word, meaning in GLOSSARY.items()
-    )
-    return f"<details>\n<summary>Words used here</summary>\n<dl>\n{entries}\n</dl>\n</details>"

@@ -21,7 +21,7 @@ from wilsonian.app.reports.information_text import (
     information_sentences,
     price_rows,
 )
-from wilsonian.app.reports.page import document, section, table_of
+from wilsonian.app.reports.page import document, glossary, headed_table, section, table_of
 from wilsonian.app.reports.svg import Drawing
 from wilsonian.app.runs.information import InformationRun
 from wilsonian.information.validity import LARGEST_COST
@@ -82,10 +82,7 @@ def _parts(run: InformationRun) -> Iterator[str]:
         f"<section>\n<h2>How it was computed</h2>\n{table_of('The run', rows)}\n"
         f"<h3>The routes and their costs</h3>\n<pre>{escape(run.plan)}</pre>\n</section>"
     )
-    entries = "\n".join(
-        f"<dt>{escape(word)}</dt><dd>{escape(meaning)}</dd>" for word, meaning in GLOSSARY.items()
-    )
-    yield f"<details>\n<summary>Words used here</summary>\n<dl>\n{entries}\n</dl>\n</details>"
+    yield glossary(GLOSSARY)
 
 
 def _spectrum(run: InformationRun) -> list[Drawing]:
@@ -151,18 +148,12 @@ def _prices(run: InformationRun) -> list[Drawing]:
 
 
 def _table(run: InformationRun) -> str:
-    escape = html.escape
-    names, rows = price_rows(run)
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
-    body = "\n".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
     note = (
         "Costs in nats per example. Removed directions go to the prior's mean; a price is valid "
         "where the measured one lies within half of the predicted, or within the standard error of "
         f"the mean loss, and the predicted is below {LARGEST_COST} nats."
     )
     return (
-        f"<h3>The price list</h3>\n<p>{escape(note)}</p>\n"
-        f'<div style="overflow-x:auto"><table>\n<tr>{head}</tr>\n{body}\n</table></div>\n'
+        f"<h3>The price list</h3>\n<p>{html.escape(note)}</p>\n"
+        f'<div style="overflow-x:auto">{headed_table(*price_rows(run))}</div>\n'
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 import html
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ def _parts(record: RunRecord, further: Iterable[str]) -> Iterable[str]:
     found = (learned_sentence(record), cutoff_sentence(record), evidence_sentence(record))
     said = "".join(f"<p>{html.escape(sentence)}</p>\n" for sentence in found if sentence)
     title = "What was learned, and where is the cutoff?"
-    yield section(title, theory, said + _glossary(), _flow_table(record))
+    yield section(title, theory, said + glossary(GLOSSARY), _flow_table(record))
     yield _modes(record)
     yield from further
     yield _details(record)
@@ -240,10 +240,20 @@ def table_of(title: str, rows: list[tuple[str, str]], code: bool = False) -> str
     return f"<h3>{title}</h3>\n<table>\n{lines}\n</table>"
 
 
-def _glossary() -> str:
+def headed_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table with a head, escaped."""
+    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
+    body = "\n".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f"<table>\n<tr>{head}</tr>\n{body}\n</table>\n"
+
+
+def glossary(words: Mapping[str, str]) -> str:
+    """What words mean, folded away."""
     entries = "\n".join(
         f"<dt>{html.escape(word)}</dt><dd>{html.escape(meaning)}</dd>"
-        for word, meaning in GLOSSARY.items()
+        for word, meaning in words.items()
     )
     return f"<details>\n<summary>Words used here</summary>\n<dl>\n{entries}\n</dl>\n</details>"
 

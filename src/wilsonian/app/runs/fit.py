@@ -52,9 +52,8 @@ def fit_table(
 
     With `out`, an interrupted fit leaves `<out>.partial` beside it, from which `resume` goes on:
     with the columns read, after what the learning had finished, or after the last finished block of
-    rows. Raises TableError,
-    KernelTextError, ValueError and FileError with what was seen and what to try, the last before
-    any work is done: also if another fit is writing to `out`.
+    rows. Raises TableError, KernelTextError, ValueError and FileError with what was seen and what
+    to try, the last before any work is done: also if another fit is writing to `out`.
     """
     if out is None:
         return _fit_table(choices, None, resume, progress)

@@ -14,12 +14,14 @@ from wilsonian import information
 from wilsonian.app.runs.choices import Progress
 from wilsonian.app.tables import choose_columns, open_table
 from wilsonian.core.coarse_graining import coarse_grain
+from wilsonian.core.precision import with_precision
 from wilsonian.information.halves import SplitHalves
 from wilsonian.information.likelihoods import Softmax
 from wilsonian.information.price_list import PriceList
 from wilsonian.information.weight_files import read_weights
 from wilsonian.language.architecture import read_architecture
 from wilsonian.support.strict_json import to_json
+from wilsonian.support.trees import raveled, unraveled
 
 MOST_ROWS = 20_000
 SUPPORT_OF = 200  # modes whose support is shown
@@ -263,34 +265,25 @@ def demo_network(seed: int = 0) -> tuple[information.TrainedNetwork, Any]:
     X, y = X[order] / 8 - 1, y[order]
     hidden = Dense(16, weight_variance=16.0, bias_variance=1.0)
     layers = serial(hidden, Relu(), Dense(10, weight_variance=16.0, bias_variance=1.0))
-    start = layers.init(jax.random.key(seed), (64,))
+    start = with_precision(layers.init(jax.random.key(seed), (64,)), float)
     likelihood = Softmax()
     with jax.enable_x64(True):
-        leaves, structure = jax.tree.flatten(start)
-        ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
-        shapes = [leaf.shape for leaf in leaves]
         inputs, labels = jax.numpy.asarray(X[:1000]), jax.numpy.asarray(y[:1000])
-
-        def unflat(vector: Any) -> Any:
-            parts = jax.numpy.split(vector, ends)
-            return jax.tree.unflatten(
-                structure, [part.reshape(s) for part, s in zip(parts, shapes, strict=True)]
-            )
 
         @jax.jit
         @jax.value_and_grad
         def loss(vector: Any) -> Any:
-            outputs = layers.apply(unflat(vector), inputs)
+            outputs = layers.apply(unraveled(vector, start), inputs)
             return jax.numpy.sum(likelihood.nll(outputs, labels)) + vector @ vector / 2
 
         found = scipy.optimize.minimize(
             lambda vector: tuple(np.asarray(part, float) for part in loss(vector)),
-            np.concatenate([np.ravel(leaf) for leaf in leaves]).astype(float),
+            raveled(start),
             jac=True,
             method="L-BFGS-B",
             options={"maxiter": 1500, "maxfun": 3000, "maxcor": 30, "ftol": 0, "gtol": 1e-4},
         )
-        parameters = jax.tree.map(np.asarray, unflat(jax.numpy.asarray(found.x)))
+        parameters = unraveled(found.x, start)
     network = information.network(
         layers, X[:1000], y[:1000], parameters=parameters, likelihood="softmax", prior=1.0
     )

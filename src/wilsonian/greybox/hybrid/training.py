@@ -15,6 +15,7 @@ import numpy as np
 import optax
 
 from wilsonian.support.model_files import ModelFileError, read_folder, write_folder
+from wilsonian.support.trees import raveled, unraveled
 
 DIVERGED = 1e3  # times the best validation error
 
@@ -42,7 +43,8 @@ def optimiser(schedule: Schedule, steps: int) -> optax.GradientTransformation:
 
 @dataclasses.dataclass
 class TrainState:
-    """Where a training stands; the numbers of a model are one vector, see `as_one`."""
+    """Where a training stands; the numbers of a model are one vector: to compile an optimiser of a
+    hundred small arrays takes longer than the network."""
 
     values: Any
     optimiser: Any
@@ -50,22 +52,6 @@ class TrainState:
     best_error: float
     epoch: int
     history: list[tuple[float, float]]  # loss per signal, validation squares
-
-
-def as_one(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """The arrays of a tree as one vector, and the way back for vectors of JAX or NumPy: to compile
-    an optimiser of a hundred small arrays takes longer than the network."""
-    leaves, structure = jax.tree.flatten(tree)
-    shapes = [np.shape(leaf) for leaf in leaves]
-    ends = np.cumsum([int(np.prod(shape)) for shape in shapes]).tolist()
-
-    def back(vector: Any) -> Any:
-        cuts = zip([0, *ends], ends, shapes, strict=False)
-        return jax.tree.unflatten(
-            structure, [vector[first:last].reshape(shape) for first, last, shape in cuts]
-        )
-
-    return jnp.asarray(np.concatenate([np.ravel(leaf) for leaf in leaves])), back
 
 
 def _leaves(tree: Any) -> list[Any]:
@@ -147,7 +133,7 @@ def train(
     steps = len(train_set) // batch
     optim = optimiser(schedule, schedule.epochs * steps)
     dynamic, static = eqx.partition(model, eqx.is_inexact_array)
-    values, back = as_one(dynamic)
+    values = jnp.asarray(raveled(dynamic))
     state = TrainState(values, optim.init(values), values, float("inf"), 0, [])
     if checkpoint is not None:
         state = restore(checkpoint, state, digest) or state
@@ -163,7 +149,7 @@ def train(
             values, optimiser_state = carry
             rows, k = inputs
             value, gradient = jax.value_and_grad(
-                lambda v: loss(eqx.combine(back(v), static), data[rows], k)
+                lambda v: loss(eqx.combine(unraveled(v, dynamic), static), data[rows], k)
             )(values)
             updates, optimiser_state = optim.update(gradient, optimiser_state, values)
             return (values + updates, optimiser_state), value
@@ -172,7 +158,7 @@ def train(
         (values, optimiser_state), losses = jax.lax.scan(
             step, (values, optimiser_state), (rows, jax.random.split(key, steps))
         )
-        squares = error(eqx.combine(back(values), static), valid)
+        squares = error(eqx.combine(unraveled(values, dynamic), static), valid)
         return values, optimiser_state, jnp.mean(losses), squares
 
     ended = f"trained for {schedule.epochs} epochs"
@@ -197,5 +183,5 @@ def train(
         progress("training", state.epoch, schedule.epochs)
         if checkpoint is not None and (state.epoch % every == 0 or state.epoch == schedule.epochs):
             store(checkpoint, state, digest)
-    best = jax.tree.map(jnp.asarray, back(np.asarray(state.best)))
+    best = jax.tree.map(jnp.asarray, unraveled(np.asarray(state.best), dynamic))
     return eqx.combine(best, static), state.history, ended

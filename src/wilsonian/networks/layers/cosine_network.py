@@ -135,21 +135,21 @@ class FreeField(AbstractMomenta):
     def variance_at_a_point(self, dimension: int) -> Array:
         r""":math:`K(0)`, in closed form in up to three dimensions."""
         shell = self._radial(self.cutoff, dimension) - self._radial(self.lowest, dimension)
-        return self.variance * dimension * _ball(dimension) * shell
+        return self.variance * dimension * ball_volume(dimension) * shell
 
     def squared_amplitude(self, momenta):
         dimension = momenta.shape[-1]
         if self.sampling == "propagator":
             whole = self.variance_at_a_point(dimension)
             return jnp.broadcast_to(whole, momenta.shape[:-1]).astype(momenta.dtype)
-        shell = (self.cutoff**dimension - self.lowest**dimension) * _ball(dimension)
+        shell = (self.cutoff**dimension - self.lowest**dimension) * ball_volume(dimension)
         return self.variance * shell / (jnp.sum(momenta**2, axis=-1) + self.mass**2)
 
     def kernel(self, squared, dimension):
         points, weights = np.polynomial.legendre.leggauss(self.nodes)
         half = (self.cutoff - self.lowest) / 2
         momenta = half * points + (self.cutoff + self.lowest) / 2
-        weights = half * weights * momenta ** (dimension - 1) * dimension * _ball(dimension)
+        weights = half * weights * momenta ** (dimension - 1) * dimension * ball_volume(dimension)
         distance = jnp.sqrt(jnp.where(squared > 0, squared, 1.0))
         distance = jnp.where(squared > 0, distance, 0.0)
 
@@ -162,7 +162,7 @@ class FreeField(AbstractMomenta):
         return self.variance * jax.lax.scan(add, jnp.zeros_like(squared), nodes)[0]
 
 
-def _ball(dimension: int) -> float:
+def ball_volume(dimension: int) -> float:
     """Volume of the unit ball."""
     return math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1)
 

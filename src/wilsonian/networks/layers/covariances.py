@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -118,11 +118,27 @@ def of_inputs(
     return Covariances(covariance / channels, None, channels, tuple(spatial), paired, tangent)
 
 
+# What a block of layers does: (block, state, pass) to a state.
+Step = Callable[[Any, Covariances, Any], Covariances]
+
+
 class OwnPass:
     """A pass over inputs with themselves: what layers read of single inputs is kept here."""
 
     def __init__(self) -> None:
         self.records: list[Numbers] = []
+
+    def repeated(self, step: Step, blocks: list[Any], state: Covariances) -> Covariances:
+        """`state` after one block after the other, blocks that differ in their numbers alone."""
+
+        def one(state, block):
+            own = OwnPass()
+            return step(block, state, own), own.records
+
+        state, records = jax.lax.scan(one, state, _stacked(blocks))
+        for index in range(len(blocks)):
+            self.records += [record[index] for record in records]
+        return state
 
     def variances(self, state: Covariances) -> tuple[Numbers, Numbers]:
         """Variance at either position of each pair that `state` holds, ready to broadcast."""
@@ -148,12 +164,31 @@ class CrossPass:
 
     def __init__(
         self,
-        x_records: list[Numbers],
-        z_records: list[Numbers],
+        x_records: Sequence[Numbers],
+        z_records: Sequence[Numbers],
         identical: Bool[Array, "n m"] | None = None,
     ) -> None:
         self.records = iter(list(zip(x_records, z_records, strict=True)))
         self.identical = identical
+
+    def repeated(self, step: Step, blocks: list[Any], state: Covariances) -> Covariances:
+        """As that of :class:`OwnPass`, each block with its own records."""
+        records = list(self.records)
+        tried = self._with(records)
+        jax.eval_shape(lambda state: step(blocks[0], state, tried), state)
+        each = len(records) - len(list(tried.records))  # that one block reads
+        self.records = iter(records[each * len(blocks) :])
+        parts = [records[each * index : each * (index + 1)] for index in range(len(blocks))]
+
+        def one(state, part):
+            block, records = part
+            return step(block, state, self._with(records)), None
+
+        return jax.lax.scan(one, state, (_stacked(blocks), _stacked(parts)))[0]
+
+    def _with(self, records: Sequence[tuple[Numbers, Numbers]]) -> CrossPass:
+        x_records, z_records = zip(*records, strict=True) if records else ((), ())
+        return CrossPass(x_records, z_records, self.identical)
 
     def variances(self, state: Covariances) -> tuple[Numbers, Numbers]:
         x, z = next(self.records)
@@ -174,6 +209,11 @@ class CrossPass:
 
 
 Own = OwnPass | CrossPass
+
+
+def _stacked(trees: Sequence[Any]) -> Any:
+    """One tree whose every array holds those of `trees`."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 def _broadcast(x: Numbers, z: Numbers, state: Covariances) -> tuple[Numbers, Numbers]:

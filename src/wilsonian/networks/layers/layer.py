@@ -15,6 +15,7 @@ from jaxtyping import Array
 
 from wilsonian.core.types import Scalar
 from wilsonian.networks.layers.covariances import Covariances, Own, OwnPass, Scope
+from wilsonian.networks.layers.repeats import alike, blocks_in
 from wilsonian.networks.layers.signals import GAUSSIAN, ArchitectureError, Shape, Signal, as_signal
 
 Parameterization = Literal["ntk", "standard", "mean-field"]
@@ -281,14 +282,32 @@ class Serial(AbstractLayer):
 
     def propagate(self, state, scope, own):
         scopes = self.scopes(scope, isinstance(own, OwnPass))
-        for index, layer in enumerate(self.layers):
-            before, after = scopes[index], scopes[index + 1]
-            if before is Scope.NOTHING:  # nor is anything after it
-                break
-            try:
-                state = layer.propagate(state.scoped(before), after, own)
-            except ArchitectureError as error:
-                raise error.within(f"layer {index + 1}") from None
+
+        def through(layers, first, state, own):
+            for index, layer in enumerate(layers, first):
+                try:
+                    state = layer.propagate(state.scoped(scopes[index]), scopes[index + 1], own)
+                except ArchitectureError as error:
+                    raise error.within(f"layer {index + 1}") from None
+            return state
+
+        # Nothing reads what comes after a layer that is asked for nothing.
+        read = scopes.index(Scope.NOTHING) if Scope.NOTHING in scopes else len(self.layers)
+        for first, length, count in blocks_in(self.layers[:read], scopes[: read + 1]):
+            blocks = [
+                self.layers[start : start + length]
+                for start in range(first, first + count * length, length)
+            ]
+            for index, block in enumerate(blocks):
+                before, state = state, through(block, first + index * length, state, own)
+                if index + 1 < count and alike(before, state):
+                    # From here on every block does the same to numbers of the same shape.
+                    state = own.repeated(
+                        lambda block, state, own, first=first: through(block, first, state, own),
+                        blocks[index + 1 :],
+                        state,
+                    )
+                    break
         return state.scoped(scope)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -200,7 +201,7 @@ n_restarts, max_iterations, inducing points, block_size, dtype, exact, random_st
         if len(X) > ROWS_IN_MEMORY:
             if blocks is None:
                 rows = Sample(X, class_targets(codes, count).reshape(len(X), -1), weights)
-                blocks = lambda: row_blocks(rows, 4096)  # noqa: E731
+                blocks = functools.partial(row_blocks, rows, self.block_size)
             few = np.sort(np.random.default_rng(0).choice(len(X), ROWS_IN_MEMORY, replace=False))
             sample = Labels(X[few], codes[few], weights[few], count)
         found: dict[str, Any] = {}

@@ -33,7 +33,6 @@ def solve(
     fast: Operator,
     precondition: Operator,
     targets: np.ndarray,
-    company: np.ndarray,
     *,
     start: np.ndarray,
     tolerance: float,
@@ -48,8 +47,7 @@ def solve(
     with `fast`, and again. In one block :math:`R = Y - A X`, :math:`Z = P^{-1} R`, directions
     :math:`D` are :math:`Z` made A-orthogonal to the last ones and A-orthonormal among themselves
     (those that depend on the others are dropped, so that nothing breaks down),
-    :math:`X \to X + D D^T R`. The columns of `company` (n, q) are random vectors that walk along:
-    whatever they learn of A's large directions, all columns use.
+    :math:`X \to X + D D^T R`.
 
     `watch` hears of every step: steps so far, largest relative residual, and the solution.
     """
@@ -57,6 +55,10 @@ def solve(
     scale = np.where(scale > 0, scale, 1.0)
     vectors, steps = start.copy(), 0
     residual = targets - exact(vectors)
+    if np.linalg.norm(residual) > np.linalg.norm(
+        targets
+    ):  # a start from elsewhere is worse than none
+        vectors, residual = np.zeros(start.shape), targets.copy()
     arithmetic = fast
     while True:
         relative = float(np.max(np.linalg.norm(residual, axis=0) / scale))
@@ -70,10 +72,9 @@ def solve(
         change, done = _cycle(
             arithmetic,
             precondition,
-            np.hstack([residual, company]),
-            residual.shape[1],
+            residual,
             scale,
-            max(tolerance / 2, CYCLE * relative),
+            max(tolerance * (0.95 if arithmetic is exact else 0.5), CYCLE * relative),
             max_steps - steps,
             heard,
         )
@@ -94,14 +95,13 @@ def _cycle(
     operator: Operator,
     precondition: Operator,
     residual: np.ndarray,
-    wanted: int,
     scale: np.ndarray,
     tolerance: float,
     max_steps: int,
     watch: Callable[[int, float, np.ndarray], None],
 ) -> tuple[np.ndarray, int]:
-    """The first `wanted` columns of the solution for these right-hand sides, and steps taken."""
-    vectors = np.zeros((len(residual), wanted))
+    """The solution for these right-hand sides, and steps taken."""
+    vectors = np.zeros(residual.shape)
     directions = images = np.zeros((len(residual), 0))
     for step in range(1, max_steps + 1):
         new = precondition(residual)
@@ -110,9 +110,9 @@ def _cycle(
         transform = _orthonormal(new.T @ image)
         directions, images = new @ transform, image @ transform
         lengths = directions.T @ residual
-        vectors = vectors + directions @ lengths[:, :wanted]
+        vectors = vectors + directions @ lengths
         residual = residual - images @ lengths
-        norm = float(np.max(np.linalg.norm(residual[:, :wanted], axis=0) / scale))
+        norm = float(np.max(np.linalg.norm(residual, axis=0) / scale))
         watch(step, norm, vectors)
         if norm <= tolerance:
             break

@@ -9,7 +9,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
@@ -17,16 +16,20 @@ from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel, compiled_gram
 from wilsonian.regression.exact.conjugate_gradients import solve
 from wilsonian.regression.exact.kernel_products import KernelMatrix
+from wilsonian.regression.exact.preconditioner import (
+    SMALL_SHARE,
+    affordable_rank,
+    nystrom_features,
+    preconditioner,
+)
 from wilsonian.regression.processes.reduced import ReducedProcess
 from wilsonian.regression.statistics import chunks, padded_rows
 
-# Right-hand sides that share every pass over the kernel: beyond this, a pass costs more than it
-# saves (a tile's products then take as long as its exponentials).
-COLUMNS = 32
 # With less noise than this, in units of the amplitude, single precision is too coarse.
 COARSE_NOISE = 1e-4
 DENSE_ROWS = 2048  # up to here the variance is that of all rows, by one factorization
 BATCH = 32  # points whose neighbours are factorized at once
+ROWS = 4096  # whose features are in memory at a time in double precision
 POINTS = 256  # points whose kernel with all rows is held at once
 
 Watch = Callable[[int, float, np.ndarray], None]
@@ -91,19 +94,13 @@ class CorrectedOutputs:
 
         coarse = np.float64 if noise.min() < COARSE_NOISE * amplitude else np.float32
         local = variance and len(rows) > DENSE_ROWS
-        if max_steps or local:
-            features = _kept_features(process, rows)
         if max_steps:
-            columns = max(min(COLUMNS, len(rows) // 4) - targets.shape[1], 0)
-            company = np.random.default_rng(0).standard_normal((len(rows), columns))
+            exact = times(np.float64)
             found = solve(
-                times(np.float64),
-                times(coarse),
-                _preconditioner(
-                    features * np.float32((amplitude / process.amplitude) ** 0.5), ridge
-                ),
+                exact,
+                exact if coarse is np.float64 else times(coarse),
+                _neighbour(process, amplitude, rows, noise, ridge),
                 targets,
-                company,
                 start=start,
                 tolerance=tolerance,
                 max_steps=max_steps,
@@ -112,6 +109,7 @@ class CorrectedOutputs:
             start, steps, converged = found.vectors, found.steps, found.converged
             residual = np.sqrt(np.mean(found.residual**2, axis=0))
         if local:
+            features = _kept_features(process, rows)
             rotation, shared = _orthonormal(features, times(np.float32)(features))
         return cls(
             process,
@@ -161,7 +159,7 @@ class CorrectedOutputs:
         count = len(self.rows)
         fine = count <= DENSE_ROWS or self.noise.min() < COARSE_NOISE * self.amplitude
         dtype = np.float64 if fine else np.float32
-        size = padded_rows(count) if count <= 4096 else -(-count // 4096) * 4096
+        size = padded_rows(count) if count <= ROWS else -(-count // ROWS) * ROWS
         points = np.pad(self._near(self.rows, dtype), ((0, size - count), (0, 0)), mode="edge")
         return with_precision(self.process.modes.features.kernel, dtype), dtype, points
 
@@ -194,17 +192,15 @@ class CorrectedOutputs:
         nearest = np.argpartition(gain, -count, axis=1)[:, -count:]
         found = np.einsum("ij,ij->i", projected.astype(float), projected.astype(float))
         for first in range(0, len(X), BATCH):
-            part = slice(first, first + BATCH)
-            chosen = np.resize(nearest[part], (BATCH, count))
-            batch = (
-                self._near(self.rows[chosen], dtype),
-                self.noise[chosen],
-                self.shared[chosen].astype(dtype),
-                np.resize(projected[part].astype(dtype), (BATCH, projected.shape[1])),
-                np.resize(np.take_along_axis(across[part], nearest[part], axis=1), (BATCH, count)),
-            )
-            more = _by_neighbours(kernel, self.amplitude, *batch)
-            found[part] += np.asarray(more)[: len(found[part])]
+            some = range(first, min(first + BATCH, len(X)))
+            chosen = np.resize(nearest[first : first + BATCH], (BATCH, count))
+            grams = np.asarray(_grams(kernel, self._near(self.rows[chosen], dtype)), float)
+            for point, rows, gram in zip(some, chosen, grams, strict=False):
+                shared = self.shared[rows].astype(dtype)
+                rest = across[point, rows] - shared @ projected[point]
+                gram = self.amplitude * gram - shared @ shared.T
+                gram[np.diag_indices(count)] += self.noise[rows]
+                found[point] += _squared(gram, rest)
         return found
 
     @functools.cached_property
@@ -214,27 +210,28 @@ class CorrectedOutputs:
 
 def _kept_features(process: ReducedProcess, rows: np.ndarray) -> np.ndarray:
     """(n, kept), in single precision: a preconditioner need not be exact."""
-    parts = [process.kept_features(block).astype(np.float32) for block in chunks(rows, 4096)]
+    parts = [process.kept_features(block).astype(np.float32) for block in chunks(rows, ROWS)]
     return np.concatenate(parts)
 
 
-def _preconditioner(features: np.ndarray, ridge: np.ndarray) -> Callable:
-    r"""The reduced theory's own solution: :math:`(\Phi \Phi^T + D)^{-1}` with the kept features at
-    the rows and its renormalized ridge D (n,), by Woodbury's identity."""
-    precision = np.eye(features.shape[1])
-    for first in range(0, len(features), 4096):
-        block = features[first : first + 4096].astype(float)
-        precision += block.T @ (block / ridge[first : first + 4096, None])
-    factor = scipy.linalg.cho_factor(precision, lower=True)
-
-    def apply(residual: np.ndarray) -> np.ndarray:
-        scaled = residual / ridge[:, None]
-        inner = scipy.linalg.cho_solve(
-            factor, (features.T @ scaled.astype(np.float32)).astype(float)
-        )
-        return scaled - (features @ inner.astype(np.float32)) / ridge[:, None]
-
-    return apply
+def _neighbour(
+    process: ReducedProcess,
+    amplitude: float,
+    rows: np.ndarray,
+    noise: np.ndarray,
+    ridge: np.ndarray,
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Solutions of equations that are near those of all modes: of the reduced process with its
+    renormalized ridge (n,), or of one with more modes where they pay."""
+    rank = affordable_rank(len(rows))
+    if rank <= process.kept:
+        scale = np.float32((amplitude / process.amplitude) ** 0.5)
+        return preconditioner(_kept_features(process, rows) * scale, ridge)
+    origin, kernel = process.modes.features.origin, process.modes.features.kernel
+    negligible = SMALL_SHARE * float(noise.min()) / amplitude
+    features, lost = nystrom_features(kernel, rows - origin, rank, negligible)
+    features *= np.float32(amplitude**0.5)
+    return preconditioner(features, noise + amplitude * lost)
 
 
 def _orthonormal(features: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -249,16 +246,20 @@ def _orthonormal(features: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, 
 
 
 @eqx.filter_jit
-def _by_neighbours(kernel, amplitude, rows, noise, shared, projected, across) -> jax.Array:
-    """Variance (points,) that each point's neighbours explain beside the kept modes."""
-    high = jax.lax.Precision.HIGHEST
+def _grams(kernel: Kernel, rows: Any) -> jax.Array:
+    """Kernel matrices (batch, m, m) of batches of rows (batch, m, d)."""
+    return jax.vmap(kernel.gram)(rows, rows)
 
-    def one(rows, noise, shared, projected, across):
-        gram = amplitude * kernel.gram(rows, rows) - jnp.matmul(shared, shared.T, precision=high)
-        gram = gram.astype(noise.dtype) + jnp.diag(noise)
-        rest = across - jnp.matmul(shared, projected, precision=high)
-        lower = jnp.linalg.cholesky(gram)
-        solved = jax.scipy.linalg.solve_triangular(lower, rest.astype(noise.dtype), lower=True)
-        return jnp.sum(solved**2)
 
-    return jax.vmap(one)(rows, noise, shared, projected, across)
+def _squared(matrix: np.ndarray, vector: np.ndarray) -> float:
+    """:math:`v A^{-1} v`; where rounding left a matrix indefinite, of one that is a little more."""
+    ridge = np.finfo(np.float32).eps * float(np.max(np.diagonal(matrix)))
+    while True:
+        try:
+            lower = np.linalg.cholesky(matrix)
+        except np.linalg.LinAlgError:
+            matrix[np.diag_indices_from(matrix)] += ridge
+            ridge *= 2
+        else:
+            solved = scipy.linalg.solve_triangular(lower, vector, lower=True, check_finite=False)
+            return float(solved @ solved)

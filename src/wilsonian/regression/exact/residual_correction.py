@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from wilsonian.regression.exact.corrected_outputs import DENSE_ROWS, CorrectedOutputs
+from wilsonian.regression.exact.corrected_outputs import DENSE_ROWS, ROWS, CorrectedOutputs
 from wilsonian.regression.exact.whole_scale import scale_of_whole
 from wilsonian.regression.learning.diary import Progress, silent
 from wilsonian.regression.processes.input_dependent import InputDependentProcess
@@ -22,6 +22,9 @@ from wilsonian.regression.sample import Sample
 from wilsonian.regression.statistics import Block, chunks, gathered, row_blocks
 
 TOLERANCE, MAX_STEPS, NEIGHBOURS = 1e-3, 200, 256
+# Of the noise's standard deviation. Solved so far, the squared error of a new label rises by at
+# most the square of this: a quarter of a percent.
+NOISE_SHARE = 0.05
 # Of the targets' variance. Less is not learned from more than DENSE_ROWS rows: the number of steps
 # grows with the square root of what the noise is less than, and errors stay far above its root.
 LEAST_NOISE = 1e-3
@@ -45,15 +48,17 @@ class ResidualCorrection:
     :math:`(K + \sigma^2) \alpha = y`: `max_steps=0` is the leading order, which takes the error
     that the cutoff makes from order T to about :math:`T^2`, and the residual says how much any
     number of steps has left. A step costs the kernel of all pairs of training rows, in blocks that
-    are never held together; memory is that of the rows and of twice their kept features.
+    are never held together; memory is that of the rows and of twice their kept features. The
+    preconditioner is a reduced theory of the same kernel, of more modes where they save more steps
+    than they cost (:mod:`~wilsonian.regression.exact.preconditioner`, at most 512 MiB more).
 
     The variance is that of :class:`~wilsonian.regression.exact.corrected_outputs.CorrectedOutputs`.
     """
 
     process: ReducedProcess | OutputProcesses
     parts: tuple[CorrectedOutputs, ...]  # of the outputs that share amplitude and noise
-    one_output: bool
     block_size: int
+    one_output: bool = False  # predictions have one axis, as the targets had
 
     @classmethod
     def of(
@@ -64,7 +69,7 @@ class ResidualCorrection:
         sample_weight: Any = None,
         noise_variance_per_row: Any = None,
         *,
-        tolerance: float = TOLERANCE,
+        tolerance: float | None = None,
         max_steps: int = MAX_STEPS,
         variance: bool = True,
         neighbours: int = NEIGHBOURS,
@@ -73,10 +78,12 @@ class ResidualCorrection:
         """From a fitted :class:`ReducedGPRegressor`, and the rows `X` (n, columns), targets `y`
         (n,) or (n, outputs), weights and known noise that it was fitted on.
 
-        The equations are solved until the residual's norm is `tolerance` of the targets' (their
-        root mean square at the training rows then is at most so far from the exact one), or for
-        `max_steps` steps. Without `variance`, which costs another two passes, there are no standard
-        deviations; more `neighbours` bring them nearer to the exact ones.
+        The equations are solved until the residual's norm is `tolerance` of the targets' (the
+        posterior mean's root mean square distance from the exact one, at the training rows, then is
+        at most so much of theirs), or for `max_steps` steps. None asks for a twentieth of the
+        noise's standard deviation, and no less than 0.001. Without `variance`, which costs another
+        two passes, there are no standard deviations; more `neighbours` bring them nearer to the
+        exact ones.
 
         Raises ValueError if the rows have other columns or outputs than the model, hold NaN, or do
         not fit together, or for an option out of its range; NotFittedError if the model is not
@@ -104,10 +111,9 @@ class ResidualCorrection:
                 "the model was fitted with known noise of every row; pass it as "
                 "`noise_variance_per_row`."
             )
-        return solve_parts(
+        solved = solve_parts(
             process,
             row_blocks(sample, len(sample.X)),
-            one_output=one_output,
             block_size=model.block_size,
             tolerance=tolerance,
             max_steps=max_steps,
@@ -116,6 +122,7 @@ class ResidualCorrection:
             learn_scale=model.optimizer is not None,
             progress=progress,
         )
+        return dataclasses.replace(solved, one_output=one_output)
 
     @property
     def modes(self) -> Modes:
@@ -186,11 +193,12 @@ class ResidualCorrection:
         """How it went, for a report."""
         count = len(self.rows)
         share = float(np.max(self.residual / self.modes.target_scale))
+        noise = max(float(np.max(part.residual) / part.noise_variance**0.5) for part in self.parts)
         state = "solved" if self.converged else "not yet solved"
         return (
             f"The equations of all {count:,} rows are {state} after {self.steps} steps: at the "
             f"training rows the exact posterior mean is within {share:.1e} of the target's "
-            "standard deviation."
+            f"standard deviation, {noise:.2g} of the noise's."
         )
 
     def _squeeze(self, values: np.ndarray) -> np.ndarray:
@@ -201,7 +209,6 @@ def solve_parts(
     process: ReducedProcess | OutputProcesses,
     blocks: Iterable[Block],
     *,
-    one_output: bool,
     block_size: int,
     tolerance: float | None = None,
     max_steps: int = MAX_STEPS,
@@ -214,11 +221,11 @@ def solve_parts(
 ) -> ResidualCorrection:
     """The correction of a process from all its training rows, in `blocks`. With `learn_scale`
     amplitude and noise are those of the whole process (`whole_scale.scale_of_whole`), unless the
-    noise of rows is known or there are no steps. It goes on from the dual vectors of `start`, where
+    noise of rows is known or there are no steps. Without a `tolerance` it is a twentieth of the
+    noise's standard deviation, at least 0.001. It goes on from the dual vectors of `start`, where
     an earlier one stood: `keep(duals, now)` hears of them after every step, and when it is
     interrupted; `now` says that they must be stored at once."""
-    tolerance = TOLERANCE if tolerance is None else tolerance
-    _check_options(tolerance, max_steps, neighbours)
+    _check_options(TOLERANCE if tolerance is None else tolerance, max_steps, neighbours)
     parts: list[CorrectedOutputs] = []
     sample = gathered(blocks)
     X, weights, known = sample.X, sample.weights, sample.row_noise
@@ -235,6 +242,8 @@ def solve_parts(
                 rows = Sample(X, scaled, weights)
                 least = LEAST_NOISE if len(X) > DENSE_ROWS else 0.0
                 amplitude, noise = scale_of_whole(part.modes.features.kernel, rows, least)
+            size = np.sqrt(np.max(np.mean(scaled**2, axis=0)))
+            enough = max(TOLERANCE, NOISE_SHARE * noise**0.5 / size if size else 1.0)
             lost = _ridge(part, X) - part.noise_variance
             ridge = (noise + own + lost * amplitude / part.amplitude) / weights
             if number == len(duals):
@@ -244,9 +253,11 @@ def solve_parts(
             def watch(steps, norm, dual, number=number):
                 duals[number] = dual
                 keep(tuple(duals), False)
-                progress(STAGE, min(steps, max_steps), max_steps)
+                told = f"relative residual {norm:.1e}"
+                progress(STAGE, min(steps, max_steps), max_steps, told)
 
             try:
+                progress(STAGE, 0, max_steps, "setting up")
                 solved = CorrectedOutputs.solved(
                     part,
                     amplitude,
@@ -256,7 +267,7 @@ def solve_parts(
                     (noise + own) / weights,
                     ridge,
                     duals[number],
-                    tolerance=tolerance,
+                    tolerance=enough if tolerance is None else tolerance,
                     max_steps=max_steps,
                     variance=variance,
                     neighbours=neighbours,
@@ -267,14 +278,14 @@ def solve_parts(
                 raise
             parts.append(solved)
             duals[number] = solved.dual
-    return ResidualCorrection(process, tuple(parts), one_output, block_size)
+    return ResidualCorrection(process, tuple(parts), block_size)
 
 
 def _ridge(process: ReducedProcess, X: np.ndarray) -> np.ndarray:
     """Renormalized ridge (n,) of single rows without known noise, targets scaled."""
     if not isinstance(process, InputDependentProcess):
         return np.full(len(X), float(process.mean_ridge()))
-    return np.concatenate([process.ridge_at(block) for block in chunks(X, 4096)])
+    return np.concatenate([process.ridge_at(block) for block in chunks(X, ROWS)])
 
 
 def _check_options(tolerance: float, max_steps: int, neighbours: int) -> None:

@@ -15,6 +15,7 @@ from wilsonian.regression.inducing_points import randomly_pivoted_cholesky
 from wilsonian.regression.learning.evidence import Candidate, loss_and_gradient
 from wilsonian.regression.learning.starts import AMPLITUDE_RANGE, NOISE_RANGE, Start
 from wilsonian.regression.sample import Sample
+from wilsonian.support.trees import raveled, unraveled
 
 # Bounds of a kernel's numbers, as factors of the starting value.
 KERNEL_RANGE = (1e-3, 1e3)
@@ -39,23 +40,6 @@ class Run:
     @property
     def evidence(self) -> float:
         return self.start.evidence
-
-
-def raveled(tree: Any) -> np.ndarray:
-    """All numbers of a tree, in float64."""
-    return np.concatenate([np.ravel(np.asarray(x, float)) for x in jax.tree.leaves(tree)])
-
-
-def unraveled(vector: np.ndarray, like: Any) -> Any:
-    """The tree of that form, and in its precision, with the numbers of :func:`raveled`."""
-    leaves, form = jax.tree.flatten(like)
-    ends = np.cumsum([np.size(leaf) for leaf in leaves])[:-1]
-    parts = np.split(np.asarray(vector), ends)
-    shaped = [
-        np.asarray(part, np.asarray(leaf).dtype).reshape(np.shape(leaf))
-        for part, leaf in zip(parts, leaves, strict=True)
-    ]
-    return jax.tree.unflatten(form, shaped)
 
 
 def maximize(
@@ -85,7 +69,7 @@ def maximize(
     candidate, fixed = Candidate.of(start.kernel, start.amplitude, start.noise_variance, points)
     candidate, fixed = with_precision((candidate, fixed), dtype)
     moved = (candidate.log_kernel, candidate.log_amplitude, candidate.log_noise_variance)
-    vector, groups = raveled(moved), len(candidate.log_amplitude)
+    vector, groups = raveled(moved, float), len(candidate.log_amplitude)
     rows, outputs = float(data.weights.sum()), sample.y.shape[1]
     spread = _spread(moved, tied)
 
@@ -98,7 +82,7 @@ def maximize(
         if not np.isfinite(loss):
             return UNDEFINED, np.zeros(len(steps))
         slopes = (slope.log_kernel, slope.log_amplitude, slope.log_noise_variance)
-        return loss, raveled(slopes) @ spread
+        return loss, raveled(slopes, float) @ spread
 
     scale = np.log(sample.mean_squares() if groups > 1 else [sample.mean_square()])[:, None]
     bounds = np.concatenate(

@@ -89,8 +89,8 @@ def inducing_evidence(
     but the weights, which count rows. Products run in the precision of `X`, factorizations in JAX's
     widest enabled one.
 
-    On the host `evidence_gradient.evidence_and_slopes` evaluates the
-    same by BLAS, with its gradient written out.
+    On the host `evidence_gradient.evidence_and_slopes` evaluates the same by BLAS, with its
+    gradient written out.
     """
     rank = inducing_points.shape[0]
     square = kernel.gram(inducing_points, inducing_points).astype(float)

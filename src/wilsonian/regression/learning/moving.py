@@ -11,11 +11,11 @@ from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel
 from wilsonian.kernels.learnable import has_length_scale
 from wilsonian.regression.inducing_points import InducingPoints, randomly_pivoted_cholesky
-from wilsonian.regression.learning.ascent import raveled, unraveled
 from wilsonian.regression.learning.diary import Diary, Progress, silent
 from wilsonian.regression.learning.evidence import Candidate, Hyperparameters, loss_and_gradient
 from wilsonian.regression.sample import Sample, column_spread
 from wilsonian.regression.statistics import InducingFeatures
+from wilsonian.support.trees import raveled, unraveled
 
 # Adam (Kingma and Ba, arXiv:1412.6980), algorithm 1.
 LEARNING_RATE, MEMORY, SQUARE_MEMORY, FLOOR = 0.1, 0.9, 0.999, 1e-8
@@ -102,7 +102,7 @@ def move_inducing_points(
         inducing_points,
     )
     candidate, fixed = with_precision(candidate, dtype), with_precision(fixed, dtype)
-    vector = raveled(candidate)
+    vector = raveled(candidate, float)
     unit = np.ones(len(vector))
     unit[-inducing_points.size :] = np.tile(
         _units(hyperparameters.kernel, spread), len(inducing_points)
@@ -124,7 +124,7 @@ def move_inducing_points(
             dtype = np.float64  # the noise may be below the rounding of single precision
             candidate, fixed = with_precision(candidate, dtype), with_precision(fixed, dtype)
             continue
-        ascent.step(loss, raveled(slope), unit, steps)
+        ascent.step(loss, raveled(slope, float), unit, steps)
         ascent.settle()
         done = len(ascent.losses)
         progress(ENTRY, done, steps, f"log evidence per row {-loss:.4f}")

@@ -13,7 +13,7 @@ from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel, compiled_diagonal, host_gram
 from wilsonian.kernels.learnable import has_length_scale, length_scaled, parts_with, per_column
 from wilsonian.regression.inducing_points import randomly_pivoted_cholesky
-from wilsonian.regression.learning.evidence_gradient import evidence_and_slopes
+from wilsonian.regression.learning.evidence_gradient import evidence_and_slopes, output_groups
 from wilsonian.regression.learning.periods import with_starting_periods
 from wilsonian.regression.sample import Sample, column_spread
 
@@ -87,7 +87,7 @@ def starts_of(
     chosen = randomly_pivoted_cholesky(kernel, sample.X, rank, random)
     points = sample.X[chosen.indices]
     profiles = []
-    for columns in sample.groups(groups):
+    for columns in output_groups(groups, sample.y.shape[1]):
         part = dataclasses.replace(sample, y=sample.y[:, columns])
         if sample.row_noise is None:
             found = _profile(part, chosen.factor, float(sample.weights @ chosen.residual))

@@ -19,7 +19,8 @@ class ModeSums:
         \frac{t_j^2}{\rho + s_j} + p \Big[\sum_{j \le k} \log(\rho + s_j) + (n - k) \log \rho
         + n \log 2 \pi\Big],
 
-    the evidence of :class:`wilsonian.regression.mode_theory.ModeTheory` with its sums taken apart.
+    the evidence of :class:`wilsonian.regression.processes.modes.ModeTheory` with its sums taken
+    apart.
     """
 
     signals: np.ndarray  # (m,)

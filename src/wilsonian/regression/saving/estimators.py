@@ -21,7 +21,7 @@ from wilsonian.core.cutoffs import (
 from wilsonian.kernels import as_kernel
 from wilsonian.language.kernel_text import format_kernel, parse_kernel
 from wilsonian.regression.classification.classifier import ReducedGPClassifier
-from wilsonian.regression.fitting import FittedProcess
+from wilsonian.regression.finishing import FittedProcess
 from wilsonian.regression.processes.outputs import OutputProcesses
 from wilsonian.regression.processes.reduced import ReducedProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
@@ -40,6 +40,7 @@ from wilsonian.regression.saving.processes import (
     restore_process,
     restore_statistics,
     statistics_state,
+    under,
 )
 from wilsonian.regression.saving.separate import restore_separate, separate_state
 from wilsonian.regression.separate_outputs import SeparateOutputsRegressor
@@ -105,10 +106,11 @@ class understood:  # noqa: N801 (reads as a phrase: with understood(path))
 def estimator_state(estimator: Estimator) -> tuple[Document, Arrays]:
     """A fitted estimator as a JSON document and named arrays."""
     if isinstance(estimator, SeparateOutputsRegressor):
-        return separate_state(estimator, estimator_state)
+        document, arrays = separate_state(estimator, estimator_state)
+        return {**document, **_names(estimator)}, arrays
     check_is_fitted(estimator)
     parameters, arrays = _parameters(estimator)
-    document: Document = {"type": type(estimator).__name__, "parameters": parameters}
+    document = {"type": type(estimator).__name__, "parameters": parameters}
     regressor = estimator
     if isinstance(estimator, ReducedGPClassifier):
         regressor = estimator.regressor_
@@ -118,10 +120,8 @@ def estimator_state(estimator: Estimator) -> tuple[Document, Arrays]:
         document["leave_one_out_log_loss"] = estimator.leave_one_out_log_loss_
         more, latents = predictions_state(estimator.labels_, estimator.columns_)
         document, arrays = {**document, **more, "shares": estimator.shares_}, arrays | latents
-    names = getattr(estimator, "feature_names_in_", None)
-    document["feature_names"] = None if names is None else [str(name) for name in names]
     fitted, more = _regressor_state(regressor)
-    return {**document, "fitted": fitted}, {**arrays, **more}
+    return {**document, **_names(estimator), "fitted": fitted}, {**arrays, **more}
 
 
 def restore_estimator(document: Document, arrays: Arrays) -> Estimator:
@@ -157,6 +157,11 @@ def restore_estimator(document: Document, arrays: Arrays) -> Estimator:
             log_loss=document.get("leave_one_out_log_loss", np.nan),
         )
     return _named(estimator, document)
+
+
+def _names(estimator: Estimator) -> Document:
+    names = getattr(estimator, "feature_names_in_", None)
+    return {"feature_names": None if names is None else [str(name) for name in names]}
 
 
 def _named(estimator: Estimator, document: Document) -> Estimator:
@@ -239,11 +244,8 @@ def _restore_regressor(regressor: ReducedGPRegressor, document: Document, arrays
     prepared = restore_prepared(document["prepared"], arrays)
     process: ReducedProcess | OutputProcesses
     if "outputs" in document:
-        parts = []
-        for number, own in enumerate(document["outputs"]):
-            prefix = f"output_{number}_"
-            mine = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-            parts.append(restore_process(prepared, own, mine))
+        states = enumerate(document["outputs"])
+        parts = (restore_process(prepared, own, under(f"output_{i}_", arrays)) for i, own in states)
         process = OutputProcesses(tuple(parts))
     else:
         process = restore_process(prepared, document, arrays)
@@ -251,11 +253,7 @@ def _restore_regressor(regressor: ReducedGPRegressor, document: Document, arrays
     correction = None
     if "correction" in document:
         correction = restore_correction(
-            document["correction"],
-            arrays,
-            process,
-            one_output=document["target_dimensions"] == 1,
-            block_size=regressor.block_size,
+            document["correction"], arrays, process, regressor.block_size
         )
     fitted = FittedProcess(prepared, statistics, process, document["convergence"], correction)
     regressor.adopt(fitted, document["target_dimensions"])

@@ -39,8 +39,6 @@ def restore_correction(
     document: dict[str, Any],
     arrays: dict[str, Any],
     process: ReducedProcess | OutputProcesses,
-    *,
-    one_output: bool,
     block_size: int,
 ) -> ResidualCorrection:
     """What :func:`correction_state` took apart. Raises ValueError for arrays that do not fit."""
@@ -62,7 +60,7 @@ def restore_correction(
         ):
             raise ValueError(f"the correction of {len(rows)} rows does not fit its process")
         parts.append(CorrectedOutputs(process=part, rows=rows, **found, **own))
-    return ResidualCorrection(process, tuple(parts), one_output, block_size)
+    return ResidualCorrection(process, tuple(parts), block_size)
 
 
 def latents_state(latents: Latents, prefix: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -43,6 +43,11 @@ class StoredWeights(AbstractCutoff):
         return jnp.asarray(self.kept, eigenvalues.dtype)
 
 
+def under(prefix: str, arrays: Arrays) -> dict[str, Any]:
+    """Those whose names begin with `prefix`, by the rest of their names."""
+    return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+
+
 def prepared_state(prepared: Prepared) -> tuple[Document, Arrays]:
     """Features and hyperparameters as plain data."""
     learned = prepared.hyperparameters
@@ -103,10 +108,7 @@ def statistics_state(statistics: Statistics) -> tuple[Document, Arrays]:
 
 def restore_statistics(document: Document, arrays: Arrays) -> Statistics:
     """What :func:`statistics_state` took apart."""
-    sums: dict[str, Any] = {
-        n.removeprefix("sum_"): a for n, a in arrays.items() if n.startswith("sum_")
-    }
-    return Statistics(**document, **sums)
+    return Statistics(**document, **under("sum_", arrays))
 
 
 def process_state(process: ReducedProcess) -> tuple[Document, Arrays]:

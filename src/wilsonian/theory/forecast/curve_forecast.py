@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.special
 
 from wilsonian.theory.forecast.curve_diagnostics import curve_diagnostics
 from wilsonian.theory.forecast.curve_points import CurvePoints, curve_points
@@ -131,7 +132,7 @@ class _Fitted:
             one, evidence = tempered_draws(log_likelihood, 2 + shape.dimensions, draws, random)
             found.append(one)
             evidences.append(evidence)
-        weights = _softmax(np.array(evidences))
+        weights = scipy.special.softmax(np.array(evidences))
         owners = np.searchsorted(np.cumsum(weights), (np.arange(2 * draws) + 0.5) / (2 * draws))
         counts = np.bincount(np.minimum(owners, len(shapes) - 1), minlength=len(shapes))
         chosen = tuple(random.permutation(2 * draws)[:count] % draws for count in counts)
@@ -140,7 +141,7 @@ class _Fitted:
 
     @property
     def weights(self) -> np.ndarray:
-        return _softmax(np.array(self.evidences))
+        return scipy.special.softmax(np.array(self.evidences))
 
     def each(self, n: np.ndarray) -> list[np.ndarray]:
         """Errors (draws, sizes) of every candidate."""
@@ -213,8 +214,3 @@ def _sizes(to: Any, points: CurvePoints) -> np.ndarray:
             f"{points.n[-1]:,g}; ask for that many or more."
         )
     return np.sort(sizes)
-
-
-def _softmax(logs: np.ndarray) -> np.ndarray:
-    weights = np.exp(logs - np.max(logs))
-    return weights / np.sum(weights)

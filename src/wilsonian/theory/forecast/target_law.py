@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import scipy.linalg
 import scipy.optimize
+import scipy.special
 
 from wilsonian.theory.forecast.population_spectrum import PopulationSpectrum
 from wilsonian.theory.forecast.subsamples import MeasuredErrors
@@ -355,10 +356,10 @@ def _sample(
             progress(turn * draws + done + 1, rounds * draws)
         drawn = np.vstack([drawn, new])
         logs = -losses - np.logaddexp.reduce([_log_student(drawn, *p) for p in proposals])
-        weights = _softmax(logs)
+        weights = scipy.special.softmax(logs)
         # Flattened until there are points enough for a covariance.
         for power in np.linspace(1.0, 0.1, 19):
-            flat = _softmax(power * logs)
+            flat = scipy.special.softmax(power * logs)
             if 1 / np.sum(flat**2) > 3 * size:
                 break
         centre = flat @ drawn
@@ -389,8 +390,3 @@ def _log_student(points: np.ndarray, centre: np.ndarray, lower: np.ndarray) -> n
     square = np.sum(white**2, axis=0)
     power = (PROPOSAL_FREEDOM + len(centre)) / 2
     return -power * np.log1p(square / PROPOSAL_FREEDOM) - np.sum(np.log(np.diagonal(lower)))
-
-
-def _softmax(logs: np.ndarray) -> np.ndarray:
-    weights = np.exp(logs - np.max(logs))
-    return weights / np.sum(weights)

@@ -57,13 +57,7 @@ def plot_learning_curve(
     if curve.noise_variance > 0:
         style: dict[str, Any] = {"color": REFERENCE, "linewidth": 1.2, "linestyle": ":"}
         ax.axhline(float(curve.noise_variance), label="label noise", **style)
-    if measured is not None:
-        places, estimate = measured
-        bars: dict[str, Any] = {"fmt": "o", "markersize": 4, "linewidth": 1, "color": MEASURED}
-        ax.errorbar(
-            places, estimate.mean, 2 * estimate.standard_error, label="measured, 2 s.e.", **bars
-        )
-    finish_log_axes(ax, sizes, "samples", "squared error")
+    _finish_errors(ax, sizes, measured)
     rows = np.linspace(0, len(sizes) - 1, slopes + 2).round().astype(int)[1:-1]
     for row in rows:
         slope = curve.local_exponent(sizes[row], ridge[row])
@@ -76,6 +70,16 @@ def plot_learning_curve(
             color=KEPT,
         )
     return add_legend(ax)
+
+
+def _finish_errors(ax: Axes, sizes: np.ndarray, measured: tuple[Any, Estimate] | None) -> None:
+    if measured is not None:
+        places, estimate = measured
+        bars: dict[str, Any] = {"fmt": "o", "markersize": 4, "linewidth": 1, "color": MEASURED}
+        ax.errorbar(
+            places, estimate.mean, 2 * estimate.standard_error, label="measured, 2 s.e.", **bars
+        )
+    finish_log_axes(ax, sizes, "samples", "squared error")
 
 
 def plot_local_exponents(
@@ -127,13 +131,7 @@ def plot_theories(
     for label, name, color, style in lines:
         values = [float(np.ravel(getattr(column, name))[0]) for column in columns]
         ax.plot(sizes, values, color=color, linestyle=style, linewidth=1.5, label=label)
-    if measured is not None:
-        places, estimate = measured
-        bars: dict[str, Any] = {"fmt": "o", "markersize": 4, "linewidth": 1, "color": MEASURED}
-        ax.errorbar(
-            places, estimate.mean, 2 * estimate.standard_error, label="measured, 2 s.e.", **bars
-        )
-    finish_log_axes(ax, sizes, "samples", "squared error")
+    _finish_errors(ax, sizes, measured)
     return add_legend(ax)
 
 
