@@ -12,7 +12,7 @@ from wilsonian.kernels.formulas import (
     RationalQuadratic,
     squared_distance,
 )
-from wilsonian.kernels.host_grams import host_gram
+from wilsonian.kernels.host_grams import host_diagonal, host_gram
 from wilsonian.kernels.interoperability import SklearnKernel, from_neural_tangents
 from wilsonian.kernels.kernel import (
     Constant,
@@ -66,6 +66,7 @@ __all__ = [
     "dense_spectrum",
     "divided",
     "from_neural_tangents",
+    "host_diagonal",
     "host_gram",
     "inner_product",
     "learnable",

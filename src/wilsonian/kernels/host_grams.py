@@ -14,7 +14,16 @@ import jax
 import numpy as np
 
 from wilsonian.kernels.formulas import RBF, AbstractStationary, Matern12, Matern32, Matern52
-from wilsonian.kernels.kernel import Constant, Kernel, Scaled, Sum, compiled_gram, divided
+from wilsonian.kernels.kernel import (
+    Constant,
+    Kernel,
+    Scaled,
+    Sum,
+    compiled_diagonal,
+    compiled_gram,
+    divided,
+)
+from wilsonian.support.row_threads import by_rows
 
 # Rows of a kernel matrix that are worked on while they are in the cache.
 BLOCK = 128
@@ -87,6 +96,14 @@ def host_gram(kernel: Kernel, X: np.ndarray, Z: np.ndarray) -> np.ndarray:
     return np.asarray(compiled_gram(kernel, X, Z))
 
 
+def host_diagonal(kernel: Kernel, X: np.ndarray) -> np.ndarray:
+    """k(x, x), (n,), in the precision of `X`: kernels with a form on the host have one for all."""
+    if has_host_form(kernel, X):
+        one = np.zeros((1, X.shape[1]), X.dtype)
+        return np.full(len(X), gram_and_pull(kernel, one, one, slopes=False)[0][0, 0])
+    return np.asarray(compiled_diagonal(kernel, X))
+
+
 def gram_and_pull(
     kernel: Kernel, X: np.ndarray, Z: np.ndarray, *, slopes: bool = True
 ) -> tuple[np.ndarray, Pull]:
@@ -146,28 +163,36 @@ def _stationary(
     changes = np.empty_like(values) if slopes else values
     rounding = 8 * np.finfo(dtype).eps
     twice = -2 * B.T
-    for start in range(0, len(A), BLOCK):
-        rows = slice(start, start + BLOCK)
-        norms = square_a[rows, None] + square_b
-        squared = A[rows] @ twice
-        squared += norms
-        norms *= rounding
-        # Points that coincide to rounding coincide.
-        squared *= squared > norms
-        values[rows], change = profile(squared)
-        if slopes:
-            changes[rows] = change
+
+    def fill(part: slice) -> None:
+        for start in range(part.start, part.stop, BLOCK):
+            rows = slice(start, min(start + BLOCK, part.stop))
+            norms = square_a[rows, None] + square_b
+            squared = A[rows] @ twice
+            squared += norms
+            norms *= rounding
+            # Points that coincide to rounding coincide.
+            squared *= squared > norms
+            values[rows], change = profile(squared)
+            if slopes:
+                changes[rows] = change
+
+    by_rows(fill, len(A))
 
     def pull(G, points):
-        columns, part = np.zeros(len(B)), np.zeros(A.shape[1])
-        moved = np.zeros(B.shape, dtype)
-        for start in range(0, len(A), BLOCK):
-            rows = slice(start, start + BLOCK)
-            a, D = A[rows], G[rows] * changes[rows]
-            columns += D.sum(axis=0)
-            part += D.sum(axis=1) @ (a * a) - 2 * np.einsum("ij,ij->j", a, D @ B)
-            if points:
-                moved += D.T @ a
+        def sums(part: slice) -> tuple[np.ndarray, np.ndarray, Any]:
+            columns, squares = np.zeros(len(B)), np.zeros(A.shape[1])
+            moved = np.zeros(B.shape, dtype)
+            for start in range(part.start, part.stop, BLOCK):
+                rows = slice(start, min(start + BLOCK, part.stop))
+                a, D = A[rows], G[rows] * changes[rows]
+                columns += D.sum(axis=0)
+                squares += D.sum(axis=1) @ (a * a) - 2 * np.einsum("ij,ij->j", a, D @ B)
+                if points:
+                    moved += D.T @ a
+            return columns, squares, moved
+
+        columns, part, moved = (sum(each) for each in zip(*by_rows(sums, len(A)), strict=True))
         part += columns @ (B * B)
         scale = -2 * part / length_scale if length_scale.ndim else -2 * part.sum() / length_scale
         slope = eqx.tree_at(lambda k: k.length_scale, kernel, np.asarray(scale, float))

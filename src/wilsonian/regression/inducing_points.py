@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import scipy.linalg
 
-from wilsonian.kernels import Kernel, compiled_diagonal, host_gram
+from wilsonian.kernels import Kernel, host_diagonal, host_gram
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +51,7 @@ def randomly_pivoted_cholesky(
     than rounding: the kernel is not positive semidefinite.
     """
     size = len(pool)
-    diagonal = np.array(compiled_diagonal(kernel, pool))
+    diagonal = host_diagonal(kernel, pool)
     if not np.all(np.isfinite(diagonal)) or np.any(diagonal < 0) or not np.any(diagonal > 0):
         raise ValueError(
             "the kernel's diagonal must be finite, nonnegative and not all zero, got values from "

@@ -9,7 +9,7 @@ import scipy.linalg
 
 from wilsonian.core.cutoffs import LearnabilityCutoff
 from wilsonian.core.spectrum import Measure
-from wilsonian.kernels import Kernel, compiled_diagonal
+from wilsonian.kernels import Kernel, host_diagonal
 from wilsonian.regression.inducing_points import InducingPoints, choose_inducing_points
 from wilsonian.regression.learning.diary import Diary, Progress, silent
 from wilsonian.regression.learning.evidence import Hyperparameters
@@ -17,6 +17,7 @@ from wilsonian.regression.learning.learners import LEARNING_ROWS, MOST_MOVED
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.sample import Sample, check_precision, origin_of
 from wilsonian.regression.statistics import InducingFeatures
+from wilsonian.support.row_threads import shared_rows
 
 # Inducing points are chosen from at most this many rows per inducing point of the largest rank.
 POOL_PER_INDUCING_POINT = 8
@@ -67,14 +68,17 @@ def prepare(
     else:
         pool = sample.draw(max(POOL_PER_INDUCING_POINT * budget, LEARNING_ROWS), random)
         budget = min(budget, len(pool.X))
-        chosen, met = choose_inducing_points(
-            hyperparameters.kernel,
-            pool.X,
-            budget if plan.rank else min(64, budget),
-            budget,
-            random,
-            lambda chosen: _kept_modes(chosen, hyperparameters, rows, plan.threshold) < chosen.rank,
-        )
+        with shared_rows():  # many small products
+            chosen, met = choose_inducing_points(
+                hyperparameters.kernel,
+                pool.X,
+                budget if plan.rank else min(64, budget),
+                budget,
+                random,
+                lambda chosen: (
+                    _kept_modes(chosen, hyperparameters, rows, plan.threshold) < chosen.rank
+                ),
+            )
         status = _status(plan, chosen, met, rows)
         points = pool.X[chosen.indices]
         wanted = plan.move_inducing_points
@@ -103,7 +107,7 @@ def prepare(
 def _below_single(hyperparameters: Hyperparameters, sample: Sample) -> bool:
     """Whether rounding to single precision, of the prior variance, would pass for noise."""
     variance = hyperparameters.amplitude * np.mean(
-        np.asarray(compiled_diagonal(hyperparameters.kernel, sample.X[:LEARNING_ROWS]))
+        host_diagonal(hyperparameters.kernel, sample.X[:LEARNING_ROWS])
     )
     known = 0.0 if sample.row_noise is None else sample.row_noise.min()
     return bool(np.any(hyperparameters.noise_variance + known < SINGLE_NOISE * variance))

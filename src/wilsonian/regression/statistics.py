@@ -14,7 +14,7 @@ import numpy as np
 import scipy.linalg
 
 from wilsonian.core.precision import with_precision
-from wilsonian.kernels import Kernel, compiled_diagonal, compiled_gram
+from wilsonian.kernels import Kernel, host_diagonal, host_gram
 from wilsonian.regression.sample import Sample
 
 
@@ -75,7 +75,7 @@ class InducingFeatures(eqx.Module):
         None, for products in the precision `dtype`. Raises ValueError when their kernel matrix is
         not positive semidefinite."""
         kernel = with_precision(kernel, float)
-        square = np.array(compiled_gram(kernel, points, points))
+        square = host_gram(kernel, points, points)
         # The jitter is relative to the diagonal and to the precision of the products to come.
         jitter = np.finfo(dtype).eps * np.mean(np.diagonal(square))
         for _ in range(20):
@@ -113,7 +113,7 @@ class InducingFeatures(eqx.Module):
 
     def diagonal(self, X: np.ndarray) -> np.ndarray:
         """`k(x, x)` at the rows of `X`, (rows,)."""
-        return np.asarray(compiled_diagonal(self.kernel, self.near(X)), float)
+        return np.asarray(host_diagonal(self.kernel, self.near(X)), float)
 
     def unresolved(self, X: np.ndarray, features: np.ndarray) -> np.ndarray:
         """Prior variance (rows,) outside the span of the inducing points, at the rows of `X` with

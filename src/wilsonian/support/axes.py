@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -75,21 +78,29 @@ def format_ticks(axis: Axis, plain: range = range(-4, 7)) -> None:
     """Tick labels as plain text, with the digits that tell neighbouring ticks apart; where one of
     those in view has its power of ten written out, all have."""
 
-    def text(value: float, _: float) -> str:
-        ticks = np.unique(axis.get_majorticklocs())
-        low, high = sorted(axis.get_view_interval())
-        seen = ticks[(ticks >= low) & (ticks <= high) & (ticks != 0)]
-        powers = np.floor(np.log10(np.abs(seen)) + 1e-9)
-        mixed = any(power not in plain for power in powers)
-        return labelled(value, ticks, range(0) if mixed else plain)
+    from matplotlib.ticker import Formatter
 
-    def labelled(value: float, ticks: np.ndarray, plain: range) -> str:
+    # Matplotlib asks for the labels of the same ticks many times over while it draws.
+    @functools.lru_cache(maxsize=8)
+    def style(ticks: tuple[float, ...], low: float, high: float) -> tuple[int, range]:
+        seen = [tick for tick in ticks if low <= tick <= high and tick != 0]
+        mixed = any(math.floor(math.log10(abs(tick)) + 1e-9) not in plain for tick in seen)
+        written_out = range(0) if mixed else plain
         for digits in range(3, 12):
-            if len({format_number(tick, digits, plain) for tick in ticks}) == len(ticks):
+            if len({format_number(tick, digits, written_out) for tick in ticks}) == len(ticks):
                 break
-        return format_number(value, digits, plain)
+        return digits, written_out
 
-    axis.set_major_formatter(text)
+    class Text(Formatter):
+        def format_ticks(self, values: Iterable[float]) -> list[str]:
+            ticks = tuple(np.unique(np.asarray(values, float)).tolist())
+            digits, written_out = style(ticks, *sorted(axis.get_view_interval()))
+            return [format_number(value, digits, written_out) for value in values]
+
+        def __call__(self, value: float, pos: int | None = None) -> str:
+            return self.format_ticks([*axis.get_majorticklocs(), value])[-1]
+
+    axis.set_major_formatter(Text())
 
 
 def tidy_log_axis(axis: Axis) -> None:

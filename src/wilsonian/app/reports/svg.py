@@ -16,6 +16,7 @@ from wilsonian.support.axes import ELIMINATED, FAINT, KEPT, MEASURED, REFERENCE,
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INK, RULE = "#20242c", "#e4e7ec"
 # The page restates these colours for a dark background.
@@ -48,6 +49,9 @@ STYLE: dict[str, Any] = {
     "savefig.facecolor": "none",
 }
 
+PAD = 0.04  # inches around everything
+SMALLEST = 0.2  # share of the figure that is left to the axes, whatever is written beside them
+
 Draw = Callable[["Axes", Scale], "Axes"]
 Describe = Callable[[float, float], str]
 
@@ -78,6 +82,7 @@ class Rendering:
 def render(drawing: Drawing, scale: Scale) -> Rendering:
     """Draw a figure without touching pyplot or any lasting Matplotlib setting."""
     from matplotlib import style
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     buffer = io.StringIO()
@@ -86,13 +91,30 @@ def render(drawing: Drawing, scale: Scale) -> Rendering:
         # The browser, which has the fonts, draws the text; Matplotlib only measures it.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
         # At 72 dots per inch the pixels of Matplotlib are the units of the SVG.
-        figure = Figure(figsize=drawing.size, dpi=72, layout="constrained")
+        figure = Figure(figsize=drawing.size, dpi=72)
+        canvas = FigureCanvasSVG(figure)
         ax = drawing.draw(figure.add_subplot(), scale)
+        for _ in range(1 if ax.get_aspect() == "auto" else 3):  # squares move what is beside them
+            _fill(figure, ax)
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(buffer, format="svg", metadata=nothing)
+        canvas.print_svg(buffer, metadata=nothing)
         points = list(_points(ax, drawing.describe)) if drawing.describe else []
     label = ". ".join(filter(None, (drawing.title, drawing.alt)))
     return Rendering(scale, _inline(buffer.getvalue(), prefix, label), points)
+
+
+def _fill(figure: Figure, ax: Axes) -> None:
+    """The axes as large as labels and legend let them be. Matplotlib's constrained layout measures
+    these twice, and `savefig` draws twice; together they would take twice as long."""
+    taken = ax.get_tightbbox(for_layout_only=True)
+    if taken is None:  # nothing to see
+        return
+    here = ax.get_position(original=True)
+    corners = taken.transformed(figure.transFigure.inverted())
+    pads = PAD / figure.get_size_inches()
+    low = pads + np.maximum(np.subtract(here.min, corners.min), 0)
+    high = 1 - pads - np.maximum(np.subtract(corners.max, here.max), 0)
+    ax.set_position((*low, *np.maximum(high - low, SMALLEST)))
 
 
 def _points(ax: Axes, describe: Describe) -> Iterator[list[Any]]:

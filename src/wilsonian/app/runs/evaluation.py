@@ -77,7 +77,8 @@ class Evaluation:
     ) -> None:
         if isinstance(self.estimator, ReducedGPClassifier):
             process = self.estimator.regressor_.process_
-            parts = self.estimator.predict(X), self.estimator.predict_proba(X)
+            chances = self.estimator.predict_proba(X)
+            parts = self.estimator.classes_[chances.argmax(axis=1)], chances
             with jax.enable_x64(True):
                 means = np.stack(list(process.means_along_flow(X)))
             codes = (means[0] > 0).astype(int) if len(means) == 1 else means.argmax(axis=0)

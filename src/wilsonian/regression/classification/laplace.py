@@ -140,8 +140,10 @@ def find_mode(
     `tolerance` nats. Its systems, of all latents at once, are solved by conjugate gradients in
     products with the design; one factor, of the curvature that latents have on average, serves as
     preconditioner for all of them and for as many steps as it is close enough (exact for two
-    classes, where it is fresh); `lower` is that of a problem nearby."""
+    classes, where it is fresh); `lower` is that of a problem nearby. Single precision serves these
+    solutions, which need two digits; objective, gradient and steps are of double."""
     design, targets, weights = rows
+    half, counts = design.astype(np.float32), weights[:, None].astype(np.float32)
     mean, latents = start, start.shape[1]
     values = design @ mean
     objective = 0.5 * float(np.sum(mean**2)) + float(
@@ -152,16 +154,19 @@ def find_mode(
         chances = probabilities(values)
         gradient = design.T @ (weights[:, None] * (targets - chances)) - mean
 
-        def curved(vector, chances=chances):
-            change = design @ vector
-            bent = chances * (1 - chances) * change if latents == 1 else chances * change
+        likely = chances.astype(np.float32)
+
+        def curved(vector, likely=likely):
+            change = half @ vector
+            bent = likely * (1 - likely) * change if latents == 1 else likely * change
             if latents > 1:
-                bent -= chances * bent.sum(axis=1, keepdims=True)
-            return vector + design.T @ (weights[:, None] * bent)
+                bent -= likely * bent.sum(axis=1, keepdims=True)
+            return vector + half.T @ (counts * bent)
 
         if lower is None:
-            lower = _mean_factor(design, weights, chances)
-        step, iterations = _conjugate_gradients(curved, gradient, lower)
+            lower = _mean_factor(design, weights, chances).astype(np.float32)
+        single, iterations = _conjugate_gradients(curved, gradient.astype(np.float32), lower)
+        step = single.astype(float)
         if iterations > 15:
             lower = None  # of too distant a point
         decrement = float(np.vdot(gradient, step)) / 2

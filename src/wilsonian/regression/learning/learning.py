@@ -3,6 +3,7 @@ them."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -10,7 +11,6 @@ import equinox as eqx
 import jax
 import numpy as np
 from scipy.special import chdtri
-from threadpoolctl import threadpool_limits
 
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel
@@ -33,6 +33,7 @@ from wilsonian.regression.learning.starts import (
     starts_of,
 )
 from wilsonian.regression.sample import Sample, column_spread
+from wilsonian.support.row_threads import shared_rows
 
 # Starts are compared, and followed for a few iterations, on this many rows and inducing points;
 # what leads there is followed to the end on all rows of the sample.
@@ -52,9 +53,9 @@ PRICE = 1.0
 # long.
 SECOND_SCALES, FIRST_SCALE = ((0.03, 0.5), (0.01, 0.2)), 0.35
 SECOND_ITERATIONS, SECOND_TOLERANCE = 12, 1e-7
-# Up to so many inducing points a second thread of the BLAS gains nothing, and where other work
-# holds the cores the threads wait for each other: six times as long was seen.
-ONE_THREAD = 400
+# Up to so many inducing points threads share the rows; above, where the factorizations are most of
+# the work, a product is shared by the BLAS.
+MOST_BY_ROWS = 400
 # A gain over noise alone of fewer nats than this has many tops about as high, some of which have
 # noise alone as their best neighbour in amplitude: so many more starts are drawn, all their numbers
 # at random, and the best few followed.
@@ -94,7 +95,7 @@ def learn(
     one each for all outputs (`groups` 1), or one for every output. The prior that
     :func:`search` finds, or noise alone if that is as likely.
     """
-    with threadpool_limits(1 if rank <= ONE_THREAD else None, user_api="blas"):
+    with shared_rows() if rank <= MOST_BY_ROWS else contextlib.nullcontext():
         found = search(
             kernel,
             sample,

@@ -15,6 +15,7 @@ from wilsonian.regression.learning.diary import Diary, Progress, silent
 from wilsonian.regression.learning.evidence import Candidate, Hyperparameters, loss_and_gradient
 from wilsonian.regression.sample import Sample, column_spread
 from wilsonian.regression.statistics import InducingFeatures
+from wilsonian.support.row_threads import shared_rows
 from wilsonian.support.trees import raveled, unraveled
 
 # Adam (Kingma and Ba, arXiv:1412.6980), algorithm 1.
@@ -112,23 +113,24 @@ def move_inducing_points(
     ascent = _stood(diary, len(vector)) or Ascent(vector, none, none, vector, np.empty(0))
     order = _Order(len(sample.X), min(rows_per_step, len(sample.X)), int(random.integers(2**63)))
     broken = False
-    while len(ascent.losses) < steps and not broken:
-        few = sample.rows(order.of(len(ascent.losses)))
-        # Each row drawn stands for several, so that the evidence is that of all rows.
-        few = dataclasses.replace(few, weights=few.weights * (rows / len(few.X)))
-        here = unraveled(ascent.vector, candidate)
-        few = with_precision(few, dtype)
-        loss, slope = loss_and_gradient(here, fixed, few, input_dependent, True)
-        if not np.isfinite(loss):
-            broken = dtype is np.float64
-            dtype = np.float64  # the noise may be below the rounding of single precision
-            candidate, fixed = with_precision(candidate, dtype), with_precision(fixed, dtype)
-            continue
-        ascent.step(loss, raveled(slope, float), unit, steps)
-        ascent.settle()
-        done = len(ascent.losses)
-        progress(ENTRY, done, steps, f"log evidence per row {-loss:.4f}")
-        diary.write(ENTRY, dataclasses.asdict(ascent))
+    with shared_rows():
+        while len(ascent.losses) < steps and not broken:
+            few = sample.rows(order.of(len(ascent.losses)))
+            # Each row drawn stands for several, so that the evidence is that of all rows.
+            few = dataclasses.replace(few, weights=few.weights * (rows / len(few.X)))
+            here = unraveled(ascent.vector, candidate)
+            few = with_precision(few, dtype)
+            loss, slope = loss_and_gradient(here, fixed, few, input_dependent, True)
+            if not np.isfinite(loss):
+                broken = dtype is np.float64
+                dtype = np.float64  # the noise may be below the rounding of single precision
+                candidate, fixed = with_precision(candidate, dtype), with_precision(fixed, dtype)
+                continue
+            ascent.step(loss, raveled(slope, float), unit, steps)
+            ascent.settle()
+            done = len(ascent.losses)
+            progress(ENTRY, done, steps, f"log evidence per row {-loss:.4f}")
+            diary.write(ENTRY, dataclasses.asdict(ascent))
     end_point = unraveled(ascent.vector, candidate)
     losses = ascent.losses
     gain = np.mean(losses[:WINDOW]) - np.mean(losses[-WINDOW:]) if len(losses) else 0.0
@@ -173,7 +175,8 @@ def add_inducing_points(
     residual = features.unresolved(whole, factor)
     residual[: len(points)] = 0.0
     start = InducingPoints(np.arange(len(points)), factor, residual, False)
-    added = randomly_pivoted_cholesky(kernel, whole, rank, random, start=start)
+    with shared_rows():  # many small products
+        added = randomly_pivoted_cholesky(kernel, whole, rank, random, start=start)
     return whole[added.indices]
 
 

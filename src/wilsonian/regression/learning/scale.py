@@ -9,7 +9,7 @@ import numpy as np
 import scipy.optimize
 
 from wilsonian.core.precision import with_precision
-from wilsonian.kernels import compiled_diagonal, host_gram
+from wilsonian.kernels import host_diagonal, host_gram
 from wilsonian.regression.learning.evidence import Hyperparameters
 from wilsonian.regression.learning.evidence_gradient import evidence_and_slopes
 from wilsonian.regression.learning.starts import AMPLITUDE_RANGE, NOISE_RANGE
@@ -75,7 +75,7 @@ def learn_scale_of_rows(
     points = np.asarray(modes.features.inducing_points, float)
     cross = np.asarray(host_gram(kernel, X, points), float)
     square = np.asarray(host_gram(kernel, points, points), float)
-    diagonal = np.asarray(compiled_diagonal(kernel, X), float)
+    diagonal = np.asarray(host_diagonal(kernel, X), float)
     count = float(weights.sum()) * y.shape[1]
 
     def objective(vector):

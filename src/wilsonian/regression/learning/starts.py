@@ -10,7 +10,7 @@ import numpy as np
 import scipy.linalg
 
 from wilsonian.core.precision import with_precision
-from wilsonian.kernels import Kernel, compiled_diagonal, host_gram
+from wilsonian.kernels import Kernel, host_diagonal, host_gram
 from wilsonian.kernels.learnable import has_length_scale, length_scaled, parts_with, per_column
 from wilsonian.regression.inducing_points import randomly_pivoted_cholesky
 from wilsonian.regression.learning.evidence_gradient import evidence_and_slopes, output_groups
@@ -135,7 +135,7 @@ def _grid(kernel: Kernel, sample: Sample, points: np.ndarray) -> Iterator[tuple[
     grams = (
         host_gram(kernel, sample.X, points),
         host_gram(kernel, points, points),
-        np.asarray(compiled_diagonal(kernel, sample.X)),
+        host_diagonal(kernel, sample.X),
     )
     scale = sample.mean_square()
     for amplitude in (0.1, 1.0, 10.0):

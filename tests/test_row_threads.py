@@ -1,0 +1,50 @@
+"""Rows shared among threads: the same numbers, whoever worked on them."""
+
+import threading
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from wilsonian.kernels.formulas import Matern52
+from wilsonian.regression.learning.evidence import Candidate, loss_and_gradient
+from wilsonian.regression.sample import Sample
+from wilsonian.support.row_threads import by_rows, shared_rows
+
+
+def blas_threads():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+def test_parts_come_in_their_order_and_hold_every_row_once():
+    values = np.arange(1100)
+    with threadpool_limits(4, user_api="blas"), shared_rows():
+        assert blas_threads() == {1}
+        parts = by_rows(lambda rows: values[rows], len(values), size=100)
+        met = by_rows(lambda rows: threading.get_ident(), len(values), size=100)
+    np.testing.assert_array_equal(np.concatenate(parts), values)
+    assert threading.get_ident() not in met
+    assert by_rows(lambda rows: threading.get_ident(), 1100)[0] == threading.get_ident()
+
+
+def test_the_threads_of_the_blas_come_back_after_an_error():
+    with threadpool_limits(3, user_api="blas"):
+        with pytest.raises(KeyError), shared_rows():
+            by_rows(lambda rows: {}[rows.start], 2000)
+        assert blas_threads() == {3}
+
+
+@pytest.mark.parametrize("dependent", [False, True])
+def test_the_evidence_does_not_depend_on_the_number_of_threads(dependent):
+    random = np.random.default_rng(0)
+    X, y = random.normal(size=(1300, 3)), random.normal(size=(1300, 1))
+    candidate, fixed = Candidate.of(Matern52(length_scale=np.ones(3)), [1.0], [0.1], X[:40])
+    sample = Sample(X, y, random.integers(1, 3, 1300).astype(float))
+    found = []
+    for threads in (1, 3):
+        with threadpool_limits(threads, user_api="blas"), shared_rows():
+            found.append(loss_and_gradient(candidate, fixed, sample, dependent, True))
+    (one, slope), (other, again) = found
+    assert one == other
+    np.testing.assert_array_equal(slope.inducing_points, again.inducing_points)
+    np.testing.assert_array_equal(slope.log_kernel.length_scale, again.log_kernel.length_scale)
