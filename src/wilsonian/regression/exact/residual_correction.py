@@ -53,6 +53,8 @@ class ResidualCorrection:
     preconditioner is a reduced theory of the same kernel, of more modes where they save more steps
     than they cost (:mod:`~wilsonian.regression.exact.preconditioner`, at most 512 MiB more).
 
+    Where amplitude, noise and length scales were learned, the whole process has its own: a cutoff
+    calls noise what its modes do not see (:mod:`~wilsonian.regression.exact.whole_scale`).
     The variance is that of :class:`~wilsonian.regression.exact.corrected_outputs.CorrectedOutputs`.
     """
 
