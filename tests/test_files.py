@@ -451,6 +451,9 @@ def test_an_interrupted_process_leaves_what_was_there(tmp_path, wanted):
     (tmp_path / "result").write_text("old")
     script = textwrap.dedent(f"""
         import importlib.util
+        import signal
+        # What a shell runs behind its back ignores interrupts, and so would this.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         spec = importlib.util.spec_from_file_location("files", {files.__file__!r})
         files = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(files)

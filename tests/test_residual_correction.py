@@ -12,6 +12,7 @@ from sklearn.exceptions import NotFittedError
 
 from wilsonian import (
     RBF,
+    FromFunction,
     Matern52,
     ReducedGPClassifier,
     ReducedGPRegressor,
@@ -22,7 +23,7 @@ from wilsonian import (
 from wilsonian.regression.exact import preconditioner
 from wilsonian.regression.exact.conjugate_gradients import solve
 from wilsonian.regression.exact.kernel_products import KernelMatrix
-from wilsonian.regression.exact.whole_scale import scale_of_whole
+from wilsonian.regression.exact.whole_scale import scale_of_whole, stretch_of_whole
 from wilsonian.regression.sample import Sample
 
 ROWS, NOISE = 120, 0.05
@@ -418,6 +419,36 @@ def test_the_whole_process_has_the_scale_of_its_own_evidence(monkeypatch):
         assert evidence(bounded[0] * factor, 0.02) < evidence(*bounded)
     assert bounded[1] == pytest.approx(0.02)
     assert noise == pytest.approx(0.005, rel=0.3)  # 300 squares scatter by 8 percent; fits by more
+
+
+def test_length_scales_that_a_cutoff_made_too_long_are_shortened(tmp_path):
+    """Targets of a known process: the stretch takes a wrong length scale near the true one, leaves
+    the right one and kernels of other numbers alone, and predictions are those of the dense process
+    with it, also from a stored model."""
+    random = np.random.default_rng(6)
+    rows, kernel = random.uniform(-3, 3, (300, 2)), Matern52(1.0)
+    with jax.enable_x64(True):
+        gram = np.asarray(kernel(rows)) + 0.01 * np.eye(300)
+        y = (np.linalg.cholesky(gram) @ random.standard_normal(300))[:, None]
+        sample = Sample(rows, y, np.ones(300))
+        assert stretch_of_whole(kernel, sample, 0.0) == pytest.approx(1, abs=0.17)
+        assert 2.5 * stretch_of_whole(Matern52(2.5), sample, 0.0) == pytest.approx(1, rel=0.3)
+        assert stretch_of_whole(FromFunction(lambda a, b: a @ b.T), sample, 0.0) == 1
+    model = ReducedGPRegressor(Matern52(2.5), **SOLVED | {"rank": 4, "exact": False})
+    model.fit(rows, y[:, 0])
+    model.optimizer = "l-bfgs-b"  # as if the few modes had learned this length scale
+    model.correction_ = ResidualCorrection.of(model, rows, y[:, 0], tolerance=1e-9)
+    (part,) = model.correction_.parts
+    assert part.stretch < 0.6
+    assert "of the cut theory's" in model.correction_.sentence()
+    wanted = dense(
+        rows, y, X_NEW[:, :2], part.noise_variance, part.amplitude, Matern52(2.5 * part.stretch)
+    )
+    save_model(model, tmp_path / "model")
+    for found in (model, load_model(tmp_path / "model")):
+        mean, std = found.predict(X_NEW[:, :2], return_std=True)
+        np.testing.assert_allclose(mean, wanted[0][:, 0], atol=1e-5)
+        np.testing.assert_allclose(std, wanted[1] * y.std(), rtol=1e-4)
 
 
 def test_bad_options_get_a_sentence():

@@ -12,7 +12,7 @@ from wilsonian.kernels import Kernel
 from wilsonian.regression.exact import solve_parts
 from wilsonian.regression.finishing import Blocks, FittedProcess, finish
 from wilsonian.regression.learning.diary import Diary, Progress, silent
-from wilsonian.regression.learning.learners import LearnNothing
+from wilsonian.regression.learning.learners import LearnAll, LearnNothing
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.preparation import Prepared, prepare
 from wilsonian.regression.sample import Sample
@@ -89,6 +89,7 @@ def fit_process(
             blocks(0),
             block_size=plan.block_size,
             learn_scale=not isinstance(plan.learner, LearnNothing),
+            learn_stretch=isinstance(plan.learner, LearnAll),
             progress=progress,
             start=at.duals,
             keep=lambda duals, now: keep(dataclasses.replace(at, duals=duals), now),

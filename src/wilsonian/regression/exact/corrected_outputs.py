@@ -13,7 +13,7 @@ import numpy as np
 import scipy.linalg
 
 from wilsonian.core.precision import with_precision
-from wilsonian.kernels import Kernel, compiled_gram
+from wilsonian.kernels import Kernel, Rescaled, compiled_diagonal, compiled_gram
 from wilsonian.regression.exact.conjugate_gradients import solve
 from wilsonian.regression.exact.kernel_products import KernelMatrix
 from wilsonian.regression.exact.preconditioner import (
@@ -53,7 +53,8 @@ class CorrectedOutputs:
 
     process: ReducedProcess
     amplitude: float
-    noise_variance: float  # of a new label; both are those of the whole process
+    noise_variance: float  # of a new label
+    stretch: float  # of the kernel's length scales; all three are those of the whole process
     rows: np.ndarray  # (n, d)
     noise: np.ndarray  # (n,), variance of each row's label, targets scaled
     dual: np.ndarray  # (n, outputs), alpha with targets scaled
@@ -70,6 +71,7 @@ class CorrectedOutputs:
         process: ReducedProcess,
         amplitude: float,
         noise_variance: float,
+        stretch: float,
         rows: np.ndarray,
         targets: np.ndarray,
         noise: np.ndarray,
@@ -85,7 +87,8 @@ class CorrectedOutputs:
         """Solve for scaled targets (n, outputs) from a `start` (n, outputs), given each row's noise
         and renormalized `ridge`, (n,); with `variance` also make ready for standard deviations (one
         more pass over the kernel)."""
-        matrix = KernelMatrix(process.modes.features.kernel, rows, process.modes.features.origin)
+        kernel, origin = _stretched(process, stretch), process.modes.features.origin
+        matrix = KernelMatrix(kernel, rows, origin)
         rotation, shared = np.zeros((process.kept, 0)), np.zeros((0, process.kept), np.float32)
         residual, steps, converged = np.full(targets.shape[1], np.nan), 0, False
 
@@ -99,7 +102,7 @@ class CorrectedOutputs:
             found = solve(
                 exact,
                 exact if coarse is np.float64 else times(coarse),
-                _neighbour(process, amplitude, rows, noise, ridge),
+                _neighbour(process, kernel, amplitude, rows, noise, ridge),
                 targets,
                 start=start,
                 tolerance=tolerance,
@@ -115,6 +118,7 @@ class CorrectedOutputs:
             process,
             amplitude,
             noise_variance,
+            stretch,
             rows,
             noise,
             start,
@@ -126,17 +130,27 @@ class CorrectedOutputs:
             converged,
         )
 
+    @property
+    def kernel(self) -> Kernel:
+        """Of unit amplitude, with the length scales of the whole process."""
+        return _stretched(self.process, self.stretch)
+
+    def diagonal(self, X: np.ndarray) -> np.ndarray:
+        """Its values `k(x, x)`, (points,)."""
+        kernel = with_precision(self.kernel, float)
+        return np.asarray(compiled_diagonal(kernel, self._near(X, float)))
+
     def mean(self, X: np.ndarray) -> np.ndarray:
         """Posterior mean (points, outputs), in the target's units."""
         modes, features = self.process.modes, self.process.modes.features
         dtype = features.inducing_points.dtype
-        matrix = KernelMatrix(features.kernel, self.rows, features.origin)
+        matrix = KernelMatrix(self.kernel, self.rows, features.origin)
         found = self.amplitude * matrix.across(X, self.dual, dtype)
         return modes.target_mean + modes.target_scale * found
 
     def variance(self, X: np.ndarray) -> np.ndarray:
         """Posterior variance (points,) of the latent function, targets scaled."""
-        prior = self.amplitude * self.process.diagonal(X)
+        prior = self.amplitude * self.diagonal(X)
         explained = [
             self._explained(block, len(block) if len(X) <= POINTS else POINTS)
             for block in chunks(X, POINTS)
@@ -161,7 +175,7 @@ class CorrectedOutputs:
         dtype = np.float64 if fine else np.float32
         size = padded_rows(count) if count <= ROWS else -(-count // ROWS) * ROWS
         points = np.pad(self._near(self.rows, dtype), ((0, size - count), (0, 0)), mode="edge")
-        return with_precision(self.process.modes.features.kernel, dtype), dtype, points
+        return with_precision(self.kernel, dtype), dtype, points
 
     @functools.cached_property
     def _basis(self) -> np.ndarray:
@@ -171,7 +185,7 @@ class CorrectedOutputs:
     @functools.cached_property
     def _lower(self) -> np.ndarray:
         """Cholesky factor of A, of few rows."""
-        kernel = with_precision(self.process.modes.features.kernel, float)
+        kernel = with_precision(self.kernel, float)
         gram = np.array(compiled_gram(kernel, self.rows, self.rows))
         gram *= self.amplitude
         gram[np.diag_indices_from(gram)] += self.noise
@@ -205,7 +219,7 @@ class CorrectedOutputs:
 
     @functools.cached_property
     def _diagonal(self) -> np.ndarray:
-        return self.process.diagonal(self.rows)
+        return self.diagonal(self.rows)
 
 
 def _kept_features(process: ReducedProcess, rows: np.ndarray) -> np.ndarray:
@@ -214,8 +228,14 @@ def _kept_features(process: ReducedProcess, rows: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
+def _stretched(process: ReducedProcess, stretch: float) -> Kernel:
+    kernel = process.modes.features.kernel
+    return kernel if stretch == 1 else Rescaled(kernel, stretch)
+
+
 def _neighbour(
     process: ReducedProcess,
+    kernel: Kernel,
     amplitude: float,
     rows: np.ndarray,
     noise: np.ndarray,
@@ -227,7 +247,7 @@ def _neighbour(
     if rank <= process.kept:
         scale = np.float32((amplitude / process.amplitude) ** 0.5)
         return preconditioner(_kept_features(process, rows) * scale, ridge)
-    origin, kernel = process.modes.features.origin, process.modes.features.kernel
+    origin = process.modes.features.origin
     negligible = SMALL_SHARE * float(noise.min()) / amplitude
     features, lost = nystrom_features(kernel, rows - origin, rank, negligible)
     features *= np.float32(amplitude**0.5)

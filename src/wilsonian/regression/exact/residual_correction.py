@@ -11,8 +11,9 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
+from wilsonian.kernels import Rescaled
 from wilsonian.regression.exact.corrected_outputs import DENSE_ROWS, ROWS, CorrectedOutputs
-from wilsonian.regression.exact.whole_scale import scale_of_whole
+from wilsonian.regression.exact.whole_scale import scale_of_whole, stretch_of_whole
 from wilsonian.regression.learning.diary import Progress, silent
 from wilsonian.regression.processes.input_dependent import InputDependentProcess
 from wilsonian.regression.processes.modes import Modes
@@ -52,6 +53,8 @@ class ResidualCorrection:
     preconditioner is a reduced theory of the same kernel, of more modes where they save more steps
     than they cost (:mod:`~wilsonian.regression.exact.preconditioner`, at most 512 MiB more).
 
+    Where amplitude, noise and length scales were learned, the whole process has its own: a cutoff
+    calls noise what its modes do not see (:mod:`~wilsonian.regression.exact.whole_scale`).
     The variance is that of :class:`~wilsonian.regression.exact.corrected_outputs.CorrectedOutputs`.
     """
 
@@ -120,6 +123,7 @@ class ResidualCorrection:
             variance=variance,
             neighbours=neighbours,
             learn_scale=model.optimizer is not None,
+            learn_stretch=model.optimizer is not None and model.learn == "all",
             progress=progress,
         )
         return dataclasses.replace(solved, one_output=one_output)
@@ -185,7 +189,7 @@ class ResidualCorrection:
         call it where that is enabled."""
         (part,) = self.parts
         variance, noise = part.variance(X), part.noise_variance
-        least = noise / (noise + part.amplitude * part.process.diagonal(X))
+        least = noise / (noise + part.amplitude * part.diagonal(X))
         rest = np.maximum(1 - np.minimum(weights, 1.0) * variance / noise, least)
         return y - (y - part.mean(X)) / rest[:, None], variance / rest
 
@@ -194,11 +198,13 @@ class ResidualCorrection:
         count = len(self.rows)
         share = float(np.max(self.residual / self.modes.target_scale))
         noise = max(float(np.max(part.residual) / part.noise_variance**0.5) for part in self.parts)
+        stretch = min(part.stretch for part in self.parts)
+        shorter = f" Length scales are {stretch:.2f} of the cut theory's." if stretch < 1 else ""
         state = "solved" if self.converged else "not yet solved"
         return (
             f"The equations of all {count:,} rows are {state} after {self.steps} steps: at the "
             f"training rows the exact posterior mean is within {share:.1e} of the target's "
-            f"standard deviation, {noise:.2g} of the noise's."
+            f"standard deviation, {noise:.2g} of the noise's.{shorter}"
         )
 
     def _squeeze(self, values: np.ndarray) -> np.ndarray:
@@ -215,13 +221,15 @@ def solve_parts(
     variance: bool = True,
     neighbours: int = NEIGHBOURS,
     learn_scale: bool = False,
+    learn_stretch: bool = False,
     progress: Progress = silent,
     start: Sequence[np.ndarray] = (),
     keep: Keep = lambda duals, now: None,
 ) -> ResidualCorrection:
     """The correction of a process from all its training rows, in `blocks`. With `learn_scale`
     amplitude and noise are those of the whole process (`whole_scale.scale_of_whole`), unless the
-    noise of rows is known or there are no steps. Without a `tolerance` it is a twentieth of the
+    noise of rows is known or there are no steps; with `learn_stretch` too its length scales are
+    shorter by one factor (`stretch_of_whole`). Without a `tolerance` it is a twentieth of the
     noise's standard deviation, at least 0.001. It goes on from the dual vectors of `start`, where
     an earlier one stood: `keep(duals, now)` hears of them after every step, and when it is
     interrupted; `now` says that they must be stored at once."""
@@ -237,11 +245,14 @@ def solve_parts(
             first = columns.stop
             scaled = (sample.y[:, columns] - part.modes.target_mean) / part.modes.target_scale
             own = np.zeros(len(X)) if known is None else known / part.modes.target_scale[0] ** 2
-            amplitude, noise = part.amplitude, part.noise_variance
+            amplitude, noise, stretch = part.amplitude, part.noise_variance, 1.0
             if learn_scale and known is None and max_steps:
                 rows = Sample(X, scaled, weights)
                 least = LEAST_NOISE if len(X) > DENSE_ROWS else 0.0
-                amplitude, noise = scale_of_whole(part.modes.features.kernel, rows, least)
+                kernel = part.modes.features.kernel
+                if learn_stretch:
+                    stretch = stretch_of_whole(kernel, rows, least)
+                amplitude, noise = scale_of_whole(Rescaled(kernel, stretch), rows, least)
             size = np.sqrt(np.max(np.mean(scaled**2, axis=0)))
             enough = max(TOLERANCE, NOISE_SHARE * noise**0.5 / size if size else 1.0)
             lost = _ridge(part, X) - part.noise_variance
@@ -262,6 +273,7 @@ def solve_parts(
                     part,
                     amplitude,
                     noise,
+                    stretch,
                     X,
                     scaled,
                     (noise + own) / weights,

@@ -1,4 +1,4 @@
-"""Amplitude and noise of a process with all its modes, by the evidence of some of its rows."""
+"""Scales of a process with all its modes, by the evidence of some of its rows."""
 
 from __future__ import annotations
 
@@ -7,12 +7,24 @@ from collections.abc import Callable
 import numpy as np
 import scipy.optimize
 
-from wilsonian.kernels import Kernel, compiled_gram
+from wilsonian.core.precision import with_precision
+from wilsonian.kernels import (
+    AbstractStationary,
+    Constant,
+    Kernel,
+    Rescaled,
+    Scaled,
+    Sum,
+    compiled_gram,
+)
 from wilsonian.regression.sample import Sample
 
 ROWS = 1500  # whose kernel matrix is taken apart: as much work as some hundred thousand rows' pass
 RATIOS = (1e-9, 1e3)  # noise over amplitude, searched
 GRID = 64
+# Of the length scales, tried one after another while the evidence rises, by a nat or more in all.
+STRETCHES = tuple(2.0 ** (-k / 4) for k in range(13))
+GAIN = 1.0
 
 
 def scale_of_whole(kernel: Kernel, sample: Sample, least_noise: float) -> tuple[float, float]:
@@ -26,12 +38,51 @@ def scale_of_whole(kernel: Kernel, sample: Sample, least_noise: float) -> tuple[
     :math:`-\tfrac12 p\,[n \log \hat a + \sum_k \log (\lambda_k + \rho)]`. The noise is at least
     `least_noise`. In float64: call it where that is enabled.
     """
-    few = sample.draw(ROWS, np.random.default_rng(0))
+    return _scale(*_spectrum(kernel, _some(sample)), least_noise)[:2]
+
+
+def stretch_of_whole(kernel: Kernel, sample: Sample, least_noise: float) -> float:
+    """What to multiply all length scales by, at most one: a reduced theory does not see what is
+    shorter than its modes, and calls it noise. The evidence is that of :func:`scale_of_whole`; one
+    for kernels whose numbers are not all length scales and variances. In float64."""
+    if not _has_length_scales(kernel):
+        return 1.0
+    few, found = _some(sample), 1.0
+    size = few.y.size / 2
+    first = least = _scale(*_spectrum(kernel, few), least_noise)[2]
+    for stretch in STRETCHES[1:]:
+        loss = _scale(*_spectrum(Rescaled(kernel, stretch), few), least_noise)[2]
+        if loss >= least:
+            break
+        least, found = loss, stretch
+    return found if size * (first - least) >= GAIN else 1.0
+
+
+def _has_length_scales(kernel: Kernel) -> bool:
+    if isinstance(kernel, Sum):
+        return _has_length_scales(kernel.left) and _has_length_scales(kernel.right)
+    if isinstance(kernel, Scaled):
+        return _has_length_scales(kernel.kernel)
+    return isinstance(kernel, AbstractStationary | Constant)
+
+
+def _some(sample: Sample) -> Sample:
+    return sample.draw(ROWS, np.random.default_rng(0))
+
+
+def _spectrum(kernel: Kernel, few: Sample) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues of the weighted kernel matrix, and mean squares of the targets along them."""
     roots = np.sqrt(few.weights)
-    gram = np.array(compiled_gram(kernel, few.X, few.X)) * roots * roots[:, None]
-    values, vectors = np.linalg.eigh(gram)
-    values = np.maximum(values, 0.0)
+    gram = np.array(compiled_gram(with_precision(kernel, float), few.X, few.X))
+    values, vectors = np.linalg.eigh(gram * roots * roots[:, None])
     powers = np.mean((vectors.T @ (few.y * roots[:, None])) ** 2, axis=1)
+    return np.maximum(values, 0.0), powers
+
+
+def _scale(
+    values: np.ndarray, powers: np.ndarray, least_noise: float
+) -> tuple[float, float, float]:
+    """Amplitude, noise, and twice what the evidence loses there for each row and output."""
 
     def amplitude(log_ratio: float) -> float:
         return float(np.mean(powers / (values + np.exp(log_ratio))))
@@ -40,16 +91,17 @@ def scale_of_whole(kernel: Kernel, sample: Sample, least_noise: float) -> tuple[
         spread = np.mean(np.log(values + np.exp(log_ratio)))
         return float(np.log(max(amplitude(log_ratio), np.finfo(float).tiny)) + spread)
 
-    ratio = float(np.exp(_least(loss, RATIOS)))
-    best = amplitude(np.log(ratio))
+    log_ratio = _least(loss, RATIOS)
+    ratio, best = float(np.exp(log_ratio)), amplitude(log_ratio)
     if best * ratio >= least_noise:
-        return best, best * ratio
+        return best, best * ratio, 1 + loss(log_ratio)
 
     def loss_at_least_noise(log_amplitude: float) -> float:
         total = np.exp(log_amplitude) * values + least_noise
         return float(np.mean(powers / total + np.log(total)))
 
-    return float(np.exp(_least(loss_at_least_noise, (best * 1e-3, best * 1e3)))), least_noise
+    log_best = _least(loss_at_least_noise, (best * 1e-3, best * 1e3))
+    return float(np.exp(log_best)), least_noise, loss_at_least_noise(log_best)
 
 
 def _least(loss: Callable[[float], float], between: tuple[float, float]) -> float:

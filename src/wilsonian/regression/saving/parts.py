@@ -27,6 +27,7 @@ def correction_state(correction: ResidualCorrection) -> tuple[dict[str, Any], di
             {
                 "amplitude": float(part.amplitude),
                 "noise_variance": float(part.noise_variance),
+                "stretch": float(part.stretch),
                 "neighbours": int(part.neighbours),
                 "steps": int(part.steps),
                 "converged": bool(part.converged),
@@ -45,6 +46,7 @@ def restore_correction(
     rows, parts = arrays["correction_rows"], []
     for number, (part, own) in enumerate(zip(parts_of(process), document["parts"], strict=True)):
         found = {name: arrays[f"correction_{number}_{name}"] for name in _ARRAYS}
+        own = {"stretch": 1.0} | own  # older models know none
         outputs = len(part.modes.target_mean)
         rotation, shared = found["rotation"], found["shared"]
         local = len(shared) > 0
@@ -56,7 +58,7 @@ def restore_correction(
             or len(rotation) != part.kept
             or (local and shared.shape != (len(rows), rotation.shape[1]))
             or not np.all(found["noise"] > 0)
-            or not min(own["amplitude"], own["noise_variance"]) > 0
+            or not min(own["amplitude"], own["noise_variance"], own["stretch"]) > 0
         ):
             raise ValueError(f"the correction of {len(rows)} rows does not fit its process")
         parts.append(CorrectedOutputs(process=part, rows=rows, **found, **own))
