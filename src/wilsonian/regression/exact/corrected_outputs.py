@@ -272,9 +272,10 @@ def _grams(kernel: Kernel, rows: Any) -> jax.Array:
 
 
 def _squared(matrix: np.ndarray, vector: np.ndarray) -> float:
-    """:math:`v A^{-1} v`; where rounding left a matrix indefinite, of one that is a little more."""
+    """:math:`v A^{-1} v`; where rounding left a matrix indefinite, of one that is a little more.
+    Raises ValueError for one that is not finite."""
     ridge = np.finfo(np.float32).eps * float(np.max(np.diagonal(matrix)))
-    while True:
+    while np.isfinite(ridge):
         try:
             lower = np.linalg.cholesky(matrix)
         except np.linalg.LinAlgError:
@@ -283,3 +284,7 @@ def _squared(matrix: np.ndarray, vector: np.ndarray) -> float:
         else:
             solved = scipy.linalg.solve_triangular(lower, vector, lower=True, check_finite=False)
             return float(solved @ solved)
+    raise ValueError(
+        "the kernel matrix of neighbouring rows holds no finite variances; look for rows whose "
+        "kernel overflows."
+    )
