@@ -20,8 +20,8 @@ def test_parts_come_in_their_order_and_hold_every_row_once():
     values = np.arange(1100)
     with threadpool_limits(4, user_api="blas"), shared_rows():
         assert blas_threads() == {1}
-        parts = by_rows(lambda rows: values[rows], len(values), size=100)
-        met = by_rows(lambda rows: threading.get_ident(), len(values), size=100)
+        parts = by_rows(lambda rows: values[rows], len(values))
+        met = by_rows(lambda rows: threading.get_ident(), len(values))
     np.testing.assert_array_equal(np.concatenate(parts), values)
     assert threading.get_ident() not in met
     assert by_rows(lambda rows: threading.get_ident(), 1100)[0] == threading.get_ident()

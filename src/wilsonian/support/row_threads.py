@@ -8,9 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
-ROWS = 512  # at a time: their numbers stay in the cache, and most cores get some of a few thousand
+# At a time: their numbers stay in the cache, and most cores get some of a few thousand. Of fewer
+# rows a fourth, so that two cores get as many.
+ROWS, LEAST_ROWS = 512, 64
 
 Part = TypeVar("Part")
 _pool: ContextVar[ThreadPoolExecutor | None] = ContextVar("pool", default=None)
@@ -21,9 +23,10 @@ def shared_rows() -> Iterator[None]:
     """Inside, :func:`by_rows` works on as many parts at once as the BLAS had threads, and this has
     one. Its own threads wait busily for each other: where other work holds a core a product takes
     ten times as long, and between small products half the time is spent waiting."""
-    with threadpool_limits(1, user_api="blas") as limits:
-        count = limits.get_original_num_threads()["blas"]
-        if count is None or count == 1:
+    pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    count = min(pools, default=1)  # NumPy and SciPy may each have one, of their own size
+    with threadpool_limits(1, user_api="blas"):
+        if count == 1:
             yield
             return
         with ThreadPoolExecutor(count) as pool:
@@ -34,9 +37,10 @@ def shared_rows() -> Iterator[None]:
                 _pool.reset(before)
 
 
-def by_rows(work: Callable[[slice], Part], rows: int, size: int = ROWS) -> list[Part]:
-    """What `work` makes of `size` rows at a time, in their order, whoever did it: sums of these do
+def by_rows(work: Callable[[slice], Part], rows: int) -> list[Part]:
+    """What `work` makes of some rows at a time, in their order, whoever did it: sums of these do
     not depend on the number of threads."""
+    size = min(ROWS, max(LEAST_ROWS, -(-rows // 4)))
     parts = [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
     pool = _pool.get()
     if pool is None or len(parts) == 1:

@@ -3,7 +3,6 @@ them."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from typing import Any
 
@@ -53,9 +52,6 @@ PRICE = 1.0
 # long.
 SECOND_SCALES, FIRST_SCALE = ((0.03, 0.5), (0.01, 0.2)), 0.35
 SECOND_ITERATIONS, SECOND_TOLERANCE = 12, 1e-7
-# Up to so many inducing points threads share the rows; above, where the factorizations are most of
-# the work, a product is shared by the BLAS.
-MOST_BY_ROWS = 400
 # A gain over noise alone of fewer nats than this has many tops about as high, some of which have
 # noise alone as their best neighbour in amplitude: so many more starts are drawn, all their numbers
 # at random, and the best few followed.
@@ -95,7 +91,7 @@ def learn(
     one each for all outputs (`groups` 1), or one for every output. The prior that
     :func:`search` finds, or noise alone if that is as likely.
     """
-    with shared_rows() if rank <= MOST_BY_ROWS else contextlib.nullcontext():
+    with shared_rows():
         found = search(
             kernel,
             sample,
