@@ -27,7 +27,7 @@ from wilsonian.regression.statistics import chunks, padded_rows
 
 # With less noise than this, in units of the amplitude, single precision is too coarse.
 COARSE_NOISE = 1e-4
-DENSE_ROWS = 2048  # up to here the variance is that of all rows, by one factorization
+DENSE_ROWS = 4096  # up to here the variance is that of all rows, by one factorization
 BATCH = 32  # points whose neighbours are factorized at once
 ROWS = 4096  # whose features are in memory at a time in double precision
 POINTS = 256  # points whose kernel with all rows is held at once

@@ -12,7 +12,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from wilsonian.kernels import Rescaled
-from wilsonian.regression.exact.corrected_outputs import DENSE_ROWS, ROWS, CorrectedOutputs
+from wilsonian.regression.exact.corrected_outputs import ROWS, CorrectedOutputs
 from wilsonian.regression.exact.whole_scale import scale_of_whole, stretch_of_whole
 from wilsonian.regression.learning.diary import Progress, silent
 from wilsonian.regression.processes.input_dependent import InputDependentProcess
@@ -26,9 +26,9 @@ TOLERANCE, MAX_STEPS, NEIGHBOURS = 1e-3, 200, 256
 # Of the noise's standard deviation. Solved so far, the squared error of a new label rises by at
 # most the square of this: a quarter of a percent.
 NOISE_SHARE = 0.05
-# Of the targets' variance. Less is not learned from more than DENSE_ROWS rows: the number of steps
+# Of the targets' variance. Less is not learned from more than so many rows: the number of steps
 # grows with the square root of what the noise is less than, and errors stay far above its root.
-LEAST_NOISE = 1e-3
+LEAST_NOISE, MANY_ROWS = 1e-3, 2048
 STAGE = "reading out eliminated modes"
 
 Keep = Callable[[tuple[np.ndarray, ...], bool], None]
@@ -248,7 +248,7 @@ def solve_parts(
             amplitude, noise, stretch = part.amplitude, part.noise_variance, 1.0
             if learn_scale and known is None and max_steps:
                 rows = Sample(X, scaled, weights)
-                least = LEAST_NOISE if len(X) > DENSE_ROWS else 0.0
+                least = LEAST_NOISE if len(X) > MANY_ROWS else 0.0
                 kernel = part.modes.features.kernel
                 if learn_stretch:
                     stretch = stretch_of_whole(kernel, rows, least)
