@@ -55,9 +55,8 @@ def solve(
     scale = np.where(scale > 0, scale, 1.0)
     vectors, steps = start.copy(), 0
     residual = targets - exact(vectors)
-    if np.linalg.norm(residual) > np.linalg.norm(
-        targets
-    ):  # a start from elsewhere is worse than none
+    # A start from elsewhere may be worse than none.
+    if np.linalg.norm(residual) > np.linalg.norm(targets):
         vectors, residual = np.zeros(start.shape), targets.copy()
     arithmetic = fast
     while True:
