@@ -35,9 +35,9 @@ NAMES = (THEORY, *(shape.name for shape in SHAPES))
 # sets that docs/science/forecast.md names, none of them among the six of benchmarks/forecast.py.
 BEFORE = np.array([2.0, 1.0, 0.5, 0.5])
 MISS = 0.05  # tau: nobody is better than this
-# Before parts are seen, the square of a law's error per factor of two, times the pilot's labels;
+# The square of a law's error per factor of two before parts are seen, times the pilot's labels;
 # and the number of parts that this counts for.
-LAW_ERROR, LAW_PARTS = 10.0, 1.0
+LAW_ERROR, LAW_PARTS = 5.0, 1.0
 LEAST_PART = 20  # rows
 
 
@@ -64,10 +64,11 @@ class LeftOut:
     def law_error(self, weights: np.ndarray) -> float:
         r"""Logarithm by which errors depart from the law pooled by `weights` per factor of two:
 
-        .. math:: s^2 = \Big(\frac{10}{n_0} + \sum_q \big(\textstyle\sum_w p_w m_{qw}\big)^2\Big)
+        .. math:: s^2 = \Big(\frac{5}{n_0} + \sum_q \big(\textstyle\sum_w p_w m_{qw}\big)^2\Big)
             / (1 + \mathrm{parts}),
 
-        the mean of a variance whose prior is worth one part of the :math:`n_0` labels."""
+        the mean square of what the pool missed from parts, and once what the law of any pilot of
+        :math:`n_0` labels misses."""
         squares = np.sum((self.missed @ weights) ** 2)
         prior = LAW_PARTS * LAW_ERROR / self.labels
         return float(np.sqrt((prior + squares) / (LAW_PARTS + len(self.missed))))
