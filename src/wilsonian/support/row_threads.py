@@ -14,7 +14,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 # rows a fourth, so that two cores get as many.
 ROWS, LEAST_ROWS = 512, 64
 
-Part, Result = TypeVar("Part"), TypeVar("Result")
+Part = TypeVar("Part")
+Result = TypeVar("Result")
 _pool: ContextVar[ThreadPoolExecutor | None] = ContextVar("pool", default=None)
 
 
