@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import importlib
+import importlib.util
 import inspect
 import os
 import re
@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import wilsonian
+from wilsonian.app import cli
 
 HEAVY = ("jax", "scipy", "sklearn", "equinox", "pyarrow", "matplotlib", "optax")
 
@@ -49,6 +50,13 @@ def test_nothing_heavy_is_imported_to_start(code, arguments):
 
 def test_the_check_can_fail():
     assert "jax" in imported_by("import wilsonian; wilsonian.Matern52")
+
+
+def test_commands_do_without_pandas_and_their_caller_keeps_it(monkeypatch):
+    monkeypatch.delitem(sys.modules, "pandas", raising=False)
+    with cli._without_pandas(), pytest.raises(ImportError, match="without pandas"):
+        importlib.import_module("pandas")
+    assert importlib.util.find_spec("pandas") is not None
 
 
 def test_the_version_takes_no_time():
