@@ -230,8 +230,8 @@ def summary(cases: list[Case]) -> str:
     """Per distance from the pilot: median absolute relative errors, and coverage."""
     lines = []
     last = {(case.set, case.kernel): case for case in cases}
-    groups = {"largest n": list(last.values())}
-    for factor in sorted({case.n // case.labels for case in cases}):
+    groups = {"all sizes": cases, "largest n": list(last.values())}
+    for factor in sorted({case.n // case.labels for case in cases if case.n % case.labels == 0}):
         groups[f"{factor} x pilot"] = [c for c in cases if c.n == factor * c.labels]
     for label, group in groups.items():
         errors = np.abs([case.errors() for case in group])
