@@ -14,14 +14,15 @@ from wilsonian.app.cli.codes import INTERRUPTED
 
 class _Pandas(MetaPathFinder):
     def find_spec(self, fullname: str, path: object, target: object = None) -> None:
-        if fullname == "pandas":
+        asks = getattr(sys.modules.get("sklearn.utils.fixes"), "__spec__", None)
+        if fullname == "pandas" and getattr(asks, "_initializing", False):
             raise ModuleNotFoundError("the command line does without pandas", name=fullname)
 
 
 @contextlib.contextmanager
 def _without_pandas() -> Iterator[None]:
     """Scikit-learn imports pandas where it is installed, a third of a second for what no command
-    uses: inside, it is not installed."""
+    uses: inside, this import of it, and no other, does not find it."""
     finder = _Pandas()
     sys.meta_path.insert(0, finder)
     try:
