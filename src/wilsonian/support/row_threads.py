@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import TypeVar
 
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 # At a time: their numbers stay in the cache, and most cores get some of a few thousand. Of fewer
 # rows a fourth, so that two cores get as many.
@@ -23,9 +23,10 @@ def shared_rows() -> Iterator[None]:
     """Inside, :func:`by_rows` works on as many parts at once as the BLAS had threads, and this has
     one. Its own threads wait busily for each other: where other work holds a core a product takes
     ten times as long, and between small products half the time is spent waiting."""
-    pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
-    count = min(pools, default=1)  # NumPy and SciPy may each have one, of their own size
-    with threadpool_limits(1, user_api="blas"):
+    blas = ThreadpoolController().select(user_api="blas")
+    # NumPy and SciPy may each have one, of their own size.
+    count = min((pool["num_threads"] for pool in blas.info()), default=1)
+    with blas.limit(limits=1):
         if count == 1:
             yield
             return
@@ -46,3 +47,13 @@ def by_rows(work: Callable[[slice], Part], rows: int) -> list[Part]:
     if pool is None or len(parts) == 1:
         return [work(part) for part in parts]
     return list(pool.map(work, parts))
+
+
+def beside(work: Callable[[], Part]) -> Callable[[], Part]:
+    """`work` begun on one of the threads, and what it made for whoever asks later; done at once
+    where there is one thread only."""
+    pool = _pool.get()
+    if pool is None:
+        made = work()
+        return lambda: made
+    return pool.submit(work).result

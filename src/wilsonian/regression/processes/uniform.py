@@ -11,7 +11,7 @@ import numpy as np
 
 from wilsonian.core.coarse_graining import coarse_grain
 from wilsonian.core.cutoffs import AbstractCutoff
-from wilsonian.core.information import learnability
+from wilsonian.core.information import learned_fraction
 from wilsonian.core.precision import with_precision
 from wilsonian.regression.processes.mode_flow import ModeSums
 from wilsonian.regression.processes.modes import Modes, ModeTheory
@@ -77,7 +77,7 @@ class UniformProcess(ReducedProcess):
 
     def learnabilities(self):
         eigenvalues = self.amplitude * self.modes.eigenvalues
-        return np.asarray(learnability(eigenvalues, self.theory.ridge.mean(), self.modes.n_samples))
+        return learned_fraction(np, eigenvalues, self.mean_ridge(), self.modes.n_samples)
 
     def means_along_flow(self, X):
         modes, summary = self.modes, self.flow
