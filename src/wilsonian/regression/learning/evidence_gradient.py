@@ -41,7 +41,7 @@ def factored(square: np.ndarray, dtype: Any) -> Factor | None:
     """Of k(Z, Z), for products of rows in the precision `dtype`; None where there is none."""
     for raised in RAISED:
         jitter = raised * JITTER * float(np.finfo(dtype).eps)
-        lower, failed = cholesky(with_jitter(square, jitter))
+        lower, failed = cholesky(with_jitter(square, jitter).T)
         if not failed:
             # A product by the inverse takes half the time of a solve, and errs no more: both by
             # the rounding of the factor.
@@ -102,41 +102,41 @@ def evidence_and_slopes(
         tail = diagonal - _square_lengths(features)
         tail = np.maximum(tail, 0.0) if input_dependent else max(weights @ tail / size, 0.0)
 
-    evidence, inner_slope = 0.0, np.zeros((rank, rank))
+    # Of symmetric matrices the lower triangle is kept, column by column.
+    evidence, inner_slope, mixing = 0.0, 0.0, 0.0
     tail_slope = 0.0 if uniform or not input_dependent else np.zeros(rows)
     noise_slopes, amplitude_slopes = np.zeros(len(amplitude)), np.zeros(len(amplitude))
     gram_slope: Any = 0.0
     # A uniform ridge asks one product of all groups together, for sums of these.
-    mixing, loading = np.zeros((rank, rank)), np.zeros((rank, y.shape[1]))
+    loading = np.zeros((rank, y.shape[1]))
     for group, outputs in enumerate(output_groups(len(amplitude), y.shape[1])):
         a, targets = float(amplitude[group]), np.asarray(y[:, outputs], float)
         count = targets.shape[1]
         ridge = float(noise_variance[group]) + known + a * tail
         precision = weights / ridge
-        inner = shared / ridge if uniform else _weighted_gram(features, precision)
+        inner = (a / ridge) * shared if uniform else a * _weighted_gram(features, precision)
         cross = np.asarray(features.T @ (precision[:, None] * targets).astype(dtype), float)
-        inner = a * inner
         inner[np.diag_indices(rank)] += 1
         inner_lower, failed = cholesky(inner)
         if failed:
             return undefined(gram, rank, amplitude)
         beta = lapack.dpotrs(inner_lower, cross, lower=1)[0]
-        inverse = full(lapack.dpotri(inner_lower, lower=1)[0])  # P
         quadratic = float(precision @ np.sum(targets**2, axis=1)) - a * float(np.sum(cross * beta))
         log_determinant = 2 * float(np.sum(np.log(np.diagonal(inner_lower))))
         log_determinant += float(np.sum(weights * np.log(2 * np.pi * ridge)))
         evidence -= 0.5 * (quadratic + count * log_determinant)
 
+        inverse = lapack.dpotri(inner_lower, lower=1)[0]  # P
         learned = count * (rank - np.trace(inverse)) - a * float(np.sum(beta**2))
-        explained = count * inverse + a * beta @ beta.T
-        inner_slope += explained
+        # p P + a beta beta^T
+        explained = blas.dsyrk(a, beta, beta=count, c=inverse, lower=1, overwrite_c=1)
+        inner_slope = inner_slope + explained
         inner_slope[np.diag_indices(rank)] -= count
         load = a * beta
         if uniform:
             # Summed over rows: d E / d ridge.
             ridge_slope = (quadratic - count * size + learned) / (2 * ridge)
-            explained *= -a / ridge
-            mixing += explained
+            mixing = mixing - (a / ridge) * explained
             loading[:, outputs] = load / ridge
         else:
             inner_inverse = lapack.dtrtri(inner_lower, lower=1)[0]
@@ -162,7 +162,7 @@ def evidence_and_slopes(
         mixing[np.diag_indices(rank)] -= 2 * per_weight
         even = weights[0] if np.all(weights == weights[0]) else 1.0
         targets = np.asarray(y, float)
-        gram_slope = _pulled(whitening, features, even * mixing, even * loading, targets)
+        gram_slope = _pulled(whitening, features, mixing, loading, targets, even)
         if np.any(weights != even):
             gram_slope *= weights[:, None].astype(dtype)
     else:
@@ -190,13 +190,10 @@ def with_jitter(square: np.ndarray, jitter: float) -> np.ndarray:
 
 
 def cholesky(matrix: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Lower factor of a symmetric matrix, which it overwrites, and whether there is none. What is
-    above the diagonal does not count."""
-    if not np.all(np.isfinite(matrix)):
-        return matrix, True
-    # Symmetric: its transpose is the same, and lies as LAPACK has it.
-    lower, info = lapack.dpotrf(matrix.T, lower=1, clean=0, overwrite_a=1)
-    return lower, bool(info)
+    """Lower factor of a symmetric matrix, and whether there is none; in place where numbers lie
+    column by column. What is above the diagonal does not count."""
+    lower, info = lapack.dpotrf(matrix, lower=1, clean=0, overwrite_a=1)
+    return lower, bool(info) or not np.all(np.isfinite(np.diagonal(lower)))
 
 
 def _times_transposed(left: np.ndarray, lower: np.ndarray) -> np.ndarray:
@@ -222,7 +219,7 @@ def _square_lengths(features: np.ndarray) -> np.ndarray:
 
 
 def _weighted_gram(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Sum over rows of w f f^T (rank, rank), of features (rows, rank)."""
+    """Sum over rows of w f f^T, of features (rows, rank): the lower triangle, (rank, rank)."""
     even = bool(np.all(weights == weights[0]))
     roots = np.sqrt(weights).astype(features.dtype)[:, None]
     (syrk,) = get_blas_funcs(("syrk",), (features,))
@@ -234,7 +231,7 @@ def _weighted_gram(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
     total = np.zeros((features.shape[1], features.shape[1]), order="F")
     for part in by_rows(squared, len(features)):
         total += part
-    return full(weights[0] * total if even else total)
+    return weights[0] * total if even else total
 
 
 def full(lower: np.ndarray) -> np.ndarray:
@@ -247,21 +244,26 @@ def full(lower: np.ndarray) -> np.ndarray:
 
 def _square_slope(factor: Factor, inner_slope: np.ndarray, dtype: Any) -> np.ndarray:
     """-W^T S W / 2 for a symmetric S, and what the jitter adds to it: in the precision of the
-    products of rows, whose rounding it shares."""
+    products of rows, whose rounding it shares. Of S the lower triangle counts."""
     whitening = np.asarray(factor.whitening, dtype, order="F")
     (trmm,) = get_blas_funcs(("trmm",), (whitening,))
     # Symmetric: transposed, its numbers lie column by column, and those of the slope row by row.
-    slope = trmm(-0.5, whitening, inner_slope.astype(dtype).T, lower=1, trans_a=1, overwrite_b=1)
+    inner = full(inner_slope.astype(dtype)).T
+    slope = trmm(-0.5, whitening, inner, lower=1, trans_a=1, overwrite_b=1)
     slope = np.asarray(trmm(1.0, whitening, slope, side=1, lower=1, overwrite_b=1).T, float)
     slope[np.diag_indices(len(slope))] += factor.jitter * np.trace(slope) / len(slope)
     return slope
 
 
-def _pulled(whitening: Any, features: Any, mix: Any, load: Any, targets: Any) -> np.ndarray:
-    """(rows, rank): (F mix + y load^T) W, the slope in F seen from K; `mix` is symmetric."""
+def _pulled(
+    whitening: Any, features: Any, mix: Any, load: Any, targets: Any, factor: float = 1.0
+) -> np.ndarray:
+    """(rows, rank): (F mix + y load^T) W times a factor, the slope in F seen from K; of `mix`,
+    which is symmetric, the lower triangle counts."""
     dtype = features.dtype
-    mix = blas.dtrmm(1.0, whitening, mix.T, lower=1, trans_a=1).T.astype(dtype)
-    load = blas.dtrmm(1.0, whitening, np.asarray(load, order="F"), lower=1, trans_a=1)
+    mix = blas.dtrmm(factor, whitening, full(mix).T, lower=1, trans_a=1, overwrite_b=1)
+    mix = mix.T.astype(dtype)
+    load = blas.dtrmm(factor, whitening, np.asarray(load, order="F"), lower=1, trans_a=1)
     load, targets = load.T.astype(dtype), targets.astype(dtype)
     slope = np.empty_like(features)
 

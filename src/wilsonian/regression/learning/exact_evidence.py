@@ -51,7 +51,7 @@ def exact_evidence_and_slopes(
         noise = ridge / weights
         covariance = a * gram
         covariance[np.diag_indices(rows)] += noise
-        lower, failed = cholesky(covariance)
+        lower, failed = cholesky(covariance.T)
         if failed:
             return undefined(np.zeros((rows, 0)), rows, amplitude)
         beta = lapack.dpotrs(lower, targets, lower=1)[0]
