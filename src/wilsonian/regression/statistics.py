@@ -114,10 +114,7 @@ class InducingFeatures(eqx.Module):
 
     def at(self, X: np.ndarray) -> np.ndarray:
         """The features in float64, whatever the precision they are computed in."""
-        X = self.near(X)
-        if has_host_form(self.kernel, X):  # compiles nothing
-            return np.asarray(_on_host(self, X), float)
-        return np.asarray(_at(self, X), float)
+        return np.asarray(_at(self, self.near(X)), float)
 
     def diagonal(self, X: np.ndarray) -> np.ndarray:
         """`k(x, x)` at the rows of `X`, (rows,)."""
@@ -129,7 +126,10 @@ class InducingFeatures(eqx.Module):
         return np.maximum(self.diagonal(X) - np.einsum("ij,ij->i", features, features), 0.0)
 
     def largest_unresolved(self, X: np.ndarray) -> float:
-        return float(np.max(self.unresolved(X, self.at(X))))
+        near = self.near(X)
+        on_host = has_host_form(self.kernel, near)  # compiles nothing
+        features = np.asarray(_on_host(self, near), float) if on_host else self.at(X)
+        return float(np.max(self.unresolved(X, features)))
 
 
 @eqx.filter_jit

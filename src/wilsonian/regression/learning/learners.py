@@ -12,20 +12,40 @@ from wilsonian.kernels import Kernel
 from wilsonian.regression.learning.diary import Diary, Progress
 from wilsonian.regression.learning.evidence import Hyperparameters
 from wilsonian.regression.learning.learning import learn
-from wilsonian.regression.learning.moving import add_inducing_points, move_inducing_points
+from wilsonian.regression.learning.moving import (
+    ENTRY,
+    add_inducing_points,
+    move_inducing_points,
+)
 from wilsonian.regression.learning.scale import learn_scale, learn_scale_of_rows
 from wilsonian.regression.processes.modes import Modes
 from wilsonian.regression.sample import Sample
 
 # Hyperparameters are learned from at most this many rows and inducing points; amplitude and noise
-# are then set by the evidence of all rows. Where there are more rows, inducing points move, and
-# hyperparameters with them, in steps that see INDUCING_POINT_ROWS rows each, for
-# INDUCING_POINT_PASSES through the rows within INDUCING_POINT_STEPS; the search before is coarse.
+# are then set by the evidence of all rows. Where there are more rows the search is coarse, and
+# inducing points move with the hyperparameters.
 LEARNING_ROWS, LEARNING_RANK, COARSE_RANK = 2000, 512, 256
-INDUCING_POINT_ROWS, INDUCING_POINT_PASSES, INDUCING_POINT_STEPS = 4000, 25, (120, 300)
 # At most so many inducing points move: the price of a step grows as the cube of their number.
 # Further ones are then added where those leave most unresolved.
 MOST_MOVED = 512
+
+
+@dataclasses.dataclass(frozen=True)
+class Climb:
+    """How long up to so many inducing points move (docs/science/learning.md, section 6)."""
+
+    points: int
+    rows_per_step: int
+    passes: float  # through the rows
+    steps: tuple[int, int]  # within these
+
+    def length(self, rows: int) -> int:
+        """Steps, for so many rows in all."""
+        return int(np.clip(self.passes * rows / self.rows_per_step, *self.steps))
+
+
+# The first points alone, at a sixth of the price of a step, then all: as many rows for each.
+CLIMBS = (Climb(COARSE_RANK, 2048, 25, (100, 300)), Climb(MOST_MOVED, 4096, 10, (25, 200)))
 # With no more rows than this every row is an inducing point of the learning, above it half of them.
 ALL_ROWS = 1000
 # A second length scale per column is tried up to this many rows per inducing point.
@@ -152,21 +172,23 @@ class LearnAll(AbstractLearner):
         )
 
     def along(self, hyperparameters, points, pool, sample, rows, by_row, random, diary, progress):
-        passes = INDUCING_POINT_PASSES * rows / INDUCING_POINT_ROWS
-        first = points[:MOST_MOVED]
-        hyperparameters, moved = move_inducing_points(
-            hyperparameters,
-            first,
-            sample,
-            rows=rows,
-            steps=int(np.clip(passes, *INDUCING_POINT_STEPS)),
-            rows_per_step=INDUCING_POINT_ROWS,
-            input_dependent=by_row,
-            random=random,
-            progress=progress,
-            diary=diary,
-        )
-        if len(first) < len(points):
+        moved = points[:0]
+        for climb in CLIMBS:
+            if len(moved) < min(len(points), MOST_MOVED):
+                hyperparameters, moved = move_inducing_points(
+                    hyperparameters,
+                    np.concatenate([moved, points[len(moved) : climb.points]]),
+                    sample,
+                    rows=rows,
+                    steps=climb.length(rows),
+                    rows_per_step=climb.rows_per_step,
+                    input_dependent=by_row,
+                    random=random,
+                    progress=progress,
+                    diary=diary,
+                    entry=f"{ENTRY}, up to {climb.points}",
+                )
+        if len(moved) < len(points):
             kernel = hyperparameters.kernel
             moved = add_inducing_points(kernel, moved, pool, len(points), random)
         return hyperparameters, moved

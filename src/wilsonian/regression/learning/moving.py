@@ -19,7 +19,7 @@ from wilsonian.support.row_threads import shared_rows
 from wilsonian.support.trees import raveled, unraveled
 
 # Adam (Kingma and Ba, arXiv:1412.6980), algorithm 1.
-LEARNING_RATE, MEMORY, SQUARE_MEMORY, FLOOR = 0.1, 0.9, 0.999, 1e-8
+LEARNING_RATE, MEMORY, SQUARE_MEMORY, FLOOR = 0.1, 0.5, 0.97, 1e-8
 # The rate falls to zero along a cosine over all steps: the noise of the rows drawn keeps what is
 # gained at a high rate small, and most of the gain comes late, so that no stop by what has been
 # gained so far is safe (docs/science/learning.md, section 6). Steps come in windows, whose evidence
@@ -88,10 +88,11 @@ def move_inducing_points(
     random: np.random.Generator,
     progress: Progress = silent,
     diary: Diary | None = None,
+    entry: str = ENTRY,
 ) -> tuple[Hyperparameters, np.ndarray]:
     """Move inducing points and hyperparameters together up the evidence, by `steps` steps of
     Adam. They run through the rows in random order, again and again. With a diary the climb goes on
-    from where it stands there."""
+    from where it stands there, under the name `entry`."""
     spread = column_spread(sample.X)
     # Single precision, unless a column's offset would eat it up.
     offset = np.max(np.abs(sample.X), axis=0) / spread
@@ -110,7 +111,7 @@ def move_inducing_points(
     )
     diary = Diary() if diary is None else diary
     none = np.zeros_like(vector)
-    ascent = _stood(diary, len(vector)) or Ascent(vector, none, none, vector, np.empty(0))
+    ascent = _stood(diary, entry, len(vector)) or Ascent(vector, none, none, vector, np.empty(0))
     order = _Order(len(sample.X), min(rows_per_step, len(sample.X)), int(random.integers(2**63)))
     broken = False
     with shared_rows():
@@ -130,7 +131,7 @@ def move_inducing_points(
             ascent.settle()
             done = len(ascent.losses)
             progress(ENTRY, done, steps, f"log evidence per row {-loss:.4f}")
-            diary.write(ENTRY, dataclasses.asdict(ascent))
+            diary.write(entry, dataclasses.asdict(ascent))
     end_point = unraveled(ascent.vector, candidate)
     losses = ascent.losses
     gain = np.mean(losses[:WINDOW]) - np.mean(losses[-WINDOW:]) if len(losses) else 0.0
@@ -180,8 +181,8 @@ def add_inducing_points(
     return whole[added.indices]
 
 
-def _stood(diary: Diary, size: int) -> Ascent | None:
-    entry = diary.entries.get(ENTRY)
+def _stood(diary: Diary, name: str, size: int) -> Ascent | None:
+    entry = diary.entries.get(name)
     if entry is None or len(entry["vector"]) != size:
         return None
     return Ascent(**entry)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any
 
 import equinox as eqx
@@ -146,16 +145,30 @@ class Modes:
 
     def theory(self, amplitude: Any, noise_variance: Any) -> ModeTheory:
         """The theory of all resolved modes; the unresolved tail is absorbed into its ridge."""
+        return _compiled_theory(*self.sums(amplitude, noise_variance))
+
+    def sums(self, amplitude: Any, noise_variance: Any) -> tuple:
+        """What :func:`theory_of` takes."""
         arrays = self.eigenvalues, self.tail, self.coefficients, self.target_square
         population = self.measure == "population"
-        return _whole(*arrays, self.n_samples, amplitude, noise_variance, population)
+        return *arrays, self.n_samples, amplitude, noise_variance, population
 
 
-@functools.partial(jax.jit, static_argnums=7)
-def _whole(
-    eigenvalues, tail, coefficients, target_square, n_samples, amplitude, noise_variance, population
+def theory_of(
+    eigenvalues: Any,
+    tail: Any,
+    coefficients: Any,
+    target_square: Any,
+    n_samples: Any,
+    amplitude: Any,
+    noise_variance: Any,
+    population: bool,
 ) -> ModeTheory:
+    """:meth:`Modes.theory`, to be compiled."""
     spectrum = Spectrum.averaged(amplitude * eigenvalues)
     total = noise_variance + amplitude * tail
     ridge = UniformRidge(total) if population else BareRidge(total)
     return ModeTheory(spectrum, ridge, coefficients, target_square, n_samples)
+
+
+_compiled_theory = jax.jit(theory_of, static_argnums=7)
