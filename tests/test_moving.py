@@ -11,7 +11,9 @@ from wilsonian.regression.learning.evidence import Hyperparameters
 from wilsonian.regression.learning.moving import (
     ENTRY,
     LEARNING_RATE,
+    MEMORY,
     SLOWER,
+    SQUARE_MEMORY,
     WINDOW,
     Ascent,
     move_inducing_points,
@@ -28,7 +30,8 @@ def ascent(size=3):
 
 def test_a_step_is_adam():
     ours = ascent()
-    optimizer = optax.adam(optax.cosine_decay_schedule(LEARNING_RATE, 5))
+    rate = optax.cosine_decay_schedule(LEARNING_RATE, 5)
+    optimizer = optax.adam(rate, b1=MEMORY, b2=SQUARE_MEMORY)
     theirs = jnp.ones(3)
     state = optimizer.init(theirs)
     for slope in RANDOM.normal(size=(5, 3)):

@@ -32,9 +32,8 @@ MOST_MOVED = 512
 
 @dataclasses.dataclass(frozen=True)
 class Climb:
-    """How long up to so many inducing points move (docs/science/learning.md, section 6)."""
+    """How far inducing points move (docs/science/learning.md, section 6)."""
 
-    points: int
     rows_per_step: int
     passes: float  # through the rows
     steps: tuple[int, int]  # within these
@@ -44,8 +43,10 @@ class Climb:
         return int(np.clip(self.passes * rows / self.rows_per_step, *self.steps))
 
 
-# The first points alone, at a sixth of the price of a step, then all: as many rows for each.
-CLIMBS = (Climb(COARSE_RANK, 2048, 25, (100, 300)), Climb(MOST_MOVED, 4096, 10, (25, 200)))
+# No more than COARSE_RANK of them move at once. Of more the first COARSE_RANK go ahead, at a sixth
+# of the price of a step, and what is left to gain by all takes fewer steps.
+AT_ONCE = Climb(4096, 25, (120, 300))
+AHEAD, TOGETHER = Climb(2048, 25, (100, 300)), Climb(4096, 10, (25, 200))
 # With no more rows than this every row is an inducing point of the learning, above it half of them.
 ALL_ROWS = 1000
 # A second length scale per column is tried up to this many rows per inducing point.
@@ -172,22 +173,25 @@ class LearnAll(AbstractLearner):
         )
 
     def along(self, hyperparameters, points, pool, sample, rows, by_row, random, diary, progress):
+        first, ahead = points[:MOST_MOVED], points[:COARSE_RANK]
+        climbs = (
+            [(AT_ONCE, first)] if len(first) == len(ahead) else [(AHEAD, ahead), (TOGETHER, first)]
+        )
         moved = points[:0]
-        for climb in CLIMBS:
-            if len(moved) < min(len(points), MOST_MOVED):
-                hyperparameters, moved = move_inducing_points(
-                    hyperparameters,
-                    np.concatenate([moved, points[len(moved) : climb.points]]),
-                    sample,
-                    rows=rows,
-                    steps=climb.length(rows),
-                    rows_per_step=climb.rows_per_step,
-                    input_dependent=by_row,
-                    random=random,
-                    progress=progress,
-                    diary=diary,
-                    entry=f"{ENTRY}, up to {climb.points}",
-                )
+        for climb, those in climbs:
+            hyperparameters, moved = move_inducing_points(
+                hyperparameters,
+                np.concatenate([moved, those[len(moved) :]]),
+                sample,
+                rows=rows,
+                steps=climb.length(rows),
+                rows_per_step=climb.rows_per_step,
+                input_dependent=by_row,
+                random=random,
+                progress=progress,
+                diary=diary,
+                entry=f"{ENTRY}, {len(those)}",
+            )
         if len(moved) < len(points):
             kernel = hyperparameters.kernel
             moved = add_inducing_points(kernel, moved, pool, len(points), random)

@@ -19,7 +19,7 @@ from wilsonian.support.row_threads import shared_rows
 from wilsonian.support.trees import raveled, unraveled
 
 # Adam (Kingma and Ba, arXiv:1412.6980), algorithm 1.
-LEARNING_RATE, MEMORY, SQUARE_MEMORY, FLOOR = 0.1, 0.5, 0.97, 1e-8
+LEARNING_RATE, MEMORY, SQUARE_MEMORY, FLOOR = 0.1, 0.6, 0.98, 1e-8
 # The rate falls to zero along a cosine over all steps: the noise of the rows drawn keeps what is
 # gained at a high rate small, and most of the gain comes late, so that no stop by what has been
 # gained so far is safe (docs/science/learning.md, section 6). Steps come in windows, whose evidence
