@@ -18,7 +18,7 @@ from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel, host_diagonal, host_gram
 from wilsonian.kernels.host_grams import has_host_form
 from wilsonian.regression.sample import Sample
-from wilsonian.support.row_threads import shared_rows
+from wilsonian.support.row_threads import one_thread_for, shared_rows
 
 SHARED_ROWS = 1024  # from so many rows on threads are worth their start, some milliseconds
 
@@ -80,21 +80,8 @@ class InducingFeatures(eqx.Module):
         None, for products in the precision `dtype`. Raises ValueError when their kernel matrix is
         not positive semidefinite."""
         kernel = with_precision(kernel, float)
-        square = host_gram(kernel, points, points)
-        # The jitter is relative to the diagonal and to the precision of the products to come.
-        jitter = np.finfo(dtype).eps * np.mean(np.diagonal(square))
-        for _ in range(20):
-            try:
-                root = np.linalg.cholesky(square + jitter * np.eye(len(points)))
-                break
-            except np.linalg.LinAlgError:
-                jitter *= 10
-        else:
-            raise ValueError(
-                f"the kernel matrix of the {len(points)} inducing points is not positive "
-                "semidefinite; use a valid kernel or other inducing points."
-            )
-        whitening = scipy.linalg.solve_triangular(root, np.eye(len(root)), lower=True).T
+        with one_thread_for(len(points)):
+            whitening = _whitening(kernel, points, dtype)
         origin = np.zeros(points.shape[1]) if origin is None else origin
         points, whitening = points.astype(dtype), whitening.astype(dtype)
         return cls(with_precision(kernel, dtype), points, whitening, origin)
@@ -130,6 +117,24 @@ class InducingFeatures(eqx.Module):
         on_host = has_host_form(self.kernel, near)  # compiles nothing
         features = np.asarray(_on_host(self, near), float) if on_host else self.at(X)
         return float(np.max(self.unresolved(X, features)))
+
+
+def _whitening(kernel: Kernel, points: np.ndarray, dtype: Any) -> np.ndarray:
+    square = host_gram(kernel, points, points)
+    # The jitter is relative to the diagonal and to the precision of the products to come.
+    jitter = np.finfo(dtype).eps * np.mean(np.diagonal(square))
+    for _ in range(20):
+        try:
+            root = np.linalg.cholesky(square + jitter * np.eye(len(points)))
+            break
+        except np.linalg.LinAlgError:
+            jitter *= 10
+    else:
+        raise ValueError(
+            f"the kernel matrix of the {len(points)} inducing points is not positive "
+            "semidefinite; use a valid kernel or other inducing points."
+        )
+    return scipy.linalg.solve_triangular(root, np.eye(len(root)), lower=True).T
 
 
 @eqx.filter_jit

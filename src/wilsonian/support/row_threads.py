@@ -13,6 +13,7 @@ from threadpoolctl import ThreadpoolController
 # At a time: their numbers stay in the cache, and most cores get some of a few thousand. Of fewer
 # rows a fourth, so that two cores get as many.
 ROWS, LEAST_ROWS = 512, 64
+SMALL = 1024  # rows of a matrix that one thread factorizes in a fraction of a second
 
 Part = TypeVar("Part")
 _pool: ContextVar[ThreadPoolExecutor | None] = ContextVar("pool", default=None)
@@ -36,6 +37,12 @@ def shared_rows() -> Iterator[None]:
                 yield
             finally:
                 _pool.reset(before)
+
+
+def one_thread_for(size: int) -> contextlib.AbstractContextManager[None]:
+    """For factorizations of matrices of that size: a few of small ones gain nothing from threads of
+    the BLAS, and where other work holds a core these wait for each other for seconds."""
+    return shared_rows() if size <= SMALL else contextlib.nullcontext()
 
 
 def by_rows(work: Callable[[slice], Part], rows: int) -> list[Part]:

@@ -19,6 +19,7 @@ from wilsonian.core.roots import golden_section
 from wilsonian.core.spectrum import Measure, Spectrum, eigenvalue_floor
 from wilsonian.core.types import Scalar
 from wilsonian.regression.statistics import InducingFeatures, Statistics
+from wilsonian.support.row_threads import one_thread_for
 
 
 class ModeTheory(AbstractRidgeTheory):
@@ -124,7 +125,8 @@ class Modes:
             mean = np.zeros(len(shift))
             square = statistics.target_square - 2 * shift * statistics.target + size * shift**2
         cross = (statistics.cross - np.outer(statistics.features, shift)) / scale
-        values, vectors = scipy.linalg.eigh(statistics.gram / size)
+        with one_thread_for(len(statistics.gram)):
+            values, vectors = scipy.linalg.eigh(statistics.gram / size)
         values, vectors = values[::-1], vectors[:, ::-1]
         count = int(np.sum(values > float(eigenvalue_floor(values))))
         values, vectors = values[:count], vectors[:, :count]
