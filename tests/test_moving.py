@@ -16,6 +16,7 @@ from wilsonian.regression.learning.moving import (
     SQUARE_MEMORY,
     WINDOW,
     Ascent,
+    memory,
     move_inducing_points,
 )
 from wilsonian.regression.sample import Sample
@@ -29,13 +30,15 @@ def ascent(size=3):
 
 
 def test_a_step_is_adam():
-    ours = ascent()
-    rate = optax.cosine_decay_schedule(LEARNING_RATE, 5)
-    optimizer = optax.adam(rate, b1=MEMORY, b2=SQUARE_MEMORY)
+    ours, steps = ascent(), 50
+    rate = optax.cosine_decay_schedule(LEARNING_RATE, steps)
+    first, second = memory(MEMORY, steps), memory(SQUARE_MEMORY, steps)
+    assert (first, second) == pytest.approx((0.6, 0.96))
+    optimizer = optax.adam(rate, b1=first, b2=second)
     theirs = jnp.ones(3)
     state = optimizer.init(theirs)
     for slope in RANDOM.normal(size=(5, 3)):
-        ours.step(0.0, slope, np.ones(3), steps=5)
+        ours.step(0.0, slope, np.ones(3), steps=steps)
         change, state = optimizer.update(jnp.asarray(slope), state)
         theirs = optax.apply_updates(theirs, change)
     np.testing.assert_allclose(ours.vector, theirs, rtol=1e-5)  # optax runs in float32

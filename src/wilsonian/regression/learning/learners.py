@@ -30,23 +30,11 @@ LEARNING_ROWS, LEARNING_RANK, COARSE_RANK = 2000, 512, 256
 MOST_MOVED = 512
 
 
-@dataclasses.dataclass(frozen=True)
-class Climb:
-    """How far inducing points move (docs/science/learning.md, section 6)."""
-
-    rows_per_step: int
-    passes: float  # through the rows
-    steps: tuple[int, int]  # within these
-
-    def length(self, rows: int) -> int:
-        """Steps, for so many rows in all."""
-        return int(np.clip(self.passes * rows / self.rows_per_step, *self.steps))
-
-
-# No more than COARSE_RANK of them move at once. Of more the first COARSE_RANK go ahead, at a sixth
-# of the price of a step, and what is left to gain by all takes fewer steps.
-AT_ONCE = Climb(4096, 25, (120, 300))
-AHEAD, TOGETHER = Climb(2048, 25, (100, 300)), Climb(4096, 10, (25, 200))
+# Inducing points move in steps that see so many rows each, for PASSES through all within STEPS
+# (docs/science/learning.md, section 6). Of more than COARSE_RANK these go ahead on fewer rows, at a
+# sixth of the price of a step; a share of their steps is taken off those of all together.
+STEP_ROWS, PASSES, STEPS = 4096, 30, (150, 300)
+AHEAD_ROWS, AHEAD_STEPS, AHEAD_SHARE, LEAST_STEPS = 2048, 100, 1 / 3, 25
 # With no more rows than this every row is an inducing point of the learning, above it half of them.
 ALL_ROWS = 1000
 # A second length scale per column is tried up to this many rows per inducing point.
@@ -173,24 +161,20 @@ class LearnAll(AbstractLearner):
         )
 
     def along(self, hyperparameters, points, pool, sample, rows, by_row, random, diary, progress):
-        first, ahead = points[:MOST_MOVED], points[:COARSE_RANK]
-        climbs = (
-            [(AT_ONCE, first)] if len(first) == len(ahead) else [(AHEAD, ahead), (TOGETHER, first)]
-        )
-        moved = points[:0]
-        for climb, those in climbs:
+        first, moved = points[:MOST_MOVED], points[:0]
+        for count, steps, rows_per_step in climbs(len(first), rows):
             hyperparameters, moved = move_inducing_points(
                 hyperparameters,
-                np.concatenate([moved, those[len(moved) :]]),
+                np.concatenate([moved, first[len(moved) : count]]),
                 sample,
                 rows=rows,
-                steps=climb.length(rows),
-                rows_per_step=climb.rows_per_step,
+                steps=steps,
+                rows_per_step=rows_per_step,
                 input_dependent=by_row,
                 random=random,
                 progress=progress,
                 diary=diary,
-                entry=f"{ENTRY}, {len(those)}",
+                entry=f"{ENTRY}, {count}",
             )
         if len(moved) < len(points):
             kernel = hyperparameters.kernel
@@ -199,6 +183,15 @@ class LearnAll(AbstractLearner):
 
     def after(self, modes, hyperparameters, sample, by_row):
         return _rescaled(modes, hyperparameters, sample, by_row)
+
+
+def climbs(points: int, rows: int) -> list[tuple[int, int, int]]:
+    """Inducing points that move, steps and rows of each, one climb after another."""
+    whole = PASSES * rows / STEP_ROWS
+    if points <= COARSE_RANK:
+        return [(points, int(np.clip(whole, *STEPS)), STEP_ROWS)]
+    together = int(np.clip(whole - AHEAD_STEPS * AHEAD_SHARE, LEAST_STEPS, STEPS[1]))
+    return [(COARSE_RANK, AHEAD_STEPS, AHEAD_ROWS), (points, together, STEP_ROWS)]
 
 
 def _rescaled(

@@ -18,8 +18,9 @@ from wilsonian.regression.statistics import InducingFeatures
 from wilsonian.support.row_threads import shared_rows
 from wilsonian.support.trees import raveled, unraveled
 
-# Adam (Kingma and Ba, arXiv:1412.6980), algorithm 1.
-LEARNING_RATE, MEMORY, SQUARE_MEMORY, FLOOR = 0.1, 0.6, 0.98, 1e-8
+# Adam (Kingma and Ba, arXiv:1412.6980), algorithm 1. Its averages of slopes and of their squares
+# reach over these shares of the steps: a short climb has no time for long ones.
+LEARNING_RATE, MEMORY, SQUARE_MEMORY, FLOOR = 0.1, 0.05, 0.5, 1e-8
 # The rate falls to zero along a cosine over all steps: the noise of the rows drawn keeps what is
 # gained at a high rate small, and most of the gain comes late, so that no stop by what has been
 # gained so far is safe (docs/science/learning.md, section 6). Steps come in windows, whose evidence
@@ -50,12 +51,13 @@ class Ascent:
     def step(self, loss: float, slope: np.ndarray, unit: np.ndarray, steps: int) -> None:
         """One step of Adam downhill, in units of `unit`."""
         rate, slope = self.rate(steps), slope * unit
+        first, second = memory(MEMORY, steps), memory(SQUARE_MEMORY, steps)
         self.losses = np.append(self.losses, loss)
         count = len(self.losses) - self.begun
-        self.mean = MEMORY * self.mean + (1 - MEMORY) * slope
-        self.square = SQUARE_MEMORY * self.square + (1 - SQUARE_MEMORY) * slope**2
-        mean = self.mean / (1 - MEMORY**count)
-        root = np.sqrt(self.square / (1 - SQUARE_MEMORY**count))
+        self.mean = first * self.mean + (1 - first) * slope
+        self.square = second * self.square + (1 - second) * slope**2
+        mean = self.mean / (1 - first**count)
+        root = np.sqrt(self.square / (1 - second**count))
         self.vector = self.vector - rate * unit * mean / (root + FLOOR)
 
     def settle(self) -> None:
@@ -74,6 +76,11 @@ class Ascent:
         self.vector, self.begun = self.safe, count
         self.mean, self.square = np.zeros_like(self.mean), np.zeros_like(self.square)
         self.speed *= SLOWER
+
+
+def memory(share: float, steps: int) -> float:
+    """The factor by which an average over a share of so many steps forgets at each."""
+    return max(1 - 1 / (share * steps), 0.0)
 
 
 def move_inducing_points(
