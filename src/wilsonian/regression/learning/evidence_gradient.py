@@ -103,7 +103,9 @@ def evidence_and_slopes(
         tail = np.maximum(tail, 0.0) if input_dependent else max(weights @ tail / size, 0.0)
 
     # Of symmetric matrices the lower triangle is kept, column by column.
-    evidence, inner_slope, mixing = 0.0, 0.0, 0.0
+    inner_slope: Any = 0.0
+    mixing: Any = 0.0
+    evidence = 0.0
     tail_slope = 0.0 if uniform or not input_dependent else np.zeros(rows)
     noise_slopes, amplitude_slopes = np.zeros(len(amplitude)), np.zeros(len(amplitude))
     gram_slope: Any = 0.0

@@ -28,8 +28,6 @@ LEARNING_ROWS, LEARNING_RANK, COARSE_RANK = 2000, 512, 256
 # At most so many inducing points move: the price of a step grows as the cube of their number.
 # Further ones are then added where those leave most unresolved.
 MOST_MOVED = 512
-
-
 # Inducing points move in steps that see so many rows each, for PASSES through all within STEPS
 # (docs/science/learning.md, section 6). Of more than COARSE_RANK these go ahead on fewer rows, at a
 # sixth of the price of a step; a share of their steps is taken off those of all together.
