@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 from scipy.stats import multivariate_normal
+from sklearn.gaussian_process.kernels import Matern
 
 from wilsonian import RBF, Matern12, Matern32, Matern52, RationalQuadratic
 from wilsonian.core.precision import with_precision
@@ -106,6 +107,16 @@ def test_every_form_on_the_host_is_its_kernel():
         np.testing.assert_allclose(matrix, np.asarray(twin), rtol=0, atol=1e-13)
         np.testing.assert_allclose(flat(ours), flat(theirs), rtol=1e-11, atol=1e-11)
         np.testing.assert_allclose(moved, np.asarray(moved_twin), rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize(("dtype", "shift", "bound"), [(float, 1e9, 1e-12), ("f", 1e4, 1e-5)])
+def test_columns_far_apart_in_length_scales_do_not_drown_the_others(dtype, shift, bound):
+    """A category learned as such: squares of its coordinates round by more than other distances."""
+    category = RANDOM.integers(0, 3, ROWS)[:, None]
+    inputs = np.hstack([X, shift * category]).astype(dtype)
+    matrix, _ = gram_and_pull(with_precision(Matern52(), dtype), inputs, inputs)
+    twin = Matern(nu=2.5)(X) * (category == category.T)
+    np.testing.assert_allclose(matrix, twin, rtol=0, atol=bound)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -158,21 +158,29 @@ def _stationary(
     centre = Z.mean(axis=0, keepdims=True)  # distances only; small numbers keep them accurate
     A: Any = np.ascontiguousarray(divided(X - centre, length_scale), dtype)
     B: Any = np.ascontiguousarray(divided(Z - centre, length_scale), dtype)
-    square_a, square_b = np.einsum("ij,ij->i", A, A), np.einsum("ij,ij->i", B, B)
     values = np.empty((len(A), len(B)), dtype)
     changes = np.empty_like(values) if slopes else values
     rounding = 8 * np.finfo(dtype).eps
-    twice = -2 * B.T
+    # Columns whose coordinates are so large that their squares round by more than the root of the
+    # precision would drown the others in that: they are subtracted one by one.
+    largest = [np.max(np.abs(points), axis=0, initial=0.0) for points in (A, B)]
+    far = np.maximum(*largest) > np.finfo(dtype).eps ** -0.25
+    near_a, near_b = (A[:, ~far], B[:, ~far]) if far.any() else (A, B)
+    square_a = np.einsum("ij,ij->i", near_a, near_a)
+    square_b = np.einsum("ij,ij->i", near_b, near_b)
+    twice = -2 * near_b.T
 
     def fill(part: slice) -> None:
         for start in range(part.start, part.stop, BLOCK):
             rows = slice(start, min(start + BLOCK, part.stop))
             norms = square_a[rows, None] + square_b
-            squared = A[rows] @ twice
+            squared = near_a[rows] @ twice
             squared += norms
             norms *= rounding
             # Points that coincide to rounding coincide.
             squared *= squared > norms
+            for column in np.flatnonzero(far):
+                squared += np.square(A[rows, column, None] - B[:, column])
             values[rows], change = profile(squared)
             if slopes:
                 changes[rows] = change

@@ -18,6 +18,7 @@ from wilsonian.regression.learning.moving import (
     move_inducing_points,
 )
 from wilsonian.regression.learning.scale import learn_scale, learn_scale_of_rows
+from wilsonian.regression.learning.shortest import no_shorter_than_steps
 from wilsonian.regression.processes.modes import Modes
 from wilsonian.regression.sample import Sample
 
@@ -140,7 +141,7 @@ class LearnAll(AbstractLearner):
         most = COARSE_RANK if coarse else min(LEARNING_RANK, max(ALL_ROWS, len(few.X) // 2))
         rank = min(rank, most, len(few.X))
         whole = few is sample and len(few.X) <= ROWS_OF_SECOND_SCALE * rank
-        return learn(
+        found = learn(
             kernel,
             few,
             amplitude=self.amplitude,
@@ -157,6 +158,7 @@ class LearnAll(AbstractLearner):
             progress=progress,
             diary=diary,
         )
+        return no_shorter_than_steps(found, sample)
 
     def along(self, hyperparameters, points, pool, sample, rows, by_row, random, diary, progress):
         first, moved = points[:MOST_MOVED], points[:0]
@@ -174,6 +176,7 @@ class LearnAll(AbstractLearner):
                 diary=diary,
                 entry=f"{ENTRY}, {count}",
             )
+            hyperparameters = no_shorter_than_steps(hyperparameters, sample)
         if len(moved) < len(points):
             kernel = hyperparameters.kernel
             moved = add_inducing_points(kernel, moved, pool, len(points), random)
