@@ -1,13 +1,21 @@
 """Rows with missing values: the variance that they leave is found, stated, saved and reported."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy.special
+import scipy.stats
 
 from wilsonian.app.reports.verdicts import bounds_verdict, incomplete_verdict
 from wilsonian.app.runs.fit import Choices, fit_table
-from wilsonian.app.runs.missing import _mixed_variances, missing_variances
+from wilsonian.app.runs.missing import (
+    _mixed_variances,
+    _told_apart,
+    missing_sentences,
+    missing_variances,
+)
 from wilsonian.app.runs.model import load_run
 from wilsonian.app.runs.repeated_rows import repeated_sentences
 from wilsonian.app.tables import open_table
@@ -55,6 +63,23 @@ def test_variances_of_normal_numbers_are_told_apart():
     assert found[2] < 0.1
 
 
+def test_a_variance_from_few_rows_is_as_wide_as_its_uncertainty_asks():
+    """Ten rows lack a value: a normal interval of their variance as found holds what Student's law
+    of ten degrees of freedom gives it, .87 of new rows."""
+    random, held, bare = np.random.default_rng(0), [], []
+    marks = np.zeros((300, 1))
+    marks[:10] = 1.0
+    encoding = SimpleNamespace(markers=[0])
+    for _ in range(200):
+        squares = random.normal(size=300) ** 2 * (1 + 3 * marks[:, 0])
+        (variance,) = _told_apart(encoding, marks, squares)
+        for stated, found in ((held, 1 + variance), (bare, _mixed_variances(squares, marks).sum())):
+            stated.append(scipy.special.erf(1.645 * (found / 4 / 2) ** 0.5))
+    # Standard deviation of one term is .06: three standard errors of the mean are .013.
+    assert np.mean(bare) == pytest.approx(2 * scipy.stats.t(10).cdf(1.645) - 1, abs=0.015)
+    assert np.mean(held) == pytest.approx(0.9, abs=0.015)
+
+
 def test_what_a_missing_column_leaves_is_its_own_variance(run):
     encoding = run.encoding
     assert [encoding.feature_names[place] for place in encoding.markers] == [
@@ -78,6 +103,7 @@ def test_intervals_hold_on_complete_and_on_incomplete_rows(run):
     )
     blind = dataclasses.replace(run.encoding, missing_variances=())
     assert blind.missing_noise(np.ones((2, len(blind.feature_names)))) is None
+    assert missing_sentences(blind) == []
 
 
 def test_the_variance_is_saved_and_stated_for_new_rows(folder, run):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,8 @@ from wilsonian.support.reading_ahead import read_ahead
 
 __all__ = ["Choices", "Run", "fit_table", "load_run"]
 
+Keep = Callable[[Standing, bool], None]
+
 
 def fit_table(
     choices: Choices,
@@ -72,7 +74,7 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
     if checkpoint and not stored:
         checkpoint.save(encoding, now=True)
     X, y, known, rows = fit.sample(encoding, progress)
-    encoding = _with_missing_variances(encoding, X, y, choices.seed)
+    encoding = guessed = _with_missing_variances(encoding, X, y, choices.seed)
     estimator = fit.estimator(encoding.task)
     if isinstance(estimator, ReducedGPClassifier):
         regressor = estimator.regressor(rows, X.shape[1])
@@ -91,14 +93,14 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
         nonlocal standing
         standing = reached
         if checkpoint is not None:
-            checkpoint.save(encoding, reached, now=now)
+            checkpoint.save(guessed, reached, now=now)
 
     diary = stored[2] if stored else Diary()
     if checkpoint is not None:
         kept = checkpoint
-        diary.keep = lambda entries, now: kept.save(encoding, diary=entries, now=now)
+        diary.keep = lambda entries, now: kept.save(guessed, diary=entries, now=now)
 
-    def learn(plan: Plan) -> None:
+    def learn(plan: Plan, start: Standing | None, keep: Keep = keep) -> None:
         fitted = fit_process(
             regressor.prior(),
             Sample(X, targets.reshape(len(X), -1), np.ones(len(X)), noise_of(encoding, X, known)),
@@ -106,7 +108,7 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
             plan,
             random_generator(choices.seed),
             rows=rows,
-            start=standing,
+            start=start,
             keep=keep,
             diary=diary,
             progress=progress,
@@ -114,23 +116,20 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
         regressor.adopt(fitted, targets.ndim)
 
     plan = regressor.plan(X.shape[1])
-    learn(dataclasses.replace(plan, exact=plan.exact and not encoding.missing_variances))
+    learn(dataclasses.replace(plan, exact=plan.exact and not encoding.missing_variances), standing)
     if encoding.missing_variances:
         (process,) = parts_of(regressor.process_)
         found = refined_variances(encoding, process, X, y, noise_of(encoding, X, known))
         encoding = dataclasses.replace(encoding, missing_variances=tuple(found.tolist()))
-        learn(plan)  # from where all rows are counted: only the last step is taken again
+        learn(plan, standing)  # all rows are counted: only the last step is taken again
         (process,) = parts_of(regressor.process_)
-        scatter = 1.0
-        if len(X) == rows:
-            noise = noise_of(encoding, X, known)
-            scatter = scatter_left_out(process, plan, X, y, noise, choices.seed)
+        noise, all_rows = noise_of(encoding, X, known), len(X) == rows
+        scatter = scatter_left_out(process, plan, X, y, noise, choices.seed) if all_rows else 1.0
         if scatter > 1 and standing is not None:
             found = scatter * np.array(encoding.missing_variances)
             encoding = dataclasses.replace(encoding, missing_variances=tuple(found.tolist()))
-            standing, plan = widened(standing, plan, process, scatter)
-            learn(plan)
-        notes += optimism_sentences(scatter)
+            learn(*widened(plan, standing, process, scatter), keep=lambda reached, now: None)
+            notes += optimism_sentences(scatter)
     notes += missing_sentences(encoding)
     notes += repeated_sentences(X, y) if encoding.task == "regression" else []
     notes += period_sentences(regressor.kernel_, encoding, X)

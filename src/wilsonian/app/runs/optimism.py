@@ -64,29 +64,30 @@ def scatter_left_out(
 
 
 def widened(
-    standing: Standing, plan: Plan, process: ReducedProcess, factor: float
-) -> tuple[Standing, Plan]:
-    """From where the last step of a fit gives amplitude and noise of `process` times `factor`: with
-    the variances of rows times the same, the mean is what it was and all variances are `factor`
+    plan: Plan, standing: Standing, process: ReducedProcess, factor: float
+) -> tuple[Plan, Standing]:
+    """What makes the last step of a fit give amplitude and noise of `process` times `factor`. With
+    variances of the rows times the same the mean is what it was, and all variances are `factor`
     times as large."""
-    learned = dataclasses.replace(
-        standing.prepared.hyperparameters,
-        amplitude=np.array([process.amplitude * factor]),
-        noise_variance=np.array([process.noise_variance * factor]),
+    amplitude, noise_variance = process.amplitude * factor, process.noise_variance * factor
+    prepared = dataclasses.replace(
+        standing.prepared,
+        hyperparameters=dataclasses.replace(
+            standing.prepared.hyperparameters,
+            amplitude=np.array([amplitude]),
+            noise_variance=np.array([noise_variance]),
+        ),
     )
-    prepared = dataclasses.replace(standing.prepared, hyperparameters=learned)
-    nothing = LearnNothing(process.amplitude * factor, process.noise_variance * factor)
-    return dataclasses.replace(standing, prepared=prepared), dataclasses.replace(
-        plan, learner=nothing
+    return (
+        dataclasses.replace(plan, learner=LearnNothing(amplitude, noise_variance)),
+        dataclasses.replace(standing, prepared=prepared),
     )
 
 
 def optimism_sentences(scatter: float) -> list[str]:
     """What was done about it."""
-    if not scatter > 1:
-        return []
     return [
-        "Training rows left out of the learning scatter by "
-        f"{format_number(scatter)} times the variance that was stated for them: all variances were "
-        "raised by that factor, which leaves predictions as they are."
+        f"Training rows left out of the learning scatter by {format_number(scatter)} times the "
+        "variance stated for them: all variances were raised by that factor, which leaves "
+        "predictions as they are."
     ]
