@@ -40,17 +40,15 @@ def folder(tmp_path_factory):
     return folder
 
 
+def choices(folder):
+    parameters = {"max_rank": 64, "second_scale": False, "search": "coarse"}
+    path = str(folder / "t.csv")
+    return Choices(path, "y", kernel="rbf", parameters=parameters, test_fraction=0.5)
+
+
 @pytest.fixture(scope="module")
 def run(folder):
-    parameters = {"learn": "scale", "max_rank": 64}
-    choices = Choices(
-        str(folder / "t.csv"),
-        "y",
-        kernel="linear",
-        parameters=parameters,
-        test_fraction=0.5,
-    )
-    return fit_table(choices, folder / "model")
+    return fit_table(choices(folder), folder / "model")
 
 
 def test_variances_of_normal_numbers_are_told_apart():
@@ -104,6 +102,35 @@ def test_intervals_hold_on_complete_and_on_incomplete_rows(run):
     blind = dataclasses.replace(run.encoding, missing_variances=())
     assert blind.missing_noise(np.ones((2, len(blind.feature_names)))) is None
     assert missing_sentences(blind) == []
+
+
+def test_variances_are_as_wide_as_rows_left_out_of_the_learning_scatter(folder, run, monkeypatch):
+    """And what an interrupted fit keeps is from before that was asked: it is done once."""
+    assert not any("left out of the learning" in note for note in run.record.notes)
+    monkeypatch.setattr("wilsonian.app.runs.fit.scatter_left_out", lambda *told: 1.44)
+
+    def interrupt(stage, *told):
+        if stage == "testing":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_table(choices(folder), folder / "wide", progress=interrupt)
+    wide = fit_table(choices(folder), folder / "wide", resume=True).record
+    assert any("scatter by 1.44 times the variance" in note for note in wide.notes)
+    np.testing.assert_allclose(wide.predictions.mean, run.record.predictions.mean, rtol=1e-9)
+    np.testing.assert_allclose(wide.predictions.std, 1.2 * run.record.predictions.std, rtol=1e-9)
+
+
+def test_labels_are_learned_beside_missing_values(tmp_path):
+    random = np.random.default_rng(0)
+    x = random.normal(size=80)
+    lines = [f"{'' if i % 5 == 0 else x[i]},{'p' if x[i] > 0 else 'q'}" for i in range(80)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,y", *lines]) + "\n")
+    parameters = {"learn": "scale", "rank": 8}
+    record = fit_table(Choices(str(tmp_path / "t.csv"), "y", parameters=parameters)).record
+    assert record.task == "classification"
+    # A fifth of the rows are guessed.
+    assert record.metrics["error_rate"] < 0.4
 
 
 def test_the_variance_is_saved_and_stated_for_new_rows(folder, run):

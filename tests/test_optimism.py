@@ -8,8 +8,8 @@ from sklearn.gaussian_process import GaussianProcessRegressor, kernels
 from wilsonian import RBF, ReducedGPRegressor
 from wilsonian.app.runs.optimism import scatter_left_out, widened
 from wilsonian.regression.fitting import fit_process
-from wilsonian.regression.learning.left_out import FOLDS, squares_left_out
 from wilsonian.regression.learning.learning import learn
+from wilsonian.regression.learning.left_out import FOLDS, squares_left_out
 from wilsonian.regression.learning.starts import Start
 from wilsonian.regression.plan import random_generator
 from wilsonian.regression.sample import Sample
@@ -73,17 +73,16 @@ def test_what_was_taken_for_signal_shows_in_rows_left_out():
                 coarse=True,
             )
             start = Start(found.kernel, found.amplitude, found.noise_variance, -np.inf)
-            left_out.append(
-                squares_left_out(start, few, max_iterations=100, random=random).mean()
-            )
+            left_out.append(squares_left_out(start, few, max_iterations=100, random=random).mean())
         gram = found.amplitude * np.asarray(found.kernel(inputs, inputs[:40]))
         own = np.linalg.inv(gram[:40] + found.noise_variance * np.eye(40))
         alone = own @ targets[:40]
-        told.append(np.mean(alone**2 / np.diag(own)))
+        told.append(np.average(alone**2 / np.diag(own), weights=np.diag(own)))
         error = targets[40:] - gram[40:] @ alone
         stated = found.amplitude + found.noise_variance
         new.append(np.mean(error**2 / (stated - np.sum((gram[40:] @ own) * gram[40:], axis=1))))
-    assert np.mean(told) == pytest.approx(1, abs=0.05)
+    # Learning, in single precision, stops that near the top (docs/science/learning.md, section 7).
+    np.testing.assert_allclose(told, 1, atol=0.02)
     assert np.mean(new) > 1.5
     assert 1 + (np.mean(new) - 1) / 3 < np.mean(left_out) < np.mean(new)
 
