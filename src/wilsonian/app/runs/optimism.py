@@ -36,8 +36,7 @@ def scatter_left_out(
     read out of the rows, whose amplitude and noise are learned last.
     """
     learner = plan.learner
-    asked = isinstance(learner, LearnAll) and len(X) <= ALL_ROWS and process.kept and not plan.exact
-    if not asked:
+    if not isinstance(learner, LearnAll) or plan.exact or not process.kept or len(X) > ALL_ROWS:
         return 1.0
     modes = process.modes
     scale = modes.target_scale
