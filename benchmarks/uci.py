@@ -1,7 +1,9 @@
 """Accuracy, calibration and time on UCI regression sets against GPyTorch and scikit-learn.
 
 Every fit runs in a process of its own, one after another, on the same cores and as many threads:
-thread pools do not meet, peak memory is each method's own, and compilation counts.
+thread pools do not meet, peak memory is each method's own, and compilation counts. With `--out` a
+benchmark goes on after the runs that are stored there (of the same options: name another file for
+other ones).
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from methods import METHODS
 DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 PACKAGES = ("numpy", "scipy", "scikit-learn", "jax", "torch", "gpytorch", "wilsonian")
 QUICK_SETS, QUICK_RANK = ("concrete", "energy"), 64
+Case = tuple[str, str, int, int]  # set, method, split and seed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,7 +233,7 @@ def arguments_of(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rows", type=int, help="train on so many rows, drawn at random")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="small sets, rank, few steps")
-    parser.add_argument("--out", type=Path, help="also write the runs as JSON")
+    parser.add_argument("--out", type=Path, help="write the runs as JSON; go on from it")
     parser.add_argument("--here", nargs=2, type=int, help=argparse.SUPPRESS)  # split, seed
     arguments = parser.parse_args(argv)
     arguments.sets = arguments.sets or list(QUICK_SETS if arguments.quick else NAMES)
@@ -244,6 +247,15 @@ def arguments_of(argv: list[str] | None) -> argparse.Namespace:
         if method not in METHODS:
             parser.error(f"unknown method {method!r}; choose from {', '.join(METHODS)}.")
     return arguments
+
+
+def stored_runs(path: Path | None) -> tuple[dict[Case, Run], list[str]]:
+    """Runs that an earlier call wrote there, and the environments they ran in."""
+    if path is None or not path.exists():
+        return {}, []
+    record = json.loads(path.read_text())
+    runs = [Run(**each) for each in record["runs"]]
+    return {(r.set, r.method, r.split, r.seed): r for r in runs}, record["environments"]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -266,7 +278,7 @@ def main(argv: list[str] | None = None) -> int:
 
     line = environment(arguments.threads)
     print(line, end="\n\n", flush=True)
-    runs: list[Run] = []
+    stored, lines = stored_runs(arguments.out)
     wanted = [
         (name, method, split, seed)
         for name in arguments.sets
@@ -274,12 +286,19 @@ def main(argv: list[str] | None = None) -> int:
         for seed in range(arguments.seeds)
         for method in arguments.methods
     ]
+    runs: list[Run] = []
     for each in wanted:
-        run = run_apart(*each, arguments)
-        if run is not None:
-            runs.append(run)
+        if each not in stored:
+            measured = run_apart(*each, arguments)
+            if measured is None:
+                continue
+            stored[each] = measured
+        runs.append(stored[each])
         if arguments.out:  # after every run: an interrupted benchmark keeps what it measured
-            record = {"environment": line, "runs": [dataclasses.asdict(run) for run in runs]}
+            record = {
+                "environments": [*lines, line],
+                "runs": [dataclasses.asdict(run) for run in stored.values()],
+            }
             arguments.out.write_text(json.dumps(record, indent=1))
     if runs:
         print(table(runs, arguments.methods[0]))

@@ -211,6 +211,32 @@ def test_a_first_column_that_only_counts_rows_is_dropped_and_said(tmp_path, name
         assert note.endswith("the rows and is left out.") or "tells the rows apart" in note
 
 
+COMMENTS = {
+    "a comment": ("# from the lab\na,b\n5,x\n6,y\n", 1),
+    "two, and a hint for Excel": ("sep=;\n# from the lab\n# 2024-05-01, 7\na;b\n5;x\n6;y\n", 2),
+    "as many cells as the header": ("# metres, text\r\na,b\r\n5,x\r\n6,y\r\n", 1),
+    "longer than the header": ("#one,two,three,four\n\na,b\n5,x\n6,y\n", 1),
+}
+
+
+@pytest.mark.parametrize("name", COMMENTS)
+def test_comments_before_the_header_are_left_out_and_said(tmp_path, name):
+    text, count = COMMENTS[name]
+    (tmp_path / "a.csv").write_bytes(text.encode())
+    a, b = read(tmp_path / "a.csv")
+    assert (a.tolist(), b.tolist()) == ([5, 6], ["x", "y"])
+    (note,) = open_table(tmp_path / "a.csv").notes
+    assert note.startswith("The line before" if count == 1 else f"The {count} lines before")
+
+
+def test_a_header_that_begins_with_a_number_sign_is_one(tmp_path):
+    for header in ("# a,b", "#a,b"):  # the first as numpy.savetxt writes it
+        (tmp_path / "a.csv").write_text(f"{header}\n5,2\n6,3\n")
+        assert read(tmp_path / "a.csv", header.split(",")[0])[0].tolist() == [5, 6]
+    (tmp_path / "a.csv").write_text("#,land\nu,x\nv,y\n")
+    assert read(tmp_path / "a.csv", "#", "land")[1].tolist() == ["x", "y"]
+
+
 def test_a_name_of_two_lines_does_not_shift_the_rows(tmp_path):
     (tmp_path / "a.csv").write_text('"a\n(m)",b\n5,x\n6,y\n')
     assert read(tmp_path / "a.csv", "a\n(m)")[0].tolist() == [5, 6]

@@ -107,6 +107,13 @@ class _Reader:
         # A block must hold the header and a row; a table may have a hundred thousand columns.
         self.block_size = max(1 << 20, 2 * len(sample))
         self.layout: Layout = detect_layout(sample, choice, encoding, name, tabs)
+        if self.layout.comments:
+            count = self.layout.comments
+            lines = "The line" if count == 1 else f"The {count} lines"
+            self.notes.append(
+                f"{lines} before the header that begin{'s' if count == 1 else ''} with # "
+                f"{'is' if count == 1 else 'are'} left out."
+            )
         self.signed: list[str] = []
 
     def _sample(self) -> bytes:

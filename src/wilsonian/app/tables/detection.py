@@ -28,6 +28,7 @@ class Layout:
     dialect: Dialect
     header: tuple[str, ...]
     lines: int = 1  # up to the end of the header
+    comments: int = 0  # of these, lines before it that begin with #
     row_names: bool = False  # a first column that the header does not count, as R writes it
     settled: bool = True  # whether anything in the sample told the decimal mark
 
@@ -41,6 +42,9 @@ def detect_layout(text: str, choice: DialectChoice, encoding: str, name: str, ta
     missing = usual if choice.missing is None else choice.missing
     hint = re.match(r"\ufeff?\"?sep=(.)\"?\r?\n", text)  # what Excel writes and reads
     text = text[hint.end() :] if hint else text.removeprefix("\ufeff")
+    written = list(io.StringIO(text, newline=""))
+    comments = _comments(written)
+    text = "".join(written[comments:])
     separator = choice.separator or (hint.group(1) if hint else None)
     parsed = {mark: _rows(text, mark) for mark in ([separator] if separator else ",;\t|")}
     rows = {mark: found for mark, (found, _) in parsed.items()}
@@ -58,8 +62,24 @@ def detect_layout(text: str, choice: DialectChoice, encoding: str, name: str, ta
         columns = _columns(header, body, row_names)
         decimal, settled = _decimal(columns, separator, {*missing, ""}, name)
     dialect = Dialect(separator, decimal, encoding, missing)
-    lines = int(bool(hint)) + parsed[separator][1]
-    return Layout(dialect, tuple(header), lines, row_names, settled)
+    lines = int(bool(hint)) + comments + parsed[separator][1]
+    return Layout(dialect, tuple(header), lines, comments, row_names, settled)
+
+
+def _comments(lines: Sequence[str]) -> int:
+    """How many of a file's first lines are comments: they begin with # and have not as many cells
+    as the first line that does not. One that has is the header, as NumPy writes it, unless that
+    line holds no number and so is a header itself."""
+    first = next((line for line in lines if line.strip() and not line.startswith("#")), "")
+    mark = max(SEPARATORS, key=first.count)
+    named = not any(number(cell.strip(), ".") is not None for cell in first.split(mark))
+    count = 0
+    while count < len(lines) and lines[count].startswith("#"):
+        alike = lines[count].count(mark) == first.count(mark)
+        if alike and not (named and lines[count].startswith("# ")):
+            break
+        count += 1
+    return count
 
 
 def _rows(text: str, separator: str) -> tuple[list[list[str]], int]:
