@@ -123,8 +123,10 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
         encoding = dataclasses.replace(encoding, missing_variances=tuple(found.tolist()))
         learn(plan, standing)  # all rows are counted: only the last step is taken again
         (process,) = parts_of(regressor.process_)
-        noise, all_rows = noise_of(encoding, X, known), len(X) == rows
-        scatter = scatter_left_out(process, plan, X, y, noise, choices.seed) if all_rows else 1.0
+        scatter = 1.0
+        if len(X) == rows and known is None:  # what is known of the noise is not to be widened
+            noise = encoding.missing_noise(X)
+            scatter = scatter_left_out(process, plan, X, y, noise, choices.seed)
         if scatter > 1 and standing is not None:
             found = scatter * np.array(encoding.missing_variances)
             encoding = dataclasses.replace(encoding, missing_variances=tuple(found.tolist()))

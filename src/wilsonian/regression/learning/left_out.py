@@ -7,6 +7,7 @@ import scipy.linalg
 
 from wilsonian.kernels import host_diagonal, host_gram
 from wilsonian.regression.learning.ascent import maximize
+from wilsonian.regression.learning.evidence_gradient import JITTER, cholesky, with_jitter
 from wilsonian.regression.learning.starts import Start
 from wilsonian.regression.sample import Sample
 
@@ -45,9 +46,12 @@ def squares_left_out(
         amplitude, noise = float(end.amplitude[0]), float(end.noise_variance[0])
         gram = amplitude * np.asarray(host_gram(end.kernel, sample.X, part.X), float)
         prior = amplitude * np.asarray(host_diagonal(end.kernel, sample.X[out]), float)
-        own = gram[rest]
+        own = with_jitter(gram[rest], JITTER * float(np.finfo(float).eps))
         own[np.diag_indices_from(own)] += noise + known[rest]
-        lower = scipy.linalg.cholesky(own, lower=True)
+        lower, failed = cholesky(own)
+        if failed:  # as at the start, where the evidence does not exist: nothing is known of these
+            squares[out] = 1.0
+            continue
         solved = scipy.linalg.solve_triangular(
             lower, np.column_stack([part.y, gram[out].T]), lower=True
         )
