@@ -103,6 +103,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, nargs="+", default=[0.05, 0.15, 0.3])
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--repeats", type=int, default=1, help="splits, each with other gaps")
+    parser.add_argument("--first", type=int, default=0, help="number of the first split")
     parser.add_argument("--tables", nargs="+", default=[])
     parser.add_argument("--distinct", action="store_true", help="drop rows that repeat another one")
     arguments = parser.parse_args()
@@ -111,7 +112,7 @@ def main() -> None:
     )
     records: dict[str, list[RunRecord]] = defaultdict(list)
     held: dict[str, list[tuple[float, float]]] = {}
-    for seed in range(arguments.repeats):
+    for seed in range(arguments.first, arguments.first + arguments.repeats):
         for name, X, y in tables(arguments.data, arguments.rows):
             if arguments.tables and name not in arguments.tables:
                 continue
