@@ -9,7 +9,6 @@ from typing import Any
 import equinox as eqx
 import jax
 import numpy as np
-from scipy.special import chdtri
 
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel
@@ -21,9 +20,9 @@ from wilsonian.kernels.learnable import (
     length_scaled,
 )
 from wilsonian.regression.learning.ascent import Run, maximize
+from wilsonian.regression.learning.chance import nats_of_chance
 from wilsonian.regression.learning.diary import Diary, Progress, silent
 from wilsonian.regression.learning.evidence import Hyperparameters
-from wilsonian.regression.learning.periods import nats_of_search
 from wilsonian.regression.learning.starts import (
     AMPLITUDE_RANGE,
     Start,
@@ -40,9 +39,6 @@ SCOUT_ROWS, SCOUT_RANK, SCOUTS, SCOUT_ITERATIONS = 500, 200, 8, 15
 SHAKEN = 12  # further kernels, the most likely one times log-normal factors, that are compared
 COARSE_SHAKEN, COARSE_SCOUTS = 4, 3  # of both, for what is refined while inducing points move
 SCOUT_MARGIN = 5.0  # nats behind the best scout, at which another is not followed
-# Noise alone is kept unless some candidate gains more over it than chance, one time in 1 / CHANCE,
-# gives the numbers it moved, by the chi-squared law of likelihood ratios (Wilks 1938).
-CHANCE = 0.01
 # Nats that each further number must gain to be preferred: Akaike's price.
 PRICE = 1.0
 # A second length scale per column, a rough part that one product of columns would call noise,
@@ -315,9 +311,8 @@ def judged(found: Found, sample: Sample, rank: int) -> Hyperparameters:
     gains, chances = {}, {}
     for name, run in found.candidates.items():
         numbers = _freedom(run.start.kernel, name == ONE_SCALE) + groups
-        searched = nats_of_search(run.start.kernel, sample.X)
-        chances[name] = chdtri(numbers, CHANCE) / 2 + searched
         gains[name] = run.evidence - null
+        chances[name] = nats_of_chance(run.start, numbers, gains[name], sample)
     gain = best.evidence - null
     kept = kept_as_given(best.start.kernel)
     rest = "the rest" if _freedom(best.start.kernel) else "amplitude and noise alone"
