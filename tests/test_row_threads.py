@@ -1,4 +1,5 @@
-"""Rows shared among threads: the same numbers, whoever worked on them."""
+"""Rows and folds shared among threads: the same numbers, whoever worked on them. And work that is
+left to one thread."""
 
 import threading
 
@@ -6,10 +7,12 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from wilsonian.app.runs import baselines
 from wilsonian.kernels.formulas import Matern52
+from wilsonian.regression.classification.scaled import Labels, Sampled
 from wilsonian.regression.learning.evidence import Candidate, loss_and_gradient
 from wilsonian.regression.sample import Sample
-from wilsonian.support.row_threads import by_rows, shared_rows
+from wilsonian.support.row_threads import by_parts, by_rows, shared_rows
 
 
 def blas_threads():
@@ -48,3 +51,42 @@ def test_the_evidence_does_not_depend_on_the_number_of_threads(dependent):
     assert one == other
     np.testing.assert_array_equal(slope.inducing_points, again.inducing_points)
     np.testing.assert_array_equal(slope.log_kernel.length_scale, again.log_kernel.length_scale)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_losses_of_rows_left_out_do_not_depend_on_the_number_of_threads(classes):
+    random = np.random.default_rng(1)
+    features = random.normal(size=(200, 6))
+    codes = np.digitize(features[:, 0] + random.logistic(size=200), [-0.5, 0.5][: classes - 1])
+    labels = Labels(features, codes, random.integers(1, 4, 200).astype(float), classes)
+    found, met = [], []
+    for threads in (1, 3):
+        with threadpool_limits(threads, user_api="blas"), shared_rows():
+            found.append(Sampled(features, np.zeros(200), labels).at(1.0))
+            met.append(set(by_parts(lambda part: threading.get_ident(), range(5))))
+    assert not met[0] & met[1]  # the second was worked on elsewhere
+    one, other = found
+    np.testing.assert_array_equal(one.losses, other.losses)
+    assert (one.spread, one.log_loss) == (other.spread, other.log_loss)
+
+
+def test_known_methods_are_fitted_and_asked_on_one_thread(monkeypatch):
+    met = []
+
+    class Spy:
+        def fit(self, X, y):
+            met.append(blas_threads())
+            return self
+
+        def predict(self, X):
+            met.append(blas_threads())
+            return np.zeros(len(X))
+
+    monkeypatch.setattr(baselines, "_models", lambda classes, seed: {"spy": Spy()})
+    X, y = np.ones((4, 1)), np.ones(4)
+    with threadpool_limits(2, user_api="blas"):
+        methods = baselines.Baselines(X, y, (), 0)
+        methods.add(X, y)
+        assert blas_threads() == {2}
+    assert met == [{1}, {1}]
+    assert methods.errors()["spy"] == 1.0

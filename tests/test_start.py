@@ -51,6 +51,20 @@ def test_the_check_can_fail():
     assert "jax" in imported_by("import wilsonian; wilsonian.Matern52")
 
 
+def test_commands_do_without_pandas_and_others_keep_it():
+    """A user's simulator, which a command loads, may import it."""
+    program = (
+        "import sys\n"
+        "from wilsonian.app import cli\n"
+        "with cli._without_pandas():\n"
+        "    import sklearn.base\n"
+        "    sys.stderr.write(str('pandas' in sys.modules))\n"
+        "    import pandas\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "False")
+
+
 def test_the_version_takes_no_time():
     # Processor seconds of the child, in a fresh interpreter: the wall clock counts other people's
     # work. Budget .3 s; an empty interpreter takes .02.

@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import gc
 import sys
+from collections.abc import Iterator
+from importlib.abc import MetaPathFinder
 
 from wilsonian.app.cli.codes import INTERRUPTED
+
+
+class _Pandas(MetaPathFinder):
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        asks = getattr(sys.modules.get("sklearn.utils.fixes"), "__spec__", None)
+        if fullname == "pandas" and getattr(asks, "_initializing", False):
+            raise ModuleNotFoundError("the command line does without pandas", name=fullname)
+
+
+@contextlib.contextmanager
+def _without_pandas() -> Iterator[None]:
+    """Scikit-learn imports pandas where it is installed, a third of a second for what no command
+    uses: inside, this import of it, and no other, does not find it."""
+    finder = _Pandas()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
 
 
 def main() -> None:
@@ -19,9 +42,11 @@ def main() -> None:
             sys.exit(0)
         # Libraries make half a million objects that stay: look for garbage among them less often.
         gc.set_threshold(100_000, 50, 100)
+        atexit.register(gc.freeze)  # nor search all of them when the process ends anyway
         from wilsonian.app.cli.commands import run
 
-        run()
+        with _without_pandas():
+            run()
     except KeyboardInterrupt:
         sys.stderr.write("\nInterrupted.\n")
         sys.exit(INTERRUPTED)

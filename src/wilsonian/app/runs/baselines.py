@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 LARGEST_SAMPLE = 20_000  # rows a baseline is fitted to
 BOOSTED_CLASSES = 3  # boosting grows trees for every class: beyond these it takes longer than we do
@@ -17,7 +18,8 @@ class Baselines:
 
     Regression: the training mean, ridge regression (penalty by leave-one-out) and histogram
     boosting; errors are root mean squares. Classification: the commonest class, logistic regression
-    and, up to three classes, histogram boosting; errors are error rates.
+    and, up to three classes, histogram boosting; errors are error rates. They work on one thread:
+    on so few rows several wait for each other, busily, beside other work for seconds.
     """
 
     def __init__(self, X: np.ndarray, y: np.ndarray, classes: tuple[str, ...], seed: int) -> None:
@@ -31,7 +33,7 @@ class Baselines:
         name = "the commonest class" if classes else "the training mean"
         self._predict[name] = lambda X: np.full(len(X), constant)
         for name, model in _models(len(classes), seed).items():
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), threadpool_limits(1):
                 # One that has not quite converged is a baseline all the same.
                 warnings.simplefilter("ignore")
                 try:
@@ -45,7 +47,8 @@ class Baselines:
             return
         self._rows += len(X)
         for name, predict in self._predict.items():
-            found = predict(X)
+            with threadpool_limits(1):
+                found = predict(X)
             wrong = self._classes[found] != y if len(self._classes) else (found - y) ** 2
             self._losses[name] = self._losses.get(name, 0.0) + float(np.sum(wrong))
 

@@ -13,7 +13,6 @@ import scipy.special
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
-from threadpoolctl import threadpool_limits
 
 from wilsonian.regression.classification.column_process import ColumnProcess
 from wilsonian.regression.classification.label_process import LabelProcess
@@ -25,6 +24,7 @@ from wilsonian.regression.processes.reduced import ReducedProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.sample import Sample, check_weights
 from wilsonian.regression.statistics import Block, chunks, row_blocks
+from wilsonian.support.row_threads import shared_rows
 
 # Up to here all rows are held as features; beyond, what rows left out choose is chosen from so many
 # of them, drawn at random, and latents are found in passes over blocks of all.
@@ -181,7 +181,7 @@ n_restarts, max_iterations, inducing points, block_size, dtype, exact, random_st
                 "likelihood know kept modes only."
             )
 
-    @threadpool_limits.wrap(limits=1, user_api="blas")  # its threads wait for each other here
+    @shared_rows()
     def adopt(
         self,
         regressor: ReducedGPRegressor,

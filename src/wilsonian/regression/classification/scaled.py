@@ -22,6 +22,7 @@ from wilsonian.regression.classification.link import (
     probabilities,
     slope,
 )
+from wilsonian.support.row_threads import by_parts
 
 BIAS_DEVIATION = 5.0  # prior standard deviation of a latent's constant: odds of e^5 are no surprise
 START, FARTHEST = 3.0, 1000.0  # prior standard deviation of a latent tried first; the largest
@@ -152,11 +153,9 @@ class Sampled:
         design, targets, weights = rows
         out = fold_weights(weights)
         losses = np.zeros((len(spreads), len(weights)))
-        for left in out.T:
-            test = np.flatnonzero(left)
-            if not len(test):
-                continue
-            some = weights > left
+
+        def of_fold(left: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            test, some = np.flatnonzero(left), weights > left
             part = design[some], targets[some], (weights - left)[some]
             without = find_mode(part, mode.mean, TOLERANCE, mode.lower).mean
             means, variances = design[test] @ without, np.zeros((len(test), targets.shape[1]))
@@ -164,7 +163,10 @@ class Sampled:
                 chances = probabilities(part[0] @ without)
                 variances = row_variances(part, chances, design[test], dropped=DROPPED)
             found = self._losses(means, variances, spreads, test)
-            losses[:, test] += left[test] / weights[test] * found
+            return test, left[test] / weights[test] * found
+
+        for test, found in by_parts(of_fold, [left for left in out.T if left.any()]):
+            losses[:, test] += found
         return losses
 
     def _losses(self, means: Any, variances: Any, spreads: tuple[float, ...], of: Any) -> Any:
