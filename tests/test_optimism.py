@@ -6,7 +6,7 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor, kernels
 
 from wilsonian import RBF, ReducedGPRegressor
-from wilsonian.app.runs.optimism import Scatter, scatter_left_out, widened
+from wilsonian.app.runs.optimism import scatter_left_out, widened
 from wilsonian.regression.fitting import fit_process
 from wilsonian.regression.learning.learning import learn
 from wilsonian.regression.learning.left_out import FOLDS, squares_left_out
@@ -29,7 +29,7 @@ def test_rows_left_out_are_predicted_as_by_a_process_learned_without_them():
     """scikit-learn, its hyperparameters learned from the other rows."""
     start = Start(RBF(1.0), np.array([1.0]), np.array([0.1]), -np.inf)
     with jax.enable_x64(True):
-        squares, _ = squares_left_out(
+        squares = squares_left_out(
             start,
             sample_of(X, Y, ROW_NOISE),
             max_iterations=100,
@@ -73,8 +73,7 @@ def test_what_was_taken_for_signal_shows_in_rows_left_out():
                 coarse=True,
             )
             start = Start(found.kernel, found.amplitude, found.noise_variance, -np.inf)
-            squares, _ = squares_left_out(start, few, max_iterations=100, random=random)
-            left_out.append(squares.mean())
+            left_out.append(squares_left_out(start, few, max_iterations=100, random=random).mean())
         gram = found.amplitude * np.asarray(found.kernel(inputs, inputs[:40]))
         own = np.linalg.inv(gram[:40] + found.noise_variance * np.eye(40))
         alone = own @ targets[:40]
@@ -137,20 +136,14 @@ def test_units_do_not_matter_and_nothing_is_asked_where_no_kernel_was_learned(
         X - process.modes.features.origin, (Y - Y.mean()) / Y.std(), ROW_NOISE / Y.var()
     )
     with jax.enable_x64(True):
-        squares, stated = squares_left_out(
+        squares = squares_left_out(
             start, scaled, max_iterations=100, random=np.random.default_rng(2)
         )
     found = scatter_left_out(process, PLAN, X, LABELS, LABEL_NOISE, 2)
     # Rows of large noise count less in the mean and the scale that the fit takes off.
-    lacks = ROW_NOISE > 0
-    assert found.complete == pytest.approx(max(squares[~lacks].mean(), 1.0), rel=0.05)
-    assert found.incomplete == pytest.approx(max(squares[lacks].mean(), 1.0), rel=0.05)
-    # Variances of incomplete rows add up to as many times what was stated as they scatter.
-    added = (ROW_NOISE / Y.var())[lacks]
-    raised = found.complete * (stated[lacks] - added) + found.lacking * added
-    assert raised.sum() == pytest.approx(found.incomplete * stated[lacks].sum(), rel=0.02)
+    assert found == pytest.approx(max(squares.mean(), 1.0), rel=0.05)
     for parameters in ({"learn": "scale"}, {"optimizer": None}, {"exact": True}):
         plan = ReducedGPRegressor(RBF(1.0), **parameters).plan(1)
-        assert scatter_left_out(process, plan, X, LABELS, LABEL_NOISE, 2) == Scatter()
+        assert scatter_left_out(process, plan, X, LABELS, LABEL_NOISE, 2) == 1.0
     many = np.resize(X, (1200, 1)), np.resize(LABELS, 1200), np.resize(LABEL_NOISE, 1200)
-    assert scatter_left_out(process, PLAN, *many, 2) == Scatter()
+    assert scatter_left_out(process, PLAN, *many, 2) == 1.0

@@ -120,19 +120,18 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
     if encoding.missing_variances:
         (process,) = parts_of(regressor.process_)
         found = refined_variances(encoding, process, X, y, noise_of(encoding, X, known))
-        encoding = _with_missing(encoding, found)
+        encoding = dataclasses.replace(encoding, missing_variances=tuple(found.tolist()))
         learn(plan, standing)  # all rows are counted: only the last step is taken again
         (process,) = parts_of(regressor.process_)
-        noise = encoding.missing_noise(X)
-        if noise is not None and known is None and len(X) == rows:  # known noise is as it is
+        scatter = 1.0
+        if len(X) == rows and known is None:  # what is known of the noise is not to be widened
+            noise = encoding.missing_noise(X)
             scatter = scatter_left_out(process, plan, X, y, noise, choices.seed)
-            if max(scatter.complete, scatter.incomplete) > 1 and standing is not None:
-                factor, found = scatter.complete, np.array(encoding.missing_variances)
-                encoding = _with_missing(encoding, factor * found)
-                wide = widened(plan, standing, process, factor)
-                learn(*wide, keep=lambda reached, now: None)
-                encoding = _with_missing(encoding, scatter.lacking * found)
-                notes += optimism_sentences(scatter)
+        if scatter > 1 and standing is not None:
+            found = scatter * np.array(encoding.missing_variances)
+            encoding = dataclasses.replace(encoding, missing_variances=tuple(found.tolist()))
+            learn(*widened(plan, standing, process, scatter), keep=lambda reached, now: None)
+            notes += optimism_sentences(scatter)
     notes += missing_sentences(encoding)
     notes += repeated_sentences(X, y) if encoding.task == "regression" else []
     notes += period_sentences(regressor.kernel_, encoding, X)
@@ -238,9 +237,4 @@ def _with_missing_variances(
     if encoding.task == "classification" or encoding.missing_variances or not encoding.markers:
         return encoding
     found = missing_variances(encoding, X, y, seed)
-    return _with_missing(encoding, found)
-
-
-def _with_missing(encoding: Encoding, variances: np.ndarray) -> Encoding:
-    """With these variances of what each marker stands for."""
-    return dataclasses.replace(encoding, missing_variances=tuple(variances.tolist()))
+    return dataclasses.replace(encoding, missing_variances=tuple(found.tolist()))

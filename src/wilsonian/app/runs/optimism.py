@@ -18,35 +18,26 @@ from wilsonian.regression.sample import Sample
 from wilsonian.support.number_text import format_number
 
 
-@dataclasses.dataclass(frozen=True)
-class Scatter:
-    """How much wider than stated rows scatter that learning left out, in variance, at least one."""
-
-    complete: float = 1.0  # rows that nothing is added to
-    incomplete: float = 1.0  # rows to which `lacking` is added
-    lacking: float = 1.0  # factor of what is added, that makes those rows as wide
-
-
 def scatter_left_out(
     process: ReducedProcess,
     plan: Plan,
     X: np.ndarray,
     y: np.ndarray,
-    row_noise: np.ndarray,
+    row_noise: np.ndarray | None,
     seed: int,
-) -> Scatter:
-    r"""Mean squared errors of training rows that neither posterior nor hyperparameters were learned
-    from, over the variances stated for them (docs/science/learning.md, section 7).
+) -> float:
+    r"""Mean squared error of training rows that neither posterior nor hyperparameters were learned
+    from, over the variance stated for them, at least one (docs/science/learning.md, section 7).
 
-    Inputs (rows, d), targets (rows,) and what their lacking values add to the noise, in the
-    target's units squared: all the rows that `process` was fitted to under `plan`. Ones where it is
+    Inputs (rows, d), targets (rows,) and variances of the rows beside the common noise in the
+    target's units squared: all the rows that `process` was fitted to under `plan`. One where it is
     not asked: beyond as many rows as learning takes as inducing points (there are then many rows
     for each number learned), where no kernel was learned or nothing was found, and for all modes
     read out of the rows, whose amplitude and noise are learned last.
     """
     learner = plan.learner
     if not isinstance(learner, LearnAll) or plan.exact or not process.kept or len(X) > ALL_ROWS:
-        return Scatter()
+        return 1.0
     modes = process.modes
     scale = modes.target_scale
     start = Start(
@@ -59,31 +50,16 @@ def scatter_left_out(
         X - modes.features.origin,
         (y[:, None] - modes.target_mean) / scale,
         np.ones(len(X)),
-        row_noise / scale[0] ** 2,
+        None if row_noise is None else row_noise / scale[0] ** 2,
     )
     with jax.enable_x64(True):
-        squares, stated = squares_left_out(
+        squares = squares_left_out(
             start,
             sample,
             max_iterations=learner.max_iterations,
             random=np.random.default_rng(seed),
         )
-    return _of_groups(squares, stated, row_noise / scale[0] ** 2)
-
-
-def _of_groups(squares: np.ndarray, stated: np.ndarray, added: np.ndarray) -> Scatter:
-    """From squared errors over the variances stated, these, and what of them is added for what rows
-    lack: variances of complete rows grow by c, the rest of those of others as well, and what is
-    added to them by what makes their sum as many times as large as they scatter."""
-    lacks = added > 0
-    whole = squares[~lacks] if not lacks.all() else squares
-    complete = max(float(whole.mean()), 1.0)
-    if not lacks.any():
-        return Scatter(complete, complete, complete)
-    incomplete = max(float(squares[lacks].mean()), 1.0)
-    total, extra = float(stated[lacks].sum()), float(added[lacks].sum())
-    lacking = max((incomplete * total - complete * (total - extra)) / extra, 0.0)
-    return Scatter(complete, incomplete, lacking)
+    return max(float(squares.mean()), 1.0)
 
 
 def widened(
@@ -107,11 +83,10 @@ def widened(
     )
 
 
-def optimism_sentences(scatter: Scatter) -> list[str]:
+def optimism_sentences(scatter: float) -> list[str]:
     """What was done about it."""
-    complete, incomplete = map(format_number, (scatter.complete, scatter.incomplete))
     return [
-        f"Training rows left out of the learning scatter by {complete} times the variance stated "
-        f"for them, those with missing values by {incomplete} times: variances were raised "
-        "accordingly, which leaves predictions as they are."
+        f"Training rows left out of the learning scatter by {format_number(scatter)} times the "
+        "variance stated for them: all variances were raised by that factor, which leaves "
+        "predictions as they are."
     ]
