@@ -289,6 +289,7 @@ def test_the_learnability_cutoff_scans_upward():
                         expected = kept
                         break
                 assert int(cutoff.rank(jnp.asarray(eigenvalues))) == expected
+                assert cutoff.rank_on_host(eigenvalues) == expected
 
 
 def test_learnability_of_nothing_is_zero():

@@ -1,19 +1,25 @@
 """Inducing points that move: Adam's own steps, and a climb that goes back where it fell."""
 
+import re
+
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
 from wilsonian import Matern52
+from wilsonian.regression.learning import learners
 from wilsonian.regression.learning.diary import Diary
 from wilsonian.regression.learning.evidence import Hyperparameters
 from wilsonian.regression.learning.moving import (
     ENTRY,
     LEARNING_RATE,
+    MEMORY,
     SLOWER,
+    SQUARE_MEMORY,
     WINDOW,
     Ascent,
+    memory,
     move_inducing_points,
 )
 from wilsonian.regression.sample import Sample
@@ -27,12 +33,15 @@ def ascent(size=3):
 
 
 def test_a_step_is_adam():
-    ours = ascent()
-    optimizer = optax.adam(optax.cosine_decay_schedule(LEARNING_RATE, 5))
+    ours, steps = ascent(), 50
+    rate = optax.cosine_decay_schedule(LEARNING_RATE, steps)
+    first, second = memory(MEMORY, steps), memory(SQUARE_MEMORY, steps)
+    assert (first, second) == pytest.approx((0.6, 0.96))
+    optimizer = optax.adam(rate, b1=first, b2=second)
     theirs = jnp.ones(3)
     state = optimizer.init(theirs)
     for slope in RANDOM.normal(size=(5, 3)):
-        ours.step(0.0, slope, np.ones(3), steps=5)
+        ours.step(0.0, slope, np.ones(3), steps=steps)
         change, state = optimizer.update(jnp.asarray(slope), state)
         theirs = optax.apply_updates(theirs, change)
     np.testing.assert_allclose(ours.vector, theirs, rtol=1e-5)  # optax runs in float32
@@ -91,3 +100,29 @@ def test_moving_raises_the_evidence_and_goes_on_from_a_diary():
     again, same_points = moved(cut)
     np.testing.assert_array_equal(points, same_points)
     assert again.message == learned.message
+
+
+def test_few_of_the_points_go_ahead_and_all_follow(monkeypatch):
+    assert learners.climbs(256, 8000) == [(256, 150, 4096)]
+    assert learners.climbs(512, 3000) == [(256, 100, 2048), (512, 25, 4096)]
+    assert learners.climbs(512, 36_000) == [(256, 100, 2048), (512, 230, 4096)]
+    assert learners.climbs(512, 10**6)[1] == (512, 300, 4096)
+    monkeypatch.setattr(learners, "COARSE_RANK", 4)
+    monkeypatch.setattr(learners, "AHEAD_STEPS", 30)
+    monkeypatch.setattr(learners, "STEPS", (5, 45))
+    X = RANDOM.uniform(-2, 2, (300, 1))
+    sample = Sample(X, np.sin(3 * X), np.ones(300))
+    given = Hyperparameters(Matern52(1.0), np.ones(1), np.full(1, 0.1), True, "Given.")
+    learner = learners.LearnAll(1.0, 0.1, False, True, False, False, 0, 100)
+
+    def moved(points):
+        random, diary = np.random.default_rng(1), Diary()
+        rest = (points, X, sample, 300, False, random, diary, lambda *told: None)
+        return learner.along(given, *rest)
+
+    learned, points = moved(X[:8])
+    both = r"30 Adam steps moved 4 inducing points .* 25 Adam steps moved 8 inducing points"
+    assert re.search(both, learned.message)
+    assert np.all(np.abs(points - X[:8]).max(axis=1) > 0)
+    assert learned.noise_variance < 0.05
+    np.testing.assert_array_equal(moved(X[:8])[1], points)

@@ -16,6 +16,7 @@ from wilsonian import (
     Matern52,
     ReducedGPClassifier,
     ReducedGPRegressor,
+    Rescaled,
     ResidualCorrection,
     load_model,
     save_model,
@@ -23,7 +24,7 @@ from wilsonian import (
 from wilsonian.regression.exact import preconditioner
 from wilsonian.regression.exact.conjugate_gradients import solve
 from wilsonian.regression.exact.kernel_products import KernelMatrix
-from wilsonian.regression.exact.whole_scale import scale_of_whole, stretch_of_whole
+from wilsonian.regression.exact.whole_scale import scale_of_whole
 from wilsonian.regression.sample import Sample
 
 ROWS, NOISE = 120, 0.05
@@ -404,8 +405,8 @@ def test_the_whole_process_has_the_scale_of_its_own_evidence(monkeypatch):
     y = (rows.sum(axis=1) + 0.1 * random.standard_normal(300))[:, None] / np.sqrt(2)
     with jax.enable_x64(True):
         sample = Sample(rows, y, np.ones(300))
-        amplitude, noise = scale_of_whole(kernel, sample, 0.0)
-        bounded = scale_of_whole(kernel, sample, 0.02)
+        amplitude, noise, _ = scale_of_whole(kernel, sample, 0.0)
+        bounded = scale_of_whole(kernel, sample, 0.02)[:2]
         gram = np.asarray(kernel(rows))
 
     def evidence(amplitude, noise):
@@ -431,9 +432,17 @@ def test_length_scales_that_a_cutoff_made_too_long_are_shortened(tmp_path):
         gram = np.asarray(kernel(rows)) + 0.01 * np.eye(300)
         y = (np.linalg.cholesky(gram) @ random.standard_normal(300))[:, None]
         sample = Sample(rows, y, np.ones(300))
-        assert stretch_of_whole(kernel, sample, 0.0) == pytest.approx(1, abs=0.17)
-        assert 2.5 * stretch_of_whole(Matern52(2.5), sample, 0.0) == pytest.approx(1, rel=0.3)
-        assert stretch_of_whole(FromFunction(lambda a, b: a @ b.T), sample, 0.0) == 1
+
+        def stretch(kernel):
+            found = scale_of_whole(kernel, sample, 0.0, learn_stretch=True)
+            # Amplitude and noise are those of the length scales it came to.
+            again = scale_of_whole(Rescaled(kernel, found.stretch), sample, 0.0)
+            np.testing.assert_allclose(found[:2], again[:2], rtol=1e-6)
+            return found.stretch
+
+        assert stretch(kernel) == pytest.approx(1, abs=0.17)
+        assert 2.5 * stretch(Matern52(2.5)) == pytest.approx(1, rel=0.3)
+        assert stretch(FromFunction(lambda a, b: a @ b.T)) == 1
     model = ReducedGPRegressor(Matern52(2.5), **SOLVED | {"rank": 4, "exact": False})
     model.fit(rows, y[:, 0])
     model.optimizer = "l-bfgs-b"  # as if the few modes had learned this length scale

@@ -12,7 +12,14 @@ from wilsonian.kernels.formulas import Matern52
 from wilsonian.regression.classification.scaled import Labels, Sampled
 from wilsonian.regression.learning.evidence import Candidate, loss_and_gradient
 from wilsonian.regression.sample import Sample
-from wilsonian.support.row_threads import by_parts, by_rows, shared_rows
+from wilsonian.support.row_threads import (
+    SMALL,
+    beside,
+    by_parts,
+    by_rows,
+    one_thread_for,
+    shared_rows,
+)
 
 
 def blas_threads():
@@ -28,6 +35,18 @@ def test_parts_come_in_their_order_and_hold_every_row_once():
     np.testing.assert_array_equal(np.concatenate(parts), values)
     assert threading.get_ident() not in met
     assert by_rows(lambda rows: threading.get_ident(), 1100)[0] == threading.get_ident()
+
+
+def test_work_beside_other_work_has_a_thread_of_its_own_where_there_are_some():
+    assert beside(threading.get_ident)() == threading.get_ident()
+    with threadpool_limits(2, user_api="blas"):
+        with one_thread_for(SMALL):
+            assert blas_threads() == {1}
+            assert beside(threading.get_ident)() != threading.get_ident()
+            with pytest.raises(KeyError):
+                beside(lambda: {}["nothing"])()
+        with one_thread_for(SMALL + 1):
+            assert blas_threads() == {2}
 
 
 def test_the_threads_of_the_blas_come_back_after_an_error():

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
-from wilsonian.core.information import learnability
+from wilsonian.core.information import learned_fraction
 from wilsonian.core.types import Numbers, Scalar
 
 Scalars = Scalar | Num[Numbers, " _"]  # the latter of a whole flow: `coarse_graining.flow`
@@ -92,16 +92,24 @@ class LearnabilityCutoff(AbstractCutoff):
 
     def learnabilities(self, eigenvalues: Float[Numbers, " modes"]) -> Float[Array, " modes"]:
         """Learnability of mode k as the first eliminated one, at the ridge it then helps make."""
+        return self._learnabilities(jnp, eigenvalues)
+
+    def _learnabilities(self, numpy: Any, eigenvalues: Any) -> Any:
         ridge = self.ridge + self.tail
         if self.renormalizes:
-            ridge = ridge + jnp.cumsum(eigenvalues[::-1])[::-1]
-        return learnability(eigenvalues, ridge, self.n_samples)
+            ridge = ridge + numpy.cumsum(eigenvalues[::-1])[::-1]
+        return learned_fraction(numpy, eigenvalues, ridge, self.n_samples)
 
     @jax.jit
     def rank(self, eigenvalues: Float[Numbers, " modes"]) -> Array:
         """How many modes are kept."""
         below = self.learnabilities(eigenvalues) < self.threshold
         return jnp.where(jnp.any(below), jnp.argmax(below), eigenvalues.shape[0])
+
+    def rank_on_host(self, eigenvalues: np.ndarray) -> int:
+        """:meth:`rank` of NumPy's numbers: nothing is compiled anew for every number of modes."""
+        below = self._learnabilities(np, eigenvalues) < self.threshold
+        return int(np.argmax(below)) if np.any(below) else len(eigenvalues)
 
     def weights(self, eigenvalues):
         return RankCutoff(self.rank(eigenvalues)).weights(eigenvalues)

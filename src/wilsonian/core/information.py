@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -18,9 +20,14 @@ def learnability(
     r"""Fraction of a mode's coefficient that n samples teach,
     :math:`n \lambda / (\sigma^2 + n \lambda)` (paper eq. 37); zero for a mode of no variance,
     whatever the ridge."""
+    return learned_fraction(jnp, eigenvalues, ridge, n_samples)
+
+
+def learned_fraction(numpy: Any, eigenvalues: Any, ridge: Any, n_samples: Any) -> Any:
+    """:func:`learnability` by the functions of NumPy, which compile nothing, or by JAX's."""
     signal = n_samples * eigenvalues
     total = ridge + signal
-    return jnp.where(total > 0, signal / jnp.where(total > 0, total, 1.0), 0.0)
+    return numpy.where(total > 0, signal / numpy.where(total > 0, total, 1.0), 0.0)
 
 
 @jax.jit

@@ -84,10 +84,10 @@ class Spectrum(eqx.Module):
         return (self.modes * self.kept_eigenvalues[None, :]) @ self.modes.T + jnp.diag(self.tail)
 
 
-def eigenvalue_floor(eigenvalues: Float[Numbers, " k"]) -> Float[Array, ""]:
+def eigenvalue_floor(eigenvalues: Float[Numbers, " k"]) -> Scalar:
     """Smallest eigenvalue that a symmetric eigensolver tells from zero: relative to the largest,
     so that rescaling the kernel changes nothing."""
-    return jnp.finfo(eigenvalues.dtype).eps * len(eigenvalues) * jnp.max(eigenvalues)
+    return jnp.finfo(eigenvalues.dtype).eps * len(eigenvalues) * eigenvalues.max()
 
 
 def check_finite_gram(gram: Any) -> None:

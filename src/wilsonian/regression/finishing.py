@@ -118,7 +118,7 @@ def resolve_cutoff(
         rule = LearnabilityCutoff(
             plan.threshold, noise_variance, modes.n_samples, amplitude * modes.tail, population
         )
-        return RankCutoff(np.asarray(rule.rank(amplitude * modes.eigenvalues)))
+        return RankCutoff(np.asarray(rule.rank_on_host(amplitude * modes.eigenvalues)))
     if isinstance(cutoff, int | np.integer):
         if cutoff > count:
             raise ValueError(

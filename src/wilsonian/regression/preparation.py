@@ -148,7 +148,7 @@ def _kept_modes(
     eigenvalues = np.maximum(scipy.linalg.eigvalsh(second_moment)[::-1], 0.0)
     lost = float(chosen.residual.mean())
     kept = [
-        int(LearnabilityCutoff(threshold, noise, rows, a * lost).rank(a * eigenvalues))
+        LearnabilityCutoff(threshold, noise, rows, a * lost).rank_on_host(a * eigenvalues)
         for a, noise in zip(hyperparameters.amplitude, hyperparameters.noise_variance, strict=True)
     ]
     return max(kept)

@@ -3,6 +3,7 @@ rank^2 + block * rank."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -15,7 +16,11 @@ import scipy.linalg
 
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel, host_diagonal, host_gram
+from wilsonian.kernels.host_grams import has_host_form
 from wilsonian.regression.sample import Sample
+from wilsonian.support.row_threads import one_thread_for, shared_rows
+
+SHARED_ROWS = 1024  # from so many rows on threads are worth their start, some milliseconds
 
 
 class Block(NamedTuple):
@@ -75,21 +80,8 @@ class InducingFeatures(eqx.Module):
         None, for products in the precision `dtype`. Raises ValueError when their kernel matrix is
         not positive semidefinite."""
         kernel = with_precision(kernel, float)
-        square = host_gram(kernel, points, points)
-        # The jitter is relative to the diagonal and to the precision of the products to come.
-        jitter = np.finfo(dtype).eps * np.mean(np.diagonal(square))
-        for _ in range(20):
-            try:
-                root = np.linalg.cholesky(square + jitter * np.eye(len(points)))
-                break
-            except np.linalg.LinAlgError:
-                jitter *= 10
-        else:
-            raise ValueError(
-                f"the kernel matrix of the {len(points)} inducing points is not positive "
-                "semidefinite; use a valid kernel or other inducing points."
-            )
-        whitening = scipy.linalg.solve_triangular(root, np.eye(len(root)), lower=True).T
+        with one_thread_for(len(points)):
+            whitening = _whitening(kernel, points, dtype)
         origin = np.zeros(points.shape[1]) if origin is None else origin
         points, whitening = points.astype(dtype), whitening.astype(dtype)
         return cls(with_precision(kernel, dtype), points, whitening, origin)
@@ -121,7 +113,28 @@ class InducingFeatures(eqx.Module):
         return np.maximum(self.diagonal(X) - np.einsum("ij,ij->i", features, features), 0.0)
 
     def largest_unresolved(self, X: np.ndarray) -> float:
-        return float(np.max(self.unresolved(X, self.at(X))))
+        near = self.near(X)
+        on_host = has_host_form(self.kernel, near)  # compiles nothing
+        features = np.asarray(_on_host(self, near), float) if on_host else self.at(X)
+        return float(np.max(self.unresolved(X, features)))
+
+
+def _whitening(kernel: Kernel, points: np.ndarray, dtype: Any) -> np.ndarray:
+    square = host_gram(kernel, points, points)
+    # The jitter is relative to the diagonal and to the precision of the products to come.
+    jitter = np.finfo(dtype).eps * np.mean(np.diagonal(square))
+    for _ in range(20):
+        try:
+            root = np.linalg.cholesky(square + jitter * np.eye(len(points)))
+            break
+        except np.linalg.LinAlgError:
+            jitter *= 10
+    else:
+        raise ValueError(
+            f"the kernel matrix of the {len(points)} inducing points is not positive "
+            "semidefinite; use a valid kernel or other inducing points."
+        )
+    return scipy.linalg.solve_triangular(root, np.eye(len(root)), lower=True).T
 
 
 @eqx.filter_jit
@@ -195,24 +208,28 @@ def padded_rows(rows: int) -> int:
     return 1 << (rows - 1).bit_length() if rows < 256 else -(-rows // 256) * 256
 
 
-def _products_on_host(features, X, y, root_weights):
-    """As `_products`, by BLAS: a triangular and a symmetric product, half the work of two full
-    ones each. BLAS counts columns first: what it sees are the transposes."""
-    gram, diagonal = _kernel_of_block(features, X)
+def _on_host(features: InducingFeatures, X: np.ndarray) -> np.ndarray:
+    """Features (rows, rank) by a triangular product of BLAS, half the work of a full one. BLAS
+    counts columns first: what it sees are the transposes."""
+    with shared_rows() if len(X) >= SHARED_ROWS else contextlib.nullcontext():
+        gram = host_gram(features.kernel, X, features.inducing_points)
+    gram = np.require(gram, requirements="W")
     whitening = np.asarray(features.whitening)
-    multiply, square = scipy.linalg.get_blas_funcs(("trmm", "syrk"), (whitening,))
-    weighted = multiply(1.0, whitening.T, np.array(gram).T, lower=1, overwrite_b=1)
+    (multiply,) = scipy.linalg.get_blas_funcs(("trmm",), (whitening,))
+    return multiply(1.0, whitening.T, gram.T, lower=1, overwrite_b=1).T
+
+
+def _products_on_host(features, X, y, root_weights):
+    """As `_products`, by BLAS: a symmetric product is half the work of a full one."""
+    weighted = _on_host(features, X)
     if not np.all(root_weights == 1):
-        weighted *= root_weights
-    second = square(1.0, weighted, lower=1)
+        weighted *= root_weights[:, None]
+    (square,) = scipy.linalg.get_blas_funcs(("syrk",), (weighted,))
+    second = square(1.0, weighted.T, lower=1)
     second += np.tril(second, -1).T
-    sums = weighted @ np.column_stack([root_weights, y * root_weights[:, None]])
+    sums = weighted.T @ np.column_stack([root_weights, y * root_weights[:, None]])
+    diagonal = host_diagonal(features.kernel, X)
     return second, sums[:, 0], sums[:, 1:], diagonal @ root_weights**2
-
-
-@eqx.filter_jit
-def _kernel_of_block(features, X):
-    return features.kernel.gram(X, features.inducing_points), features.kernel.diagonal(X)
 
 
 @eqx.filter_jit

@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import TypeVar
 
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 # At a time: their numbers stay in the cache, and most cores get some of a few thousand. Of fewer
 # rows a fourth, so that two cores get as many.
 ROWS, LEAST_ROWS = 512, 64
+SMALL = 1024  # rows of a matrix that one thread factorizes in a fraction of a second
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -24,9 +25,10 @@ def shared_rows() -> Iterator[None]:
     """Inside, :func:`by_parts` works on as many at once as the BLAS had threads, and this has one.
     Its own threads wait busily for each other: where other work holds a core a product takes ten
     times as long, and between small products half the time is spent waiting."""
-    pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
-    count = min(pools, default=1)  # NumPy and SciPy may each have one, of their own size
-    with threadpool_limits(1, user_api="blas"):
+    blas = ThreadpoolController().select(user_api="blas")
+    # NumPy and SciPy may each have one, of their own size.
+    count = min((pool["num_threads"] for pool in blas.info()), default=1)
+    with blas.limit(limits=1):
         if count == 1:
             yield
             return
@@ -36,6 +38,12 @@ def shared_rows() -> Iterator[None]:
                 yield
             finally:
                 _pool.reset(before)
+
+
+def one_thread_for(size: int) -> contextlib.AbstractContextManager[None]:
+    """For factorizations of matrices of that size: a few of small ones gain nothing from threads of
+    the BLAS, and where other work holds a core these wait for each other for seconds."""
+    return shared_rows() if size <= SMALL else contextlib.nullcontext()
 
 
 def by_parts(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
@@ -51,3 +59,13 @@ def by_rows(work: Callable[[slice], Result], rows: int) -> list[Result]:
     """:func:`by_parts` of some rows at a time."""
     size = min(ROWS, max(LEAST_ROWS, -(-rows // 4)))
     return by_parts(work, [slice(start, min(start + size, rows)) for start in range(0, rows, size)])
+
+
+def beside(work: Callable[[], Result]) -> Callable[[], Result]:
+    """`work` begun on one of the threads, and what it made for whoever asks later; done at once
+    where there is one thread only."""
+    pool = _pool.get()
+    if pool is None:
+        made = work()
+        return lambda: made
+    return pool.submit(work).result

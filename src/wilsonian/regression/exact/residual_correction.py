@@ -11,9 +11,8 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from wilsonian.kernels import Rescaled
 from wilsonian.regression.exact.corrected_outputs import ROWS, CorrectedOutputs
-from wilsonian.regression.exact.whole_scale import scale_of_whole, stretch_of_whole
+from wilsonian.regression.exact.whole_scale import scale_of_whole
 from wilsonian.regression.learning.diary import Progress, silent
 from wilsonian.regression.processes.input_dependent import InputDependentProcess
 from wilsonian.regression.processes.modes import Modes
@@ -229,10 +228,10 @@ def solve_parts(
     """The correction of a process from all its training rows, in `blocks`. With `learn_scale`
     amplitude and noise are those of the whole process (`whole_scale.scale_of_whole`), unless the
     noise of rows is known or there are no steps; with `learn_stretch` too its length scales are
-    shorter by one factor (`stretch_of_whole`). Without a `tolerance` it is a twentieth of the
-    noise's standard deviation, at least 0.001. It goes on from the dual vectors of `start`, where
-    an earlier one stood: `keep(duals, now)` hears of them after every step, and when it is
-    interrupted; `now` says that they must be stored at once."""
+    shorter by one factor. Without a `tolerance` it is a twentieth of the noise's standard
+    deviation, at least 0.001. It goes on from the dual vectors of `start`, where an earlier one
+    stood: `keep(duals, now)` hears of them after every step, and when it is interrupted; `now` says
+    that they must be stored at once."""
     _check_options(TOLERANCE if tolerance is None else tolerance, max_steps, neighbours)
     parts: list[CorrectedOutputs] = []
     sample = gathered(blocks)
@@ -250,9 +249,9 @@ def solve_parts(
                 rows = Sample(X, scaled, weights)
                 least = LEAST_NOISE if len(X) > MANY_ROWS else 0.0
                 kernel = part.modes.features.kernel
-                if learn_stretch:
-                    stretch = stretch_of_whole(kernel, rows, least)
-                amplitude, noise = scale_of_whole(Rescaled(kernel, stretch), rows, least)
+                amplitude, noise, stretch = scale_of_whole(
+                    kernel, rows, least, learn_stretch=learn_stretch
+                )
             size = np.sqrt(np.max(np.mean(scaled**2, axis=0)))
             enough = max(TOLERANCE, NOISE_SHARE * noise**0.5 / size if size else 1.0)
             lost = _ridge(part, X) - part.noise_variance

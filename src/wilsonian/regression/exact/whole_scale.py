@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import scipy.optimize
@@ -23,11 +24,21 @@ ROWS = 1500  # whose kernel matrix is taken apart: as much work as some hundred 
 RATIOS = (1e-9, 1e3)  # noise over amplitude, searched
 GRID = 64
 # Of the length scales, tried one after another while the evidence rises, by a nat or more in all.
-STRETCHES = tuple(2.0 ** (-k / 4) for k in range(13))
+STRETCHES = tuple(2.0 ** (-k / 4) for k in range(1, 13))
 GAIN = 1.0
 
 
-def scale_of_whole(kernel: Kernel, sample: Sample, least_noise: float) -> tuple[float, float]:
+class WholeScale(NamedTuple):
+    """What the evidence of a process with all its modes says of its prior."""
+
+    amplitude: float
+    noise_variance: float
+    stretch: float  # to multiply all length scales by, at most one
+
+
+def scale_of_whole(
+    kernel: Kernel, sample: Sample, least_noise: float, *, learn_stretch: bool = False
+) -> WholeScale:
     r"""Amplitude a and noise variance :math:`\sigma^2` that maximize the evidence of a sample with
     scaled targets (rows, outputs), without a cutoff.
 
@@ -37,25 +48,22 @@ def scale_of_whole(kernel: Kernel, sample: Sample, least_noise: float) -> tuple[
     t_k^2 / (\lambda_k + \rho)`, and what is left to maximize over :math:`\rho` is
     :math:`-\tfrac12 p\,[n \log \hat a + \sum_k \log (\lambda_k + \rho)]`. The noise is at least
     `least_noise`. In float64: call it where that is enabled.
+
+    With `learn_stretch` also by what to shorten all length scales: a reduced theory does not see
+    what is shorter than its modes, and calls it noise. Left alone are kernels whose numbers are not
+    all length scales and variances.
     """
-    return _scale(*_spectrum(kernel, _some(sample)), least_noise)[:2]
-
-
-def stretch_of_whole(kernel: Kernel, sample: Sample, least_noise: float) -> float:
-    """What to multiply all length scales by, at most one: a reduced theory does not see what is
-    shorter than its modes, and calls it noise. The evidence is that of :func:`scale_of_whole`; one
-    for kernels whose numbers are not all length scales and variances. In float64."""
-    if not _has_length_scales(kernel):
-        return 1.0
-    few, found = _some(sample), 1.0
-    size = few.y.size / 2
-    first = least = _scale(*_spectrum(kernel, few), least_noise)[2]
-    for stretch in STRETCHES[1:]:
-        loss = _scale(*_spectrum(Rescaled(kernel, stretch), few), least_noise)[2]
-        if loss >= least:
+    few = sample.draw(ROWS, np.random.default_rng(0))
+    first = best = _scale(*_spectrum(kernel, few), least_noise)
+    stretch = 1.0
+    for shorter in STRETCHES if learn_stretch and _has_length_scales(kernel) else ():
+        found = _scale(*_spectrum(Rescaled(kernel, shorter), few), least_noise)
+        if found[2] >= best[2]:
             break
-        least, found = loss, stretch
-    return found if size * (first - least) >= GAIN else 1.0
+        best, stretch = found, shorter
+    if few.y.size / 2 * (first[2] - best[2]) < GAIN:
+        best, stretch = first, 1.0
+    return WholeScale(*best[:2], stretch)
 
 
 def _has_length_scales(kernel: Kernel) -> bool:
@@ -64,10 +72,6 @@ def _has_length_scales(kernel: Kernel) -> bool:
     if isinstance(kernel, Scaled):
         return _has_length_scales(kernel.kernel)
     return isinstance(kernel, AbstractStationary | Constant)
-
-
-def _some(sample: Sample) -> Sample:
-    return sample.draw(ROWS, np.random.default_rng(0))
 
 
 def _spectrum(kernel: Kernel, few: Sample) -> tuple[np.ndarray, np.ndarray]:

@@ -20,12 +20,16 @@ from wilsonian.kernels.learnable import learnable
 from wilsonian.regression.learning.evidence_gradient import (
     JITTER,
     EvidenceSlopes,
+    Factor,
     evidence_and_slopes,
+    factored,
 )
 from wilsonian.regression.learning.exact_evidence import exact_evidence_and_slopes
 from wilsonian.regression.sample import Sample
+from wilsonian.support.row_threads import beside
 
-Grams = tuple[np.ndarray, np.ndarray, np.ndarray]  # k(X, Z), k(Z, Z), k(x, x)
+# k(X, Z), k(Z, Z) or its factor, k(x, x)
+Grams = tuple[np.ndarray, np.ndarray | Factor | None, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,11 +196,12 @@ def _grams_on_host(
     kernel: Kernel, candidate: Candidate, X: np.ndarray, move_inducing_points: bool
 ) -> tuple[Grams, Callable[[EvidenceSlopes], tuple[Any, Any]]]:
     points = np.asarray(candidate.inducing_points)
-    gram, pull = gram_and_pull(kernel, X, points)
     # The small matrix is that of the points in float64: its factor divides everything else.
     square, pull_square = gram_and_pull(
         with_precision(kernel, float), points.astype(float), points.astype(float)
     )
+    factor = beside(lambda: factored(square, X.dtype))
+    gram, pull = gram_and_pull(kernel, X, points)
     one = with_precision(points[:1], X.dtype)
     variance, pull_diagonal = gram_and_pull(kernel, one, one)
 
@@ -207,7 +212,7 @@ def _grams_on_host(
         total = _in_logs(candidate, kernel_slope, of_square, of_diagonal)
         return total, moved + 2 * moved_square if move_inducing_points else None
 
-    return (gram, square, np.full(len(X), variance[0, 0])), pull_all
+    return (gram, factor(), np.full(len(X), variance[0, 0])), pull_all
 
 
 def _grams_by_jax(

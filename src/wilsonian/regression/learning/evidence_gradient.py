@@ -6,9 +6,9 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from scipy.linalg import blas, lapack
+from scipy.linalg import blas, get_blas_funcs, lapack
 
-from wilsonian.support.row_threads import by_rows
+from wilsonian.support.row_threads import beside, by_rows
 
 # Of the products' rounding, relative to the mean diagonal of the inducing points' kernel matrix:
 # inducing points that move, or that were chosen for another kernel, can become dependent.
@@ -29,9 +29,29 @@ class EvidenceSlopes:
     noise_variance: np.ndarray  # (groups,), in the logarithm
 
 
+@dataclasses.dataclass(frozen=True)
+class Factor:
+    """The factor of the inducing points' kernel matrix, inverted: features are k(X, Z) W^T."""
+
+    whitening: np.ndarray  # W = L^{-1}, (rank, rank), of which the lower triangle counts
+    jitter: float  # of the mean diagonal
+
+
+def factored(square: np.ndarray, dtype: Any) -> Factor | None:
+    """Of k(Z, Z), for products of rows in the precision `dtype`; None where there is none."""
+    for raised in RAISED:
+        jitter = raised * JITTER * float(np.finfo(dtype).eps)
+        lower, failed = cholesky(with_jitter(square, jitter).T)
+        if not failed:
+            # A product by the inverse takes half the time of a solve, and errs no more: both by
+            # the rounding of the factor.
+            return Factor(lapack.dtrtri(lower, lower=1, overwrite_c=1)[0], jitter)
+    return None
+
+
 def evidence_and_slopes(
     gram: np.ndarray,
-    square: np.ndarray,
+    square: np.ndarray | Factor | None,
     diagonal: np.ndarray,
     y: np.ndarray,
     weights: np.ndarray,
@@ -55,7 +75,8 @@ def evidence_and_slopes(
     :math:`\partial E / \partial F = D\, [F (-p a P - a^2 \beta \beta^T) + a\, y \beta^T] -
     2\, \mathrm{diag}(\partial E / \partial t)\, F`.
 
-    Shapes: `gram` k(X, Z) (rows, rank), `square` k(Z, Z) (rank, rank), `diagonal` k(x, x) (rows,),
+    Shapes: `gram` k(X, Z) (rows, rank), `square` k(Z, Z) (rank, rank) or what :func:`factored` made
+    of it, `diagonal` k(x, x) (rows,),
     `y` (rows, outputs), `weights` (rows,) counting rows, `amplitude` and `noise_variance` (1,) for
     all outputs or (outputs,), `row_noise` (rows,) known variances v added to the noise, in the
     squared units of `y`. `input_dependent` puts the unresolved variance t at each row, otherwise
@@ -63,61 +84,61 @@ def evidence_and_slopes(
     """
     rows, rank = gram.shape
     dtype = gram.dtype
-    for raised in RAISED:
-        jitter = raised * JITTER * float(np.finfo(dtype).eps)
-        lower, failed = cholesky(with_jitter(square, jitter))
-        if not failed:
-            break
-    else:
-        return undefined(gram, square, amplitude)
-    # A product by the inverse takes half the time of a solve, and errs no more: both by the
-    # rounding of the factor.
-    whitening = lapack.dtrtri(lower, lower=1)[0]  # W = L^{-1}
+    factor = factored(square, dtype) if isinstance(square, np.ndarray) else square
+    if factor is None:
+        return undefined(gram, rank, amplitude)
+    whitening = factor.whitening
     features = _times_transposed(gram, whitening)
     weights = np.asarray(weights, float)
     size = float(weights.sum())
-    square_length = _square_lengths(features)
-    tail: Any = np.asarray(diagonal, float) - square_length
-    tail = np.maximum(tail, 0.0) if input_dependent else max(weights @ tail / size, 0.0)
     uniform = row_noise is None and not input_dependent
     known = 0.0 if row_noise is None else np.asarray(row_noise, float)
-    shared = _weighted_gram(features, weights) if uniform else np.empty(0)
+    diagonal, shared = np.asarray(diagonal, float), np.empty(0)
+    tail: Any  # unresolved variance: its mean, or that of each row
+    if uniform:
+        shared = _weighted_gram(features, weights)
+        tail = max((weights @ diagonal - np.trace(shared)) / size, 0.0)
+    else:
+        tail = diagonal - _square_lengths(features)
+        tail = np.maximum(tail, 0.0) if input_dependent else max(weights @ tail / size, 0.0)
 
-    evidence, inner_slope = 0.0, np.zeros((rank, rank))
+    # Of symmetric matrices the lower triangle is kept, column by column.
+    inner_slope: Any = 0.0
+    mixing: Any = 0.0
+    evidence = 0.0
     tail_slope = 0.0 if uniform or not input_dependent else np.zeros(rows)
     noise_slopes, amplitude_slopes = np.zeros(len(amplitude)), np.zeros(len(amplitude))
     gram_slope: Any = 0.0
     # A uniform ridge asks one product of all groups together, for sums of these.
-    mixing, loading = np.zeros((rank, rank)), np.zeros((rank, y.shape[1]))
+    loading = np.zeros((rank, y.shape[1]))
     for group, outputs in enumerate(output_groups(len(amplitude), y.shape[1])):
         a, targets = float(amplitude[group]), np.asarray(y[:, outputs], float)
         count = targets.shape[1]
         ridge = float(noise_variance[group]) + known + a * tail
         precision = weights / ridge
-        inner = shared / ridge if uniform else _weighted_gram(features, precision)
+        inner = (a / ridge) * shared if uniform else a * _weighted_gram(features, precision)
         cross = np.asarray(features.T @ (precision[:, None] * targets).astype(dtype), float)
-        inner = a * inner
         inner[np.diag_indices(rank)] += 1
         inner_lower, failed = cholesky(inner)
         if failed:
-            return undefined(gram, square, amplitude)
+            return undefined(gram, rank, amplitude)
         beta = lapack.dpotrs(inner_lower, cross, lower=1)[0]
-        inverse = full(lapack.dpotri(inner_lower, lower=1)[0])  # P
         quadratic = float(precision @ np.sum(targets**2, axis=1)) - a * float(np.sum(cross * beta))
         log_determinant = 2 * float(np.sum(np.log(np.diagonal(inner_lower))))
         log_determinant += float(np.sum(weights * np.log(2 * np.pi * ridge)))
         evidence -= 0.5 * (quadratic + count * log_determinant)
 
+        inverse = lapack.dpotri(inner_lower, lower=1)[0]  # P
         learned = count * (rank - np.trace(inverse)) - a * float(np.sum(beta**2))
-        explained = count * inverse + a * beta @ beta.T
-        inner_slope += explained
+        # p P + a beta beta^T
+        explained = blas.dsyrk(a, beta, beta=count, c=inverse, lower=1, overwrite_c=1)
+        inner_slope = inner_slope + explained
         inner_slope[np.diag_indices(rank)] -= count
         load = a * beta
         if uniform:
             # Summed over rows: d E / d ridge.
             ridge_slope = (quadratic - count * size + learned) / (2 * ridge)
-            explained *= -a / ridge
-            mixing += explained
+            mixing = mixing - (a / ridge) * explained
             loading[:, outputs] = load / ridge
         else:
             inner_inverse = lapack.dtrtri(inner_lower, lower=1)[0]
@@ -139,22 +160,20 @@ def evidence_and_slopes(
     if uniform:
         per_weight = float(np.where(tail > 0, tail_slope, 0.0)) / size
         inner_slope -= 2 * per_weight * shared
+        square_slope = beside(lambda: _square_slope(factor, inner_slope, dtype))
         mixing[np.diag_indices(rank)] -= 2 * per_weight
         even = weights[0] if np.all(weights == weights[0]) else 1.0
         targets = np.asarray(y, float)
-        gram_slope = _pulled(whitening, features, even * mixing, even * loading, targets)
+        gram_slope = _pulled(whitening, features, mixing, loading, targets, even)
         if np.any(weights != even):
             gram_slope *= weights[:, None].astype(dtype)
     else:
         scaled = features * (-2 * at_rows[:, None]).astype(dtype)
         inner_slope += np.asarray(scaled.T @ features, float)
-        gram_slope = gram_slope + scaled @ whitening.astype(dtype)
-    half = blas.dtrmm(-0.5, whitening, inner_slope, lower=1, trans_a=1)
-    # Symmetric: transposed, its numbers lie row by row, as those of k(Z, Z) do.
-    square_slope = blas.dtrmm(1.0, whitening, half, side=1, lower=1).T
-    square_slope[np.diag_indices(rank)] += jitter * np.trace(square_slope) / rank
+        gram_slope = gram_slope + scaled @ np.tril(whitening).astype(dtype)
+        square_slope = beside(lambda: _square_slope(factor, inner_slope, dtype))
     return EvidenceSlopes(
-        evidence, gram_slope, square_slope, at_rows, amplitude_slopes, noise_slopes
+        evidence, gram_slope, square_slope(), at_rows, amplitude_slopes, noise_slopes
     )
 
 
@@ -173,27 +192,22 @@ def with_jitter(square: np.ndarray, jitter: float) -> np.ndarray:
 
 
 def cholesky(matrix: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Lower factor, and whether there is none."""
-    if not np.all(np.isfinite(matrix)):
-        return matrix, True
-    lower, info = lapack.dpotrf(matrix, lower=1, clean=1)
-    return lower, bool(info)
-
-
-PANEL = 128
+    """Lower factor of a symmetric matrix, and whether there is none; in place where numbers lie
+    column by column. What is above the diagonal does not count."""
+    lower, info = lapack.dpotrf(matrix, lower=1, clean=0, overwrite_a=1)
+    return lower, bool(info) or not np.all(np.isfinite(np.diagonal(lower)))
 
 
 def _times_transposed(left: np.ndarray, lower: np.ndarray) -> np.ndarray:
-    """A L^T for a lower triangle L (rank, rank), in the precision of A (rows, rank): column by
-    column of panels, without most of the zeros."""
+    """A L^T for a lower triangle L (rank, rank), in the precision of A (rows, rank). BLAS counts
+    columns first: what it sees are the transposes."""
     product = np.empty(left.shape, left.dtype)
-    lower = lower.astype(left.dtype)
-    rank = len(lower)
+    lower = np.asarray(lower, left.dtype, order="F")
+    (trmm,) = get_blas_funcs(("trmm",), (lower,))
 
     def multiply(rows: slice) -> None:
-        for start in range(0, rank, PANEL):
-            panel = slice(start, min(start + PANEL, rank))
-            product[rows, panel] = left[rows, : panel.stop] @ lower[panel, : panel.stop].T
+        product[rows] = left[rows]
+        trmm(1.0, lower, product[rows].T, lower=1, overwrite_b=1)
 
     by_rows(multiply, len(left))
     return product
@@ -207,32 +221,51 @@ def _square_lengths(features: np.ndarray) -> np.ndarray:
 
 
 def _weighted_gram(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Sum over rows of w f f^T (rank, rank), of features (rows, rank)."""
+    """Sum over rows of w f f^T, of features (rows, rank): the lower triangle, (rank, rank)."""
     even = bool(np.all(weights == weights[0]))
     roots = np.sqrt(weights).astype(features.dtype)[:, None]
+    (syrk,) = get_blas_funcs(("syrk",), (features,))
 
     def squared(rows: slice) -> np.ndarray:
         scaled = features[rows] if even else roots[rows] * features[rows]
-        return scaled.T @ scaled
+        return syrk(1.0, scaled.T, lower=1)
 
-    total = np.zeros((features.shape[1], features.shape[1]))
+    total = np.zeros((features.shape[1], features.shape[1]), order="F")
     for part in by_rows(squared, len(features)):
         total += part
     return weights[0] * total if even else total
 
 
 def full(lower: np.ndarray) -> np.ndarray:
-    """The symmetric matrix of which `lower` holds the lower triangle, with zeros above."""
-    whole = lower + lower.T
+    """The symmetric matrix of which `lower` holds the lower triangle."""
+    upper = np.triu(lower.T)
+    whole = upper + upper.T
     whole[np.diag_indices(len(whole))] = np.diagonal(lower)
     return whole
 
 
-def _pulled(whitening: Any, features: Any, mix: Any, load: Any, targets: Any) -> np.ndarray:
-    """(rows, rank): (F mix + y load^T) W, the slope in F seen from K; `mix` is symmetric."""
+def _square_slope(factor: Factor, inner_slope: np.ndarray, dtype: Any) -> np.ndarray:
+    """-W^T S W / 2 for a symmetric S, and what the jitter adds to it: in the precision of the
+    products of rows, whose rounding it shares. Of S the lower triangle counts."""
+    whitening = np.asarray(factor.whitening, dtype, order="F")
+    (trmm,) = get_blas_funcs(("trmm",), (whitening,))
+    # Symmetric: transposed, its numbers lie column by column, and those of the slope row by row.
+    inner = full(inner_slope.astype(dtype)).T
+    slope = trmm(-0.5, whitening, inner, lower=1, trans_a=1, overwrite_b=1)
+    slope = np.asarray(trmm(1.0, whitening, slope, side=1, lower=1, overwrite_b=1).T, float)
+    slope[np.diag_indices(len(slope))] += factor.jitter * np.trace(slope) / len(slope)
+    return slope
+
+
+def _pulled(
+    whitening: Any, features: Any, mix: Any, load: Any, targets: Any, factor: float = 1.0
+) -> np.ndarray:
+    """(rows, rank): (F mix + y load^T) W times a factor, the slope in F seen from K; of `mix`,
+    which is symmetric, the lower triangle counts."""
     dtype = features.dtype
-    mix = blas.dtrmm(1.0, whitening, mix, lower=1, trans_a=1).T.astype(dtype)
-    load = blas.dtrmm(1.0, whitening, np.asarray(load, order="F"), lower=1, trans_a=1)
+    mix = blas.dtrmm(factor, whitening, full(mix).T, lower=1, trans_a=1, overwrite_b=1)
+    mix = mix.T.astype(dtype)
+    load = blas.dtrmm(factor, whitening, np.asarray(load, order="F"), lower=1, trans_a=1)
     load, targets = load.T.astype(dtype), targets.astype(dtype)
     slope = np.empty_like(features)
 
@@ -244,8 +277,8 @@ def _pulled(whitening: Any, features: Any, mix: Any, load: Any, targets: Any) ->
     return slope
 
 
-def undefined(gram: np.ndarray, square: np.ndarray, amplitude: np.ndarray) -> EvidenceSlopes:
+def undefined(gram: np.ndarray, rank: int, amplitude: np.ndarray) -> EvidenceSlopes:
     """Where a factorization does not exist."""
     groups = np.zeros(len(amplitude))
-    zeros = np.zeros_like(gram), np.zeros(np.shape(square)), np.zeros(len(gram))
+    zeros = np.zeros_like(gram), np.zeros((rank, rank)), np.zeros(len(gram))
     return EvidenceSlopes(float("nan"), *zeros, groups, groups.copy())

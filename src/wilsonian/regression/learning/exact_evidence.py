@@ -51,9 +51,9 @@ def exact_evidence_and_slopes(
         noise = ridge / weights
         covariance = a * gram
         covariance[np.diag_indices(rows)] += noise
-        lower, failed = cholesky(covariance)
+        lower, failed = cholesky(covariance.T)
         if failed:
-            return undefined(np.zeros((rows, 0)), square, amplitude)
+            return undefined(np.zeros((rows, 0)), rows, amplitude)
         beta = lapack.dpotrs(lower, targets, lower=1)[0]
         inverse = full(lapack.dpotri(lower, lower=1)[0])
         log_determinant = 2 * float(np.sum(np.log(np.diagonal(lower)))) - np.sum(np.log(noise))

@@ -12,20 +12,27 @@ from wilsonian.kernels import Kernel
 from wilsonian.regression.learning.diary import Diary, Progress
 from wilsonian.regression.learning.evidence import Hyperparameters
 from wilsonian.regression.learning.learning import learn
-from wilsonian.regression.learning.moving import add_inducing_points, move_inducing_points
+from wilsonian.regression.learning.moving import (
+    ENTRY,
+    add_inducing_points,
+    move_inducing_points,
+)
 from wilsonian.regression.learning.scale import learn_scale, learn_scale_of_rows
 from wilsonian.regression.processes.modes import Modes
 from wilsonian.regression.sample import Sample
 
 # Hyperparameters are learned from at most this many rows and inducing points; amplitude and noise
-# are then set by the evidence of all rows. Where there are more rows, inducing points move, and
-# hyperparameters with them, in steps that see INDUCING_POINT_ROWS rows each, for
-# INDUCING_POINT_PASSES through the rows within INDUCING_POINT_STEPS; the search before is coarse.
+# are then set by the evidence of all rows. Where there are more rows the search is coarse, and
+# inducing points move with the hyperparameters.
 LEARNING_ROWS, LEARNING_RANK, COARSE_RANK = 2000, 512, 256
-INDUCING_POINT_ROWS, INDUCING_POINT_PASSES, INDUCING_POINT_STEPS = 4000, 25, (120, 300)
 # At most so many inducing points move: the price of a step grows as the cube of their number.
 # Further ones are then added where those leave most unresolved.
 MOST_MOVED = 512
+# Inducing points move in steps that see so many rows each, for PASSES through all within STEPS
+# (docs/science/learning.md, section 6). Of more than COARSE_RANK these go ahead on fewer rows, at a
+# fifth of the price of a step; a share of their steps is taken off those of all together.
+STEP_ROWS, PASSES, STEPS = 4096, 30, (150, 300)
+AHEAD_ROWS, AHEAD_STEPS, AHEAD_SHARE, LEAST_STEPS = 2048, 100, 1 / 3, 25
 # With no more rows than this every row is an inducing point of the learning, above it half of them.
 ALL_ROWS = 1000
 # A second length scale per column is tried up to this many rows per inducing point.
@@ -152,27 +159,37 @@ class LearnAll(AbstractLearner):
         )
 
     def along(self, hyperparameters, points, pool, sample, rows, by_row, random, diary, progress):
-        passes = INDUCING_POINT_PASSES * rows / INDUCING_POINT_ROWS
-        first = points[:MOST_MOVED]
-        hyperparameters, moved = move_inducing_points(
-            hyperparameters,
-            first,
-            sample,
-            rows=rows,
-            steps=int(np.clip(passes, *INDUCING_POINT_STEPS)),
-            rows_per_step=INDUCING_POINT_ROWS,
-            input_dependent=by_row,
-            random=random,
-            progress=progress,
-            diary=diary,
-        )
-        if len(first) < len(points):
+        first, moved = points[:MOST_MOVED], points[:0]
+        for count, steps, rows_per_step in climbs(len(first), rows):
+            hyperparameters, moved = move_inducing_points(
+                hyperparameters,
+                np.concatenate([moved, first[len(moved) : count]]),
+                sample,
+                rows=rows,
+                steps=steps,
+                rows_per_step=rows_per_step,
+                input_dependent=by_row,
+                random=random,
+                progress=progress,
+                diary=diary,
+                entry=f"{ENTRY}, {count}",
+            )
+        if len(moved) < len(points):
             kernel = hyperparameters.kernel
             moved = add_inducing_points(kernel, moved, pool, len(points), random)
         return hyperparameters, moved
 
     def after(self, modes, hyperparameters, sample, by_row):
         return _rescaled(modes, hyperparameters, sample, by_row)
+
+
+def climbs(points: int, rows: int) -> list[tuple[int, int, int]]:
+    """Inducing points that move, steps and rows of each, one climb after another."""
+    whole = PASSES * rows / STEP_ROWS
+    if points <= COARSE_RANK:
+        return [(points, int(np.clip(whole, *STEPS)), STEP_ROWS)]
+    together = int(np.clip(whole - AHEAD_STEPS * AHEAD_SHARE, LEAST_STEPS, STEPS[1]))
+    return [(COARSE_RANK, AHEAD_STEPS, AHEAD_ROWS), (points, together, STEP_ROWS)]
 
 
 def _rescaled(

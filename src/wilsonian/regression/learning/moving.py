@@ -18,8 +18,9 @@ from wilsonian.regression.statistics import InducingFeatures
 from wilsonian.support.row_threads import shared_rows
 from wilsonian.support.trees import raveled, unraveled
 
-# Adam (Kingma and Ba, arXiv:1412.6980), algorithm 1.
-LEARNING_RATE, MEMORY, SQUARE_MEMORY, FLOOR = 0.1, 0.9, 0.999, 1e-8
+# Adam (Kingma and Ba, arXiv:1412.6980), algorithm 1. Its averages of slopes and of their squares
+# reach over these shares of the steps: a short climb has no time for long ones.
+LEARNING_RATE, MEMORY, SQUARE_MEMORY, FLOOR = 0.1, 0.05, 0.5, 1e-8
 # The rate falls to zero along a cosine over all steps: the noise of the rows drawn keeps what is
 # gained at a high rate small, and most of the gain comes late, so that no stop by what has been
 # gained so far is safe (docs/science/learning.md, section 6). Steps come in windows, whose evidence
@@ -50,12 +51,13 @@ class Ascent:
     def step(self, loss: float, slope: np.ndarray, unit: np.ndarray, steps: int) -> None:
         """One step of Adam downhill, in units of `unit`."""
         rate, slope = self.rate(steps), slope * unit
+        first, second = memory(MEMORY, steps), memory(SQUARE_MEMORY, steps)
         self.losses = np.append(self.losses, loss)
         count = len(self.losses) - self.begun
-        self.mean = MEMORY * self.mean + (1 - MEMORY) * slope
-        self.square = SQUARE_MEMORY * self.square + (1 - SQUARE_MEMORY) * slope**2
-        mean = self.mean / (1 - MEMORY**count)
-        root = np.sqrt(self.square / (1 - SQUARE_MEMORY**count))
+        self.mean = first * self.mean + (1 - first) * slope
+        self.square = second * self.square + (1 - second) * slope**2
+        mean = self.mean / (1 - first**count)
+        root = np.sqrt(self.square / (1 - second**count))
         self.vector = self.vector - rate * unit * mean / (root + FLOOR)
 
     def settle(self) -> None:
@@ -76,6 +78,11 @@ class Ascent:
         self.speed *= SLOWER
 
 
+def memory(share: float, steps: int) -> float:
+    """The factor by which an average over a share of so many steps forgets at each."""
+    return max(1 - 1 / (share * steps), 0.0)
+
+
 def move_inducing_points(
     hyperparameters: Hyperparameters,
     inducing_points: np.ndarray,
@@ -88,10 +95,11 @@ def move_inducing_points(
     random: np.random.Generator,
     progress: Progress = silent,
     diary: Diary | None = None,
+    entry: str = ENTRY,
 ) -> tuple[Hyperparameters, np.ndarray]:
     """Move inducing points and hyperparameters together up the evidence, by `steps` steps of
     Adam. They run through the rows in random order, again and again. With a diary the climb goes on
-    from where it stands there."""
+    from where it stands there, under the name `entry`."""
     spread = column_spread(sample.X)
     # Single precision, unless a column's offset would eat it up.
     offset = np.max(np.abs(sample.X), axis=0) / spread
@@ -110,7 +118,7 @@ def move_inducing_points(
     )
     diary = Diary() if diary is None else diary
     none = np.zeros_like(vector)
-    ascent = _stood(diary, len(vector)) or Ascent(vector, none, none, vector, np.empty(0))
+    ascent = _stood(diary, entry, len(vector)) or Ascent(vector, none, none, vector, np.empty(0))
     order = _Order(len(sample.X), min(rows_per_step, len(sample.X)), int(random.integers(2**63)))
     broken = False
     with shared_rows():
@@ -130,7 +138,7 @@ def move_inducing_points(
             ascent.settle()
             done = len(ascent.losses)
             progress(ENTRY, done, steps, f"log evidence per row {-loss:.4f}")
-            diary.write(ENTRY, dataclasses.asdict(ascent))
+            diary.write(entry, dataclasses.asdict(ascent))
     end_point = unraveled(ascent.vector, candidate)
     losses = ascent.losses
     gain = np.mean(losses[:WINDOW]) - np.mean(losses[-WINDOW:]) if len(losses) else 0.0
@@ -180,8 +188,8 @@ def add_inducing_points(
     return whole[added.indices]
 
 
-def _stood(diary: Diary, size: int) -> Ascent | None:
-    entry = diary.entries.get(ENTRY)
+def _stood(diary: Diary, name: str, size: int) -> Ascent | None:
+    entry = diary.entries.get(name)
     if entry is None or len(entry["vector"]) != size:
         return None
     return Ascent(**entry)

@@ -43,7 +43,7 @@ class ModeSums:
         logarithm between the neighbours there."""
         mean_square = self.target_square / self.n_samples / self.outputs
         grid = np.linspace(np.log(1e-10 * mean_square), np.log(10 * mean_square), GRID)
-        evidence = np.stack([self._at_all(np.exp(point)) for point in grid])
+        evidence = np.stack([self.at_all(np.exp(point)) for point in grid])
         at = evidence.argmax(axis=0)
         low, high = grid[np.maximum(at - 1, 0)], grid[np.minimum(at + 1, GRID - 1)]
         point = grid[at]
@@ -57,7 +57,7 @@ class ModeSums:
             point = np.where(inside, point + step, (low + high) / 2)
         return np.exp(point)
 
-    def _at_all(self, ridge: float) -> np.ndarray:
+    def at_all(self, ridge: float) -> np.ndarray:
         """(m + 1,): the evidence of the first k modes at one ridge."""
         total = ridge + self.signals
         quadratic = np.append(0.0, np.cumsum(self.powers / total))

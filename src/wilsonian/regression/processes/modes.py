@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any
 
 import equinox as eqx
@@ -20,6 +19,7 @@ from wilsonian.core.roots import golden_section
 from wilsonian.core.spectrum import Measure, Spectrum, eigenvalue_floor
 from wilsonian.core.types import Scalar
 from wilsonian.regression.statistics import InducingFeatures, Statistics
+from wilsonian.support.row_threads import one_thread_for
 
 
 class ModeTheory(AbstractRidgeTheory):
@@ -125,7 +125,8 @@ class Modes:
             mean = np.zeros(len(shift))
             square = statistics.target_square - 2 * shift * statistics.target + size * shift**2
         cross = (statistics.cross - np.outer(statistics.features, shift)) / scale
-        values, vectors = scipy.linalg.eigh(statistics.gram / size)
+        with one_thread_for(len(statistics.gram)):
+            values, vectors = scipy.linalg.eigh(statistics.gram / size)
         values, vectors = values[::-1], vectors[:, ::-1]
         count = int(np.sum(values > float(eigenvalue_floor(values))))
         values, vectors = values[:count], vectors[:, :count]
@@ -146,16 +147,30 @@ class Modes:
 
     def theory(self, amplitude: Any, noise_variance: Any) -> ModeTheory:
         """The theory of all resolved modes; the unresolved tail is absorbed into its ridge."""
+        return _compiled_theory(*self.sums(amplitude, noise_variance))
+
+    def sums(self, amplitude: Any, noise_variance: Any) -> tuple:
+        """What :func:`theory_of` takes."""
         arrays = self.eigenvalues, self.tail, self.coefficients, self.target_square
         population = self.measure == "population"
-        return _whole(*arrays, self.n_samples, amplitude, noise_variance, population)
+        return *arrays, self.n_samples, amplitude, noise_variance, population
 
 
-@functools.partial(jax.jit, static_argnums=7)
-def _whole(
-    eigenvalues, tail, coefficients, target_square, n_samples, amplitude, noise_variance, population
+def theory_of(
+    eigenvalues: Any,
+    tail: Any,
+    coefficients: Any,
+    target_square: Any,
+    n_samples: Any,
+    amplitude: Any,
+    noise_variance: Any,
+    population: bool,
 ) -> ModeTheory:
+    """:meth:`Modes.theory`, to be compiled."""
     spectrum = Spectrum.averaged(amplitude * eigenvalues)
     total = noise_variance + amplitude * tail
     ridge = UniformRidge(total) if population else BareRidge(total)
     return ModeTheory(spectrum, ridge, coefficients, target_square, n_samples)
+
+
+_compiled_theory = jax.jit(theory_of, static_argnums=7)

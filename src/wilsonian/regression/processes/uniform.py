@@ -11,10 +11,10 @@ import numpy as np
 
 from wilsonian.core.coarse_graining import coarse_grain
 from wilsonian.core.cutoffs import AbstractCutoff
-from wilsonian.core.information import learnability
+from wilsonian.core.information import learned_fraction
 from wilsonian.core.precision import with_precision
 from wilsonian.regression.processes.mode_flow import ModeSums
-from wilsonian.regression.processes.modes import Modes, ModeTheory
+from wilsonian.regression.processes.modes import Modes, ModeTheory, theory_of
 from wilsonian.regression.processes.reduced import Flow, ReducedProcess
 
 
@@ -33,8 +33,8 @@ class UniformProcess(ReducedProcess):
     ) -> UniformProcess:
         """Posterior under a uniform ridge, in closed form from the statistics in `modes`, and the
         largest variance that they did not resolve in training."""
-        whole = modes.theory(amplitude, noise_variance)
-        reduced = _coarse_grained(whole, with_precision(cutoff, float))
+        sums = modes.sums(amplitude, noise_variance)
+        reduced = _coarse_grained(sums, with_precision(cutoff, float))
         theory, learned, coefficients = with_precision(reduced, float)
         kept_root, kept = _kept_root(modes, amplitude, theory)
         learned, coefficients = learned[kept], coefficients[kept]
@@ -60,24 +60,30 @@ class UniformProcess(ReducedProcess):
         # The modes above the k-th, summed from the least up: nothing is lost to cancellation.
         lost = np.append(np.cumsum(modes.eigenvalues[::-1])[::-1], 0.0)
         ridge = bare + amplitude * lost * (modes.measure == "population")
-        sums = ModeSums(
-            modes.n_samples * amplitude * modes.eigenvalues,
+        sums = self._sums(modes.eigenvalues)
+        return Flow(np.arange(count + 1.0), ridge, sums.at_each(ridge), sums.best_ridges())
+
+    def _sums(self, eigenvalues: np.ndarray) -> ModeSums:
+        """The evidence of modes of these eigenvalues, for a kernel of unit amplitude."""
+        modes = self.modes
+        return ModeSums(
+            modes.n_samples * self.amplitude * eigenvalues,
             modes.n_samples * np.sum(modes.coefficients**2, axis=1),
             float(np.sum(modes.target_square)),
             len(modes.target_square),
             modes.n_samples,
         )
-        return Flow(np.arange(count + 1.0), ridge, sums.at_each(ridge), sums.best_ridges())
 
     def mean_ridge(self):
         return float(self.theory.ridge.mean())
 
     def log_evidence(self):
-        return float(_log_evidence(self.theory))
+        kept = self._sums(np.asarray(self.theory.weights) * self.modes.eigenvalues)
+        return float(kept.at_all(self.mean_ridge())[-1])
 
     def learnabilities(self):
         eigenvalues = self.amplitude * self.modes.eigenvalues
-        return np.asarray(learnability(eigenvalues, self.theory.ridge.mean(), self.modes.n_samples))
+        return learned_fraction(np, eigenvalues, self.mean_ridge(), self.modes.n_samples)
 
     def means_along_flow(self, X):
         modes, summary = self.modes, self.flow
@@ -92,20 +98,11 @@ class UniformProcess(ReducedProcess):
             yield mean + scale * (basis @ coefficients)
 
 
-# Compiled as wholes: run step by step, every step would be compiled for every number of modes.
-
-
+# Compiled as a whole: step by step every step would be compiled for every number of modes.
 @eqx.filter_jit
-def _coarse_grained(
-    theory: ModeTheory, cutoff: AbstractCutoff
-) -> tuple[ModeTheory, jax.Array, jax.Array]:
-    reduced = coarse_grain(theory, cutoff)
+def _coarse_grained(sums: tuple, cutoff: AbstractCutoff) -> tuple[ModeTheory, jax.Array, jax.Array]:
+    reduced = coarse_grain(theory_of(*sums), cutoff)
     return reduced, reduced.learnabilities(), reduced.coefficients()
-
-
-@jax.jit
-def _log_evidence(theory: ModeTheory) -> jax.Array:
-    return theory.log_evidence()
 
 
 def _kept_root(modes: Modes, amplitude: float, theory: ModeTheory) -> tuple[np.ndarray, np.ndarray]:

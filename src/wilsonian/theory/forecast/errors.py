@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from wilsonian.theory.forecast.curve_witness import CurveDraws, CurveWitness
-from wilsonian.theory.forecast.pooling import NAMES, SHAPES, LeftOut, Pool
+from wilsonian.theory.forecast.pooling import NAMES, SHAPES, Departures, LeftOut, Pool
 from wilsonian.theory.forecast.population_spectrum import PopulationSpectrum
 from wilsonian.theory.forecast.records import Band, Prediction, Witness
 from wilsonian.theory.forecast.subsamples import MeasuredErrors
@@ -16,9 +16,6 @@ from wilsonian.theory.forecast.target_law import TargetLaw
 from wilsonian.theory.learning_curves import LearningCurve
 
 THEORY_ERROR = 0.05  # relative, of the deterministic equivalent on real features
-# And of what the modes leave, or of a curve, per factor of two from the pilot: neither is a law of
-# nature. Chosen, as those of target_law.py, on sets other than those of benchmarks/forecast.py.
-LAW_ERROR = 0.09
 # Errors fall as the power of the mean squared error that the pilot shows, within this prior.
 RATE_EXPONENT, RATE_SPREAD = 1.2, 0.25
 
@@ -32,7 +29,6 @@ class TheoryDraws:
     theory: LearningCurve  # of the mean law
     measured: MeasuredErrors
     scale: np.ndarray  # (draws,) error of the theory itself, the same at all sizes
-    growth: np.ndarray  # (draws,) logarithm by which it grows per factor of two from the pilot
 
     @classmethod
     def of(
@@ -45,8 +41,7 @@ class TheoryDraws:
     ) -> TheoryDraws:
         draws = len(law.noise_variance)
         scale = np.exp(THEORY_ERROR * random.standard_normal(draws))
-        growth = LAW_ERROR * random.standard_normal(draws)
-        return cls(population, law, theory, measured, scale, growth)
+        return cls(population, law, theory, measured, scale)
 
     def best_ridge(self, n: np.ndarray) -> np.ndarray:
         """Of least expected error, within what may be named."""
@@ -58,7 +53,6 @@ class TheoryDraws:
         learned = spectrum.eigenvalues / (spectrum.eigenvalues + kappa[:, None])
         overfitting = learned**2 @ spectrum.multiplicity / n
         left = self.law.power @ ((1 - learned) ** 2).T
-        left *= np.exp(self.growth[:, None] * np.log2(n / self.measured.n[-1]))
         return (left + self.law.noise_variance[:, None]) / (1 - overfitting) * self.scale[:, None]
 
 
@@ -69,9 +63,9 @@ class ForecastErrors:
 
     theory: TheoryDraws
     curves: tuple[CurveDraws, ...]
-    growth: np.ndarray  # (draws,) of the curves
     left_out: LeftOut
     pool: Pool
+    departures: Departures
     rate: np.ndarray | None  # (draws,) error rate of the pilot, left out one by one
     rate_error: float  # mean squared error that goes with it
     rate_exponent: np.ndarray  # (draws,)
@@ -89,11 +83,10 @@ class ForecastErrors:
         """Draws are put in order at the size `farthest`."""
         draws, measured = len(theory.scale), theory.measured
         curves = tuple(CurveWitness.of(s, measured).draw(draws, random) for s in SHAPES)
-        growth = LAW_ERROR * random.standard_normal(draws)
         n = np.array([farthest])
-        logs = _logs(theory, curves, growth, n, theory.best_ridge(n))
+        logs = _logs(theory, curves, n, theory.best_ridge(n))
         pool = Pool.of(left_out.weights(), logs[:, :, 0], random)
-        known = theory, curves, growth, left_out, pool
+        known = theory, curves, left_out, pool, Departures.of(draws, random)
         if not classes:
             return cls(*known, None, 1.0, np.ones(draws), 1.0)
         return cls(*known, *_rates(measured, draws, random))
@@ -103,7 +96,7 @@ class ForecastErrors:
         n = np.asarray(n, float)
         chosen = self._ridge(n, ridge)
         errors = self._pooled(n, chosen)
-        doubled = self._pooled(2 * n, self._ridge(2 * n, ridge))
+        doubled = self._pooled(n, self._ridge(2 * n, ridge), factor=2)
         gain = 1 - doubled / errors
         if ridge is None:  # at the best ridge more rows never hurt, whatever the curves' departures
             gain = np.maximum(gain, 0.0)
@@ -117,12 +110,15 @@ class ForecastErrors:
     def witnesses(self, n: np.ndarray, ridge: Any) -> tuple[Witness, ...]:
         """What each says by itself at sizes `n`, the weightiest first."""
         n = np.asarray(n, float)
-        logs = _logs(self.theory, self.curves, self.growth, n, self._ridge(n, ridge))
+        logs = _logs(self.theory, self.curves, n, self._ridge(n, ridge))
         missed = self.left_out.root_mean_square()
-        found = [
-            Witness(name, float(weight), float(miss), Band.of(np.exp(one)))
-            for name, weight, miss, one in zip(NAMES, self.pool.weights, missed, logs, strict=True)
-        ]
+        departed = self.departures.at(self._doublings(n))
+        found = []
+        for place, name in enumerate(NAMES):
+            alone = np.eye(len(NAMES))[place]
+            one = logs[place] + self.left_out.law_error(alone) * departed
+            weight, miss = float(self.pool.weights[place]), float(missed[place])
+            found.append(Witness(name, weight, miss, Band.of(np.exp(one))))
         return tuple(sorted(found, key=lambda one: -one.weight))
 
     def floor(self, farthest: np.ndarray) -> np.ndarray:
@@ -131,9 +127,16 @@ class ForecastErrors:
         noise = self.theory.law.noise_variance * self.theory.scale
         return np.minimum(noise, self._pooled(farthest, self._ridge(farthest, None))[:, 0])
 
-    def _pooled(self, n: np.ndarray, ridge: np.ndarray) -> np.ndarray:
-        logs = _logs(self.theory, self.curves, self.growth, n, ridge)
-        return np.exp(self.pool.mix(logs))
+    def _pooled(self, n: np.ndarray, ridge: np.ndarray, factor: int = 1) -> np.ndarray:
+        """Draws (draws, sizes) at `factor` (1 or 2) times the sizes n, on the walks to n."""
+        logs = _logs(self.theory, self.curves, factor * n, ridge)
+        walked = self.departures.at(self._doublings(n), more=factor == 2)
+        law_error = self.left_out.law_error(self.pool.weights)
+        return np.exp(self.pool.mix(logs) + law_error * walked)
+
+    def _doublings(self, n: np.ndarray) -> np.ndarray:
+        """Factors of two beyond the pilot's size."""
+        return np.log2(n / self.theory.measured.n[-1])
 
     def _ridge(self, n: np.ndarray, ridge: Any) -> np.ndarray:
         if ridge is None:
@@ -144,15 +147,13 @@ class ForecastErrors:
 def _logs(
     theory: TheoryDraws,
     curves: tuple[CurveDraws, ...],
-    growth: np.ndarray,
     n: np.ndarray,
     ridge: np.ndarray,
 ) -> np.ndarray:
     """Logarithms of the errors (witnesses, draws, sizes)."""
     mean, best = theory.theory.label_error, theory.best_ridge(n)
     worse = np.log(mean(n, ridge) / mean(n, best))
-    later = growth[:, None] * np.log2(n / theory.measured.n[-1])
-    found = [curve.log_errors(n) + later + worse for curve in curves]
+    found = [curve.log_errors(n) + worse for curve in curves]
     return np.stack([np.log(theory.errors(n, ridge)), *found])
 
 

@@ -66,7 +66,8 @@ def forecast(
     4. Three more witnesses go on with the curve of the subsamples' errors: a power law, with floor,
        and the averaged theory's shape. Each is weighed by how well it forecasts the pilot's own
        error from quarters of it (:mod:`wilsonian.theory.forecast.pooling`); median and bands are
-       the pool's, `witnesses` says what each has to say.
+       the pool's, `witnesses` says what each has to say. Beyond the pilot the bands widen by what
+       the pool missed there.
 
     `y` is (n,) or (n, outputs) numbers, or (n,) class labels: text and booleans are classified,
     numbers only by `task="classification"`. `to` is one sample size or several, from n to 10^9.
