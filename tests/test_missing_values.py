@@ -1,13 +1,21 @@
 """Rows with missing values: the variance that they leave is found, stated, saved and reported."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy.special
+import scipy.stats
 
 from wilsonian.app.reports.verdicts import bounds_verdict, incomplete_verdict
 from wilsonian.app.runs.fit import Choices, fit_table
-from wilsonian.app.runs.missing import _mixed_variances, missing_variances
+from wilsonian.app.runs.missing import (
+    _mixed_variances,
+    _told_apart,
+    missing_sentences,
+    missing_variances,
+)
 from wilsonian.app.runs.model import load_run
 from wilsonian.app.runs.repeated_rows import repeated_sentences
 from wilsonian.app.tables import open_table
@@ -32,17 +40,15 @@ def folder(tmp_path_factory):
     return folder
 
 
+def choices(folder):
+    parameters = {"max_rank": 64, "second_scale": False, "search": "coarse"}
+    path = str(folder / "t.csv")
+    return Choices(path, "y", kernel="rbf", parameters=parameters, test_fraction=0.5)
+
+
 @pytest.fixture(scope="module")
 def run(folder):
-    parameters = {"learn": "scale", "max_rank": 64}
-    choices = Choices(
-        str(folder / "t.csv"),
-        "y",
-        kernel="linear",
-        parameters=parameters,
-        test_fraction=0.5,
-    )
-    return fit_table(choices, folder / "model")
+    return fit_table(choices(folder), folder / "model")
 
 
 def test_variances_of_normal_numbers_are_told_apart():
@@ -53,6 +59,23 @@ def test_variances_of_normal_numbers_are_told_apart():
     # A variance from 1,200 normal numbers is known to sqrt(2 / 1200), 4 percent; three times that.
     np.testing.assert_allclose(found, [0.5, 2.0, 0.0], atol=0.3)
     assert found[2] < 0.1
+
+
+def test_a_variance_from_few_rows_is_as_wide_as_its_uncertainty_asks():
+    """Ten rows lack a value: a normal interval of their variance as found holds what Student's law
+    of ten degrees of freedom gives it, .87 of new rows."""
+    random, held, bare = np.random.default_rng(0), [], []
+    marks = np.zeros((300, 1))
+    marks[:10] = 1.0
+    encoding = SimpleNamespace(markers=[0])
+    for _ in range(200):
+        squares = random.normal(size=300) ** 2 * (1 + 3 * marks[:, 0])
+        (variance,) = _told_apart(encoding, marks, squares)
+        for stated, found in ((held, 1 + variance), (bare, _mixed_variances(squares, marks).sum())):
+            stated.append(scipy.special.erf(1.645 * (found / 4 / 2) ** 0.5))
+    # Standard deviation of one term is .06: three standard errors of the mean are .013.
+    assert np.mean(bare) == pytest.approx(2 * scipy.stats.t(10).cdf(1.645) - 1, abs=0.015)
+    assert np.mean(held) == pytest.approx(0.9, abs=0.015)
 
 
 def test_what_a_missing_column_leaves_is_its_own_variance(run):
@@ -78,6 +101,36 @@ def test_intervals_hold_on_complete_and_on_incomplete_rows(run):
     )
     blind = dataclasses.replace(run.encoding, missing_variances=())
     assert blind.missing_noise(np.ones((2, len(blind.feature_names)))) is None
+    assert missing_sentences(blind) == []
+
+
+def test_variances_are_as_wide_as_rows_left_out_of_the_learning_scatter(folder, run, monkeypatch):
+    """And what an interrupted fit keeps is from before that was asked: it is done once."""
+    assert not any("left out of the learning" in note for note in run.record.notes)
+    monkeypatch.setattr("wilsonian.app.runs.fit.scatter_left_out", lambda *told: 1.44)
+
+    def interrupt(stage, *told):
+        if stage == "testing":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_table(choices(folder), folder / "wide", progress=interrupt)
+    wide = fit_table(choices(folder), folder / "wide", resume=True).record
+    assert any("scatter by 1.44 times the variance" in note for note in wide.notes)
+    np.testing.assert_allclose(wide.predictions.mean, run.record.predictions.mean, rtol=1e-9)
+    np.testing.assert_allclose(wide.predictions.std, 1.2 * run.record.predictions.std, rtol=1e-9)
+
+
+def test_labels_are_learned_beside_missing_values(tmp_path):
+    random = np.random.default_rng(0)
+    x = random.normal(size=80)
+    lines = [f"{'' if i % 5 == 0 else x[i]},{'p' if x[i] > 0 else 'q'}" for i in range(80)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,y", *lines]) + "\n")
+    parameters = {"learn": "scale", "rank": 8}
+    record = fit_table(Choices(str(tmp_path / "t.csv"), "y", parameters=parameters)).record
+    assert record.task == "classification"
+    # A fifth of the rows are guessed.
+    assert record.metrics["error_rate"] < 0.4
 
 
 def test_the_variance_is_saved_and_stated_for_new_rows(folder, run):

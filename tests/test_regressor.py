@@ -312,3 +312,21 @@ def test_noise_alone_is_called_noise(rows, columns, seed):
     assert model.convergence_.endswith("Noise alone was kept: no signal was found.")
     assert model.noise_variance_ == pytest.approx(labels.var(), rel=1e-3)
     assert np.ptp(model.predict(inputs)) < 0.01 * labels.std()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_noise_alone_knows_its_mean_as_well_as_the_rows_tell(dtype):
+    """The mean is all that constant columns can teach: its standard error is that of n labels, and
+    it is the same error at every input."""
+    labels = 7 + 2 * np.random.default_rng(5).normal(size=60)
+    model = ReducedGPRegressor(random_state=0, dtype=dtype).fit(np.full((60, 3), 0.1), labels)
+    assert model.n_modes_ == 0
+    error = labels.std() / 60**0.5
+    # The prior of noise alone has 1e-4 of the targets' variance, 6e-3 of the mean's.
+    for inputs in (np.full((2, 3), 0.1), np.zeros((2, 3))):
+        _, std = model.predict(inputs, return_std=True)
+        np.testing.assert_allclose(std, error, rtol=4e-3)
+        _, covariance = model.predict(inputs, return_cov=True)
+        np.testing.assert_allclose(covariance, error**2, rtol=8e-3)
+        _, std = model.predict(inputs, return_std=True, include_noise=True)
+        np.testing.assert_allclose(std**2, labels.var() + error**2, rtol=1e-3)

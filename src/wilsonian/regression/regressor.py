@@ -303,7 +303,8 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     ) -> Any:
         """Posterior mean (rows,) or (rows, outputs); with `return_std` also the standard deviation
         of the latent function, with `return_cov` its covariance. `include_noise` makes them those
-        of a new label."""
+        of a new label. The targets' mean, which `normalize_y` takes off, counts as known, except
+        where no mode is kept and it is all there is: then its variance, ridge / n, is included."""
         if return_std and return_cov:
             raise RuntimeError("ask for either `return_std` or `return_cov`, not both.")
         check_is_fitted(self)
@@ -315,8 +316,9 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         process, scale = self.process_, self.process_.modes.target_scale
         noise_variance = process.noise_variance if include_noise else 0.0
         with jax.enable_x64(True):
+            of_mean = self._variance_of_mean()
             if return_cov:
-                covariance = process.covariance(X).reshape(len(X), len(X), -1)
+                covariance = process.covariance(X).reshape(len(X), len(X), -1) + of_mean
                 covariance = covariance + noise_variance * np.eye(len(X))[:, :, None]
                 return self._squeeze(process.mean(X)), self._squeeze(covariance * scale**2)
             parts = [
@@ -326,7 +328,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         mean = self._squeeze(np.concatenate([part[0] for part in parts]))
         if not return_std:
             return mean
-        variance = np.concatenate([part[1] for part in parts]).reshape(len(X), -1)
+        variance = np.concatenate([part[1] for part in parts]).reshape(len(X), -1) + of_mean
         return mean, self._squeeze(np.sqrt(variance + noise_variance) * scale)
 
     def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = 0) -> np.ndarray:
@@ -382,6 +384,13 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if first:
             self.target_dimensions_ = y.ndim
         return X, np.asarray(y, float).reshape(len(y), -1)
+
+    def _variance_of_mean(self) -> np.ndarray:
+        """Of the targets' mean where it is all that was learned, targets scaled: (outputs,), or
+        (1,) where these share a process; zero elsewhere."""
+        alone = [self.normalize_y and part.kept == 0 for part in parts_of(self.process_)]
+        ridge = [part.mean_ridge() / part.modes.n_samples for part in parts_of(self.process_)]
+        return np.where(alone, ridge, 0.0)
 
     def _squeeze(self, values: np.ndarray) -> np.ndarray:
         return values[..., 0] if self.target_dimensions_ == 1 else values

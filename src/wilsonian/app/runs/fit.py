@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from wilsonian.app.runs.missing import (
     refined_variances,
 )
 from wilsonian.app.runs.model import Run, load_run
+from wilsonian.app.runs.optimism import optimism_sentences, scatter_left_out, widened
 from wilsonian.app.runs.period_notes import period_sentences
 from wilsonian.app.runs.records import PredictionRecord, RunRecord
 from wilsonian.app.runs.repeated_rows import repeated_sentences
@@ -30,7 +31,7 @@ from wilsonian.language.kernel_text import describe_kernel, format_kernel
 from wilsonian.regression.classification.classifier import ReducedGPClassifier, class_targets
 from wilsonian.regression.fitting import Standing, fit_process
 from wilsonian.regression.learning.diary import Diary, Progress, silent
-from wilsonian.regression.plan import random_generator
+from wilsonian.regression.plan import Plan, random_generator
 from wilsonian.regression.processes.outputs import parts_of
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.sample import Sample
@@ -38,6 +39,8 @@ from wilsonian.support.model_files import check_folder
 from wilsonian.support.reading_ahead import read_ahead
 
 __all__ = ["Choices", "Run", "fit_table", "load_run"]
+
+Keep = Callable[[Standing, bool], None]
 
 
 def fit_table(
@@ -71,7 +74,7 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
     if checkpoint and not stored:
         checkpoint.save(encoding, now=True)
     X, y, known, rows = fit.sample(encoding, progress)
-    encoding = _with_missing_variances(encoding, X, y, choices.seed)
+    encoding = guessed = _with_missing_variances(encoding, X, y, choices.seed)
     estimator = fit.estimator(encoding.task)
     if isinstance(estimator, ReducedGPClassifier):
         regressor = estimator.regressor(rows, X.shape[1])
@@ -90,34 +93,45 @@ def _fit_table(choices: Choices, out: Path | None, resume: bool, progress: Progr
         nonlocal standing
         standing = reached
         if checkpoint is not None:
-            checkpoint.save(encoding, reached, now=now)
+            checkpoint.save(guessed, reached, now=now)
 
     diary = stored[2] if stored else Diary()
     if checkpoint is not None:
         kept = checkpoint
-        diary.keep = lambda entries, now: kept.save(encoding, diary=entries, now=now)
+        diary.keep = lambda entries, now: kept.save(guessed, diary=entries, now=now)
 
-    def learn(exact: bool) -> None:
+    def learn(plan: Plan, start: Standing | None, keep: Keep = keep) -> None:
         fitted = fit_process(
             regressor.prior(),
             Sample(X, targets.reshape(len(X), -1), np.ones(len(X)), noise_of(encoding, X, known)),
             lambda start: read_ahead(fit.training_arrays(encoding, start)),
-            dataclasses.replace(regressor.plan(X.shape[1]), exact=exact),
+            plan,
             random_generator(choices.seed),
             rows=rows,
-            start=standing,
+            start=start,
             keep=keep,
             diary=diary,
             progress=progress,
         )
         regressor.adopt(fitted, targets.ndim)
 
-    learn(regressor.exact and not encoding.missing_variances)
+    plan = regressor.plan(X.shape[1])
+    learn(dataclasses.replace(plan, exact=plan.exact and not encoding.missing_variances), standing)
     if encoding.missing_variances:
         (process,) = parts_of(regressor.process_)
         found = refined_variances(encoding, process, X, y, noise_of(encoding, X, known))
         encoding = dataclasses.replace(encoding, missing_variances=tuple(found.tolist()))
-        learn(regressor.exact)  # from where all rows are counted: only the last step is taken again
+        learn(plan, standing)  # all rows are counted: only the last step is taken again
+        (process,) = parts_of(regressor.process_)
+        scatter = 1.0
+        if len(X) == rows and known is None:  # what is known of the noise is not to be widened
+            noise = encoding.missing_noise(X)
+            scatter = scatter_left_out(process, plan, X, y, noise, choices.seed)
+        if scatter > 1 and standing is not None:
+            found = scatter * np.array(encoding.missing_variances)
+            encoding = dataclasses.replace(encoding, missing_variances=tuple(found.tolist()))
+            learn(*widened(plan, standing, process, scatter), keep=lambda reached, now: None)
+            notes += optimism_sentences(scatter)
     notes += missing_sentences(encoding)
     notes += repeated_sentences(X, y) if encoding.task == "regression" else []
     notes += period_sentences(regressor.kernel_, encoding, X)

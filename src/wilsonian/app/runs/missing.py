@@ -74,7 +74,10 @@ def _told_apart(encoding: Encoding, X: np.ndarray, squares: np.ndarray) -> np.nd
     found = _mixed_variances(squares, design)
     if not found[0] > 0:
         return variances
-    each = np.where(found[1:] > NEGLIGIBLE * found[0], found[1:], 0.0)
+    # A variance from n squares is known to 2 / n of its square; what is predicted with it is
+    # likeliest at 1 + 2 / n times it.
+    unsure = (found[0] + found[1:]) * 2 / np.maximum(design.sum(axis=0), 1.0)
+    each = np.where(found[1:] > NEGLIGIBLE * found[0], found[1:] + unsure, 0.0)
     variances[~rare] = each[: int((~rare).sum())]
     if rare.any():
         variances[rare] = each[-1]
@@ -109,7 +112,9 @@ def _mixed_variances(squares: np.ndarray, design: np.ndarray) -> np.ndarray:
 
 
 def missing_sentences(encoding: Encoding) -> list[str]:
-    """What was done about it."""
+    """What was done about it; nothing for labels, which have no variance."""
+    if not encoding.missing_variances:
+        return []
     stated = [
         f"{encoding.feature_names[place]!r} {format_number(variance)}"
         for place, variance in zip(encoding.markers, encoding.missing_variances, strict=True)
