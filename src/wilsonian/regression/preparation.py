@@ -14,6 +14,7 @@ from wilsonian.regression.inducing_points import InducingPoints, choose_inducing
 from wilsonian.regression.learning.diary import Diary, Progress, silent
 from wilsonian.regression.learning.evidence import Hyperparameters
 from wilsonian.regression.learning.learners import LEARNING_ROWS, MOST_MOVED
+from wilsonian.regression.learning.moving import add_inducing_points
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.sample import Sample, check_precision, origin_of
 from wilsonian.regression.statistics import InducingFeatures
@@ -68,32 +69,51 @@ def prepare(
     else:
         pool = sample.draw(max(POOL_PER_INDUCING_POINT * budget, LEARNING_ROWS), random)
         budget = min(budget, len(pool.X))
-        with shared_rows():  # many small products
-            chosen, met = choose_inducing_points(
-                hyperparameters.kernel,
-                pool.X,
-                budget if plan.rank else min(64, budget),
-                budget,
-                random,
-                lambda chosen: (
-                    _kept_modes(chosen, hyperparameters, rows, plan.threshold) < chosen.rank
-                ),
-            )
-        status = _status(plan, chosen, met, rows)
-        points = pool.X[chosen.indices]
+
+        def enough(factor: np.ndarray, residual: np.ndarray) -> bool:
+            kept = _kept_modes(factor, residual, hyperparameters, rows, plan.threshold)
+            return kept < factor.shape[1]
+
+        def choose(rank: int) -> tuple[InducingPoints, bool]:
+            kernel = hyperparameters.kernel
+            asked = lambda chosen: enough(chosen.factor, chosen.residual)  # noqa: E731
+            with shared_rows():  # many small products
+                return choose_inducing_points(kernel, pool.X, rank, budget, random, asked)
+
+        chosen, met = choose(budget if plan.rank else min(64, budget))
+        points, exhausted = pool.X[chosen.indices], chosen.exhausted
         wanted = plan.move_inducing_points
         if wanted is None:
             wanted = measure_of(len(points), rows) == "population"
             wanted &= not met or rows > LEARNING_ROWS
-            wanted &= not chosen.exhausted  # nowhere better to go: they span the kernel already
-        if wanted:
-            hyperparameters, moved = plan.learner.along(
-                hyperparameters, points, pool.X, sample, rows, by_row, random, diary, progress
+            wanted &= not exhausted  # nowhere better to go: they span the kernel already
+        moved = 0
+        while wanted and plan.learner.moves and moved < len(points):
+            hyperparameters, points = plan.learner.along(
+                hyperparameters,
+                points,
+                moved,
+                pool.X,
+                sample,
+                rows=rows,
+                by_row=by_row,
+                random=random,
+                diary=diary,
+                progress=progress,
             )
-            if moved is not points:
-                which = "They" if len(points) <= MOST_MOVED else f"The first {MOST_MOVED}"
-                status += f" {which} were then moved by gradient of the evidence."
-            points = moved
+            moved, kernel = len(points), hyperparameters.kernel
+            # What was learned meanwhile may resolve more than what the rule was asked about.
+            features = InducingFeatures.of(kernel, points, pool.X.dtype)
+            factor = features.at(pool.X)
+            met = enough(factor, features.unresolved(pool.X, factor))
+            if not met and moved < budget:
+                more = choose(min(2 * moved, budget))[0].rank
+                if more > moved:
+                    points = add_inducing_points(kernel, points, pool.X, more, random)
+        status = _status(plan, len(points), exhausted, met, rows)
+        if moved:
+            which = "They" if moved <= MOST_MOVED else f"The first {MOST_MOVED}"
+            status += f" {which} were then moved by gradient of the evidence."
     dtype = plan.dtype
     if dtype == np.float32 and _below_single(hyperparameters, sample):
         dtype, told = np.float64, " Products are of float64: float32 would round away this noise."
@@ -120,33 +140,37 @@ def measure_of(rank: int, rows: int) -> Measure:
     return "sample" if 2 * rank > rows else "population"
 
 
-def _status(plan: Plan, chosen: InducingPoints, met: bool, rows: int) -> str:
+def _status(plan: Plan, count: int, exhausted: bool, met: bool, rows: int) -> str:
     """Why there are as many inducing points."""
-    count = chosen.rank
     rule = f"learnability of the next mode below {plan.threshold:g}"
     if plan.rank:
         status = f"{count} inducing points, as asked"
         status += f"; the cutoff rule ({rule}) is " + ("met." if met else "not met.")
     elif met:
         status = f"{count} inducing points meet the cutoff rule ({rule})."
-    elif chosen.exhausted or count == rows:
+    elif exhausted or count == rows:
         status = (
             f"All {count} independent rows serve as inducing points; nothing is left unresolved."
         )
     else:
         status = f"{count} inducing points are the budget; the cutoff rule ({rule}) is not met yet."
-    if chosen.exhausted and plan.rank and count < plan.rank:
+    if exhausted and plan.rank and count < plan.rank:
         status = f"{count} of the {plan.rank} inducing points asked for exhaust the kernel's rank."
     return status
 
 
 def _kept_modes(
-    chosen: InducingPoints, hyperparameters: Hyperparameters, rows: int, threshold: float
+    factor: np.ndarray,
+    residual: np.ndarray,
+    hyperparameters: Hyperparameters,
+    rows: int,
+    threshold: float,
 ) -> int:
-    """Modes that the rule keeps, for the output that keeps most."""
-    second_moment = chosen.factor.T @ chosen.factor / len(chosen.factor)
+    """Modes that the rule keeps, for the output that keeps most: of features (n, points) at some
+    rows, and the prior variances (n,) that they leave unresolved."""
+    second_moment = factor.T @ factor / len(factor)
     eigenvalues = np.maximum(scipy.linalg.eigvalsh(second_moment)[::-1], 0.0)
-    lost = float(chosen.residual.mean())
+    lost = float(residual.mean())
     kept = [
         LearnabilityCutoff(threshold, noise, rows, a * lost).rank_on_host(a * eigenvalues)
         for a, noise in zip(hyperparameters.amplitude, hyperparameters.noise_variance, strict=True)

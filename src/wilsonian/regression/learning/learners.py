@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 
@@ -33,7 +34,7 @@ MOST_MOVED = 512
 # (docs/science/learning.md, section 6). Of more than COARSE_RANK these go ahead on fewer rows, at a
 # fifth of the price of a step; a share of their steps is taken off those of all together.
 STEP_ROWS, PASSES, STEPS = 4096, 30, (150, 300)
-AHEAD_ROWS, AHEAD_STEPS, AHEAD_SHARE, LEAST_STEPS = 2048, 100, 1 / 3, 25
+AHEAD_ROWS, AHEAD_STEPS, AHEAD_SHARE, LEAST_STEPS = 2048, 100, 1 / 3, 50
 # With no more rows than this every row is an inducing point of the learning, above it half of them.
 ALL_ROWS = 1000
 # A second length scale per column is tried up to this many rows per inducing point.
@@ -47,6 +48,8 @@ class AbstractLearner(abc.ABC):
 
     amplitude: float  # starting values, or those that are kept
     noise_variance: float
+
+    moves: ClassVar[bool] = False  # whether inducing points may move with what is learned
 
     @abc.abstractmethod
     def before(
@@ -63,13 +66,14 @@ class AbstractLearner(abc.ABC):
         """Hyperparameters for the choice of inducing points, of which there may be `rank`;
         `refined` if they are refined while these move."""
 
-    @abc.abstractmethod
     def along(
         self,
         hyperparameters: Hyperparameters,
         points: np.ndarray,
+        moved: int,
         pool: np.ndarray,
         sample: Sample,
+        *,
         rows: int,
         by_row: bool,
         random: np.random.Generator,
@@ -77,7 +81,9 @@ class AbstractLearner(abc.ABC):
         progress: Progress,
     ) -> tuple[Hyperparameters, np.ndarray]:
         """Hyperparameters and inducing points after the first MOST_MOVED of these were free to
-        move, and the others chosen anew from the `pool`; `sample` stands for so many `rows`."""
+        move, and the others chosen anew from the `pool`; so many have `moved` before, and `sample`
+        stands for so many `rows`."""
+        return hyperparameters, points
 
     @abc.abstractmethod
     def after(
@@ -98,9 +104,6 @@ class LearnNothing(AbstractLearner):
         message = "Nothing was learned: kernel, amplitude and noise are as given."
         return self.given(kernel, 1, message)
 
-    def along(self, hyperparameters, points, pool, sample, rows, by_row, random, diary, progress):
-        return hyperparameters, points
-
     def after(self, modes, hyperparameters, sample, by_row):
         return hyperparameters
 
@@ -116,9 +119,6 @@ class LearnScale(AbstractLearner):
         message = "The kernel is as given; amplitude and noise maximize the evidence of all rows."
         return self.given(kernel, groups, message)
 
-    def along(self, hyperparameters, points, pool, sample, rows, by_row, random, diary, progress):
-        return hyperparameters, points
-
     def after(self, modes, hyperparameters, sample, by_row):
         return _rescaled(modes, hyperparameters, sample, by_row)
 
@@ -128,6 +128,7 @@ class LearnAll(AbstractLearner):
     """Everything maximizes the evidence: kernel, amplitude and noise that of a sample, then
     inducing points with them; amplitude and noise last that of all rows."""
 
+    moves: ClassVar[bool] = True
     per_output: bool
     ard: bool
     second_scale: bool  # try two length scales per column on few rows
@@ -160,12 +161,27 @@ class LearnAll(AbstractLearner):
         )
         return no_shorter_than_steps(found, sample)
 
-    def along(self, hyperparameters, points, pool, sample, rows, by_row, random, diary, progress):
-        first, moved = points[:MOST_MOVED], points[:0]
+    def along(
+        self,
+        hyperparameters,
+        points,
+        moved,
+        pool,
+        sample,
+        *,
+        rows,
+        by_row,
+        random,
+        diary,
+        progress,
+    ):
+        first = points[:MOST_MOVED]
         for count, steps, rows_per_step in climbs(len(first), rows):
-            hyperparameters, moved = move_inducing_points(
+            if count <= moved:
+                continue
+            hyperparameters, climbed = move_inducing_points(
                 hyperparameters,
-                np.concatenate([moved, first[len(moved) : count]]),
+                first[:count],
                 sample,
                 rows=rows,
                 steps=steps,
@@ -174,13 +190,15 @@ class LearnAll(AbstractLearner):
                 random=random,
                 progress=progress,
                 diary=diary,
-                entry=f"{ENTRY}, {count}",
+                entry=f"{ENTRY}, {count} of {len(points)}",
             )
             hyperparameters = no_shorter_than_steps(hyperparameters, sample)
-        if len(moved) < len(points):
+            first = np.concatenate([climbed, first[count:]])
+        if len(first) < len(points) and moved < MOST_MOVED:
             kernel = hyperparameters.kernel
-            moved = add_inducing_points(kernel, moved, pool, len(points), random)
-        return hyperparameters, moved
+            points = add_inducing_points(kernel, first, pool, len(points), random)
+            return hyperparameters, points
+        return hyperparameters, np.concatenate([first, points[len(first) :]])
 
     def after(self, modes, hyperparameters, sample, by_row):
         return _rescaled(modes, hyperparameters, sample, by_row)

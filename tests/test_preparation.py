@@ -1,0 +1,58 @@
+"""How many inducing points a fit takes."""
+
+import dataclasses
+
+import jax
+import numpy as np
+
+from wilsonian import Matern52, ReducedGPRegressor
+from wilsonian.regression import preparation
+from wilsonian.regression.learning.diary import Diary
+from wilsonian.regression.learning.evidence import Hyperparameters
+from wilsonian.regression.learning.learners import LearnAll
+from wilsonian.regression.plan import Plan
+from wilsonian.regression.sample import Sample
+
+
+class Sharpening(LearnAll):
+    """Finds a smooth kernel first, and a rougher one while inducing points move."""
+
+    def before(self, kernel, *rest):
+        return Hyperparameters(Matern52(3.0), np.ones(1), np.full(1, 1e-2), True, "Smooth.")
+
+    def along(self, found, points, moved, *rest, **more):
+        seen.append((moved, len(points)))
+        rough = with_scale(found.kernel, 0.05)
+        return dataclasses.replace(found, kernel=rough), points
+
+
+def with_scale(kernel, scale):
+    return dataclasses.replace(kernel, length_scale=scale)
+
+
+seen: list[tuple[int, int]] = []
+
+
+def test_the_cutoff_rule_is_asked_again_of_the_kernel_that_was_learned():
+    random = np.random.default_rng(0)
+    X = random.uniform(-3, 3, (3000, 1))
+    sample = Sample(X, np.sin(20 * X), np.ones(3000))
+    learner = Sharpening(1.0, 1e-2, False, True, False, False, 0, 10)
+
+    def prepared(max_rank):
+        seen.clear()
+        estimator = ReducedGPRegressor(max_rank=max_rank)
+        plan = dataclasses.replace(Plan.of(estimator.get_params(), 1), learner=learner)
+        with jax.enable_x64(True):
+            return preparation.prepare(
+                Matern52(), sample, np.ones(3000), 3000, plan, random, Diary()
+            )
+
+    found = prepared(1000)
+    first, *others = seen
+    assert first == (0, 64)
+    assert [moved for moved, _ in others] == [points for _, points in seen[:-1]]
+    assert found.features.rank == seen[-1][1] > 64
+    assert "meet the cutoff rule" in found.rank_status
+    assert prepared(100).features.rank == 100
+    assert "100 inducing points are the budget" in prepared(100).rank_status
