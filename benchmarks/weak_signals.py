@@ -36,6 +36,7 @@ from wilsonian.regression.learning.learners import ALL_ROWS, LEARNING_RANK
 from wilsonian.regression.learning.learning import Found, judged, search
 from wilsonian.regression.learning.starts import AMPLITUDE_RANGE, Start, null_evidence
 from wilsonian.regression.sample import Sample
+from wilsonian.support.row_threads import shared_rows
 
 KINDS = ("smooth", "rough", "linear", "none")
 
@@ -155,7 +156,7 @@ def main() -> None:
         sample = Sample(each.X, y, np.ones(len(y)))
         rank = min(LEARNING_RANK, max(ALL_ROWS, len(y) // 2), len(y))
         started = time.process_time()
-        with jax.enable_x64(True):
+        with jax.enable_x64(True), shared_rows():
             found, noise = search_of(sample, rank)
             seconds = time.process_time() - started
             evidence = evidence_of(found.best.start, sample)

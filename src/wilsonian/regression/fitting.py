@@ -32,6 +32,9 @@ class Standing:
     duals: tuple[np.ndarray, ...] = ()  # (rows, outputs) each, of `residual_correction`
 
 
+Keep = Callable[[Standing, bool], None]
+
+
 def fit_process(
     kernel: Kernel,
     sample: Sample,
@@ -41,7 +44,7 @@ def fit_process(
     *,
     rows: int,
     start: Standing | None = None,
-    keep: Callable[[Standing, bool], None] = lambda standing, now: None,
+    keep: Keep = lambda standing, now: None,
     diary: Diary | None = None,
     progress: Progress = silent,
 ) -> FittedProcess:

@@ -102,14 +102,15 @@ def choose_inducing_points(
     rank: int,
     budget: int,
     random: np.random.Generator,
-    enough: Callable[[InducingPoints], bool],
+    enough: Callable[[np.ndarray, np.ndarray], bool],
 ) -> tuple[InducingPoints, bool]:
-    """`rank` inducing points from `pool`, doubled until they are enough, exhaust the kernel or
-    reach the `budget`: (inducing points, whether they are enough)."""
+    """`rank` inducing points from `pool`, doubled until their features and the variances that these
+    leave unresolved are `enough`, they exhaust the kernel or reach the `budget`: (inducing points,
+    whether they are enough)."""
     chosen = None
     while True:
         chosen = randomly_pivoted_cholesky(kernel, pool, rank, random, start=chosen)
-        met = enough(chosen)
+        met = enough(chosen.factor, chosen.residual)
         if met or chosen.exhausted or rank >= budget:
             return chosen, met
         rank = min(2 * rank, budget)

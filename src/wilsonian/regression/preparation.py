@@ -76,9 +76,8 @@ def prepare(
 
         def choose(rank: int) -> tuple[InducingPoints, bool]:
             kernel = hyperparameters.kernel
-            asked = lambda chosen: enough(chosen.factor, chosen.residual)  # noqa: E731
             with shared_rows():  # many small products
-                return choose_inducing_points(kernel, pool.X, rank, budget, random, asked)
+                return choose_inducing_points(kernel, pool.X, rank, budget, random, enough)
 
         chosen, met = choose(budget if plan.rank else min(64, budget))
         points, exhausted = pool.X[chosen.indices], chosen.exhausted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ from wilsonian.app.tables.encoding import Encoding, unseen_sentences
 from wilsonian.kernels import Scaled
 from wilsonian.language.kernel_text import describe_kernel, format_kernel
 from wilsonian.regression.classification.classifier import ReducedGPClassifier, class_targets
-from wilsonian.regression.fitting import Standing, fit_process
+from wilsonian.regression.fitting import Keep, Standing, fit_process
 from wilsonian.regression.learning.diary import Diary, Progress, silent
 from wilsonian.regression.plan import Plan, random_generator
 from wilsonian.regression.processes.outputs import parts_of
@@ -39,8 +39,6 @@ from wilsonian.support.model_files import check_folder
 from wilsonian.support.reading_ahead import read_ahead
 
 __all__ = ["Choices", "Run", "fit_table", "load_run"]
-
-Keep = Callable[[Standing, bool], None]
 
 
 def fit_table(

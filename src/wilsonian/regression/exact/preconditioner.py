@@ -48,7 +48,7 @@ def nystrom_features(
         min(FIRST_RANK, rank),
         rank,
         random,
-        lambda found: bool(np.mean(found.residual) <= negligible),
+        lambda _, residual: bool(np.mean(residual) <= negligible),
     )
     inducing_points, root = pool[chosen.indices], chosen.root.copy()
     del chosen

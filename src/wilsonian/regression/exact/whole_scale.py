@@ -20,7 +20,7 @@ from wilsonian.kernels import (
 )
 from wilsonian.regression.sample import Sample
 
-ROWS = 3000  # whose kernel matrix is taken apart: as much work as a million rows' pass
+ROWS = 3000  # whose kernel matrix is taken apart, for every stretch: two seconds each
 RATIOS = (1e-9, 1e3)  # noise over amplitude, searched
 GRID = 64
 # Of the length scales, tried one after another while the evidence rises, by a nat or more in all.

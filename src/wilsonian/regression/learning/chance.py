@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import chdtri
 
+from wilsonian.core.information import degrees_of_freedom
 from wilsonian.core.precision import with_precision
 from wilsonian.kernels import compiled_gram
 from wilsonian.regression.learning.periods import nats_of_search
@@ -43,6 +44,5 @@ def resolved_modes(start: Start, sample: Sample) -> float:
     for amplitude, noise in zip(start.amplitude, start.noise_variance, strict=True):
         roots = np.sqrt(sample.weights / (noise + known))
         values = np.linalg.eigvalsh(amplitude * gram * roots * roots[:, None])
-        values = np.maximum(values, 0.0)
-        found.append(float(np.sum(values / (1 + values))))
+        found.append(float(degrees_of_freedom(np.maximum(values, 0.0))))
     return float(np.mean(found))
