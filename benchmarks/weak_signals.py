@@ -28,7 +28,7 @@ from scipy.spatial.distance import cdist
 
 from wilsonian import Matern52
 from wilsonian.core.precision import with_precision
-from wilsonian.kernels import compiled_gram
+from wilsonian.kernels import host_gram
 from wilsonian.regression.learning.ascent import maximize
 from wilsonian.regression.learning.diary import Diary, silent
 from wilsonian.regression.learning.exact_evidence import exact_evidence_and_slopes
@@ -75,7 +75,7 @@ def draw(index: int, most_rows: int) -> Draw:
 
 def evidence_of(start: Start, sample: Sample) -> float:
     """Log evidence of all rows, each its own inducing point."""
-    square = np.asarray(compiled_gram(start.kernel, sample.X, sample.X))
+    square = host_gram(start.kernel, sample.X, sample.X)
     scale = start.amplitude, start.noise_variance
     found = exact_evidence_and_slopes(square, sample.y, sample.weights, *scale)
     return found.evidence

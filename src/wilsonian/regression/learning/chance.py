@@ -7,7 +7,7 @@ from scipy.special import chdtri
 
 from wilsonian.core.information import degrees_of_freedom
 from wilsonian.core.precision import with_precision
-from wilsonian.kernels import compiled_gram
+from wilsonian.kernels import host_gram
 from wilsonian.regression.learning.periods import nats_of_search
 from wilsonian.regression.learning.starts import Start
 from wilsonian.regression.sample import Sample
@@ -38,7 +38,7 @@ def resolved_modes(start: Start, sample: Sample) -> float:
     r"""Effective degrees of freedom :math:`\mathrm{tr}\, K (K + N)^{-1}` of the rows of a sample,
     N the noise of each over its weight; the mean over groups of outputs. In float64."""
     kernel = with_precision(start.kernel, float)
-    gram = np.asarray(compiled_gram(kernel, sample.X, sample.X))
+    gram = host_gram(kernel, sample.X, sample.X)
     known = 0.0 if sample.row_noise is None else sample.row_noise
     found = []
     for amplitude, noise in zip(start.amplitude, start.noise_variance, strict=True):
