@@ -63,14 +63,25 @@ def transposed_square(lower: np.ndarray) -> np.ndarray:
     square = np.empty(lower.shape, lower.dtype)
 
     def multiply(tile: slice) -> None:
-        np.matmul(
-            lower[tile.start :, tile].T,
-            lower[tile.start :, : tile.stop],
-            out=square[tile, : tile.stop],
-        )
+        below = lower[tile.start :]
+        np.matmul(below[:, tile].T, below[:, : tile.stop], out=square[tile, : tile.stop])
         square[: tile.start, tile] = square[tile, : tile.start].T
 
     by_parts(multiply, tiles(len(lower)))
+    return square
+
+
+def added_square(total: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """S + F^T F, (rank, rank), of a symmetric S and features (rows, rank): the product in the
+    precision of these, the sum in that of S."""
+    square = np.empty_like(total)
+
+    def multiply(tile: slice) -> None:
+        product = features[:, tile].T @ features[:, : tile.stop]
+        np.add(total[tile, : tile.stop], product, out=square[tile, : tile.stop])
+        square[: tile.start, tile] = square[tile, : tile.start].T
+
+    by_parts(multiply, tiles(len(total))[::-1])  # the longest first
     return square
 
 
