@@ -27,6 +27,9 @@ from wilsonian.support.row_threads import by_rows
 
 # Bytes of a kernel matrix that are worked on while they and twice as many are in the cache.
 BLOCK = 2**19
+# Entries of a kernel matrix below which an accelerator is not worth the compilation: ten seconds for
+# the gradient of the evidence.
+SMALL = 2**20
 
 Pull = Callable[[np.ndarray, bool], tuple[Any, Any]]
 Profile = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
@@ -82,10 +85,13 @@ PROFILES: dict[type, tuple[float, Profile]] = {
 }
 
 
-def has_host_form(kernel: Kernel, X: np.ndarray) -> bool:
-    """Whether matrices of the kernel between points such as `X` can be made here: the device is the
-    host, every part has a form, and no square of a distance overflows."""
-    return jax.default_backend() == "cpu" and _has_form(kernel, np.max(np.abs(X), initial=0.0))
+def has_host_form(kernel: Kernel, X: np.ndarray, Z: np.ndarray | None = None) -> bool:
+    """Whether matrices of the kernel between points such as `X`, or that of `X` and `Z`, are made
+    here: the device is the host or the matrix small, every part has a form, and no square of a
+    distance overflows."""
+    small = Z is not None and len(X) * len(Z) <= SMALL
+    here = small or jax.default_backend() == "cpu"
+    return here and _has_form(kernel, np.max(np.abs(X), initial=0.0))
 
 
 def _has_form(kernel: Kernel, largest: float) -> bool:
@@ -102,14 +108,14 @@ def _has_form(kernel: Kernel, largest: float) -> bool:
 
 def host_gram(kernel: Kernel, X: np.ndarray, Z: np.ndarray) -> np.ndarray:
     """k(X, Z), (n, m), in the precision of `X`: by its form on the host, or compiled by JAX."""
-    if has_host_form(kernel, X):
+    if has_host_form(kernel, X, Z):
         return gram_and_pull(kernel, X, Z, slopes=False)[0]
     return np.asarray(compiled_gram(kernel, X, Z))
 
 
 def host_diagonal(kernel: Kernel, X: np.ndarray) -> np.ndarray:
     """k(x, x), (n,), in the precision of `X`: kernels with a form on the host have one for all."""
-    if has_host_form(kernel, X):
+    if has_host_form(kernel, X, X[:1]):
         one = np.zeros((1, X.shape[1]), X.dtype)
         return np.full(len(X), gram_and_pull(kernel, one, one, slopes=False)[0][0, 0])
     return np.asarray(compiled_diagonal(kernel, X))

@@ -15,15 +15,18 @@ from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel
 from wilsonian.regression.statistics import padded_rows
 
-TILE = 1024  # rows and columns of a tile: 4 MiB in single precision, within a processor's cache
+# Rows and columns of a tile: 4 MiB in single precision, within a processor's cache; an accelerator
+# wants fewer and larger ones.
+TILE, LARGE_TILE = 1024, 8192
 
 
 @dataclasses.dataclass(frozen=True)
 class KernelMatrix:
     r"""The matrix :math:`k(x_i, x_j)` of some rows, known by its products.
 
-    Memory is that of the rows, of the vectors and of one tile. Tiles of few shapes are compiled
-    once: what is missing is filled up with rows that no vector sees.
+    Memory is that of the rows, of the vectors and of some tiles. Tiles of few shapes are compiled
+    once: what is missing is filled up with rows that no vector sees. Sums stay on the device, and
+    tiles come in an order in which few wait for another's.
     """
 
     kernel: Kernel
@@ -34,45 +37,58 @@ class KernelMatrix:
         self, vectors: np.ndarray, dtype: Any, watch: Callable[[], None] = lambda: None
     ) -> np.ndarray:
         """`k(rows, rows) @ vectors` for vectors (n, s), added up in float64; tiles are evaluated in
-        `dtype`. `watch` is called after every row of tiles."""
-        kernel, points, size = self._prepared(dtype)
-        filled = np.zeros((len(points), vectors.shape[1]), dtype)
-        filled[: len(vectors)] = vectors
-        result = np.zeros(filled.shape)
-        for first in range(0, len(points), size):
-            one = slice(first, first + size)
-            for second in range(first, len(points), size):
-                two = slice(second, second + size)
-                here, there = _both(kernel, points[one], points[two], filled[two], filled[one])
-                result[one] += here
-                if second > first:
-                    result[two] += there
+        `dtype`. `watch` is called now and then: about as often as there are tiles of rows."""
+        kernel, points = self._prepared(self.rows, dtype)
+        size = len(points[0])
+        known = _tiles(np.asarray(vectors, dtype), size)
+        sums = list(_tiles(np.zeros(vectors.shape), size))
+        for pairs in _rounds(len(points)):
+            for one, two in pairs:
+                here, there = _both(kernel, points[one], points[two], known[two], known[one])
+                sums[one] += here
+                if one != two:
+                    sums[two] += there
+            jax.block_until_ready(sums)  # what waits for its turn takes memory
             watch()
-        return result[: len(vectors)]
+        return np.concatenate([np.asarray(each) for each in sums])[: len(vectors)]
 
     def across(self, X: np.ndarray, vectors: np.ndarray, dtype: Any) -> np.ndarray:
         """`k(X, rows) @ vectors` for other points X (m, d), added up in float64."""
-        kernel, points, size = self._prepared(dtype)
-        short = padded_rows(min(len(X), TILE))
-        others = _filled((X - self.origin).astype(dtype), -(-len(X) // short) * short)
-        filled = np.zeros((len(points), vectors.shape[1]), dtype)
-        filled[: len(vectors)] = vectors
-        result = np.zeros((len(others), vectors.shape[1]))
-        for first in range(0, len(others), short):
-            one = slice(first, first + short)
-            for second in range(0, len(points), size):
-                two = slice(second, second + size)
-                result[one] += _one(kernel, others[one], points[two], filled[two])
-        return result[: len(X)]
+        kernel, points = self._prepared(self.rows, dtype)
+        known = _tiles(np.asarray(vectors, dtype), len(points[0]))
+        found = []
+        for some in self._prepared(X, dtype)[1]:
+            parts = [
+                _one(kernel, some, tile, part) for tile, part in zip(points, known, strict=True)
+            ]
+            found.append(np.asarray(sum(parts)))
+        return np.concatenate(found)[: len(X)]
 
-    def _prepared(self, dtype: Any) -> tuple[Kernel, np.ndarray, int]:
-        size = padded_rows(min(len(self.rows), TILE))
-        points = _filled((self.rows - self.origin).astype(dtype), -(-len(self.rows) // size) * size)
-        return with_precision(self.kernel, dtype), points, size
+    def _prepared(self, X: np.ndarray, dtype: Any) -> tuple[Kernel, list[jax.Array]]:
+        """The kernel, and some points in tiles of one size."""
+        most = TILE if jax.default_backend() == "cpu" else LARGE_TILE
+        size = padded_rows(-(-len(X) // -(-len(X) // most)))
+        points = (X - self.origin).astype(dtype)
+        return with_precision(self.kernel, dtype), _tiles(points, size, mode="edge")
 
 
-def _filled(X: np.ndarray, rows: int) -> np.ndarray:
-    return np.pad(X, ((0, rows - len(X)), (0, 0)), mode="edge")
+def _tiles(values: np.ndarray, size: int, **filling: Any) -> list[jax.Array]:
+    """Of so many rows each, filled up at the end."""
+    count = -(-len(values) // size)
+    filled = np.pad(values, ((0, count * size - len(values)), (0, 0)), **filling)
+    return [jnp.asarray(tile) for tile in np.split(filled, count)]
+
+
+def _rounds(count: int) -> list[list[tuple[int, int]]]:
+    """All pairs of so many, each with itself first, in rounds in which none is met twice: as in a
+    tournament, where the first keeps its seat and the others move on by one."""
+    rounds = [[(one, one) for one in range(count)]]
+    seats = list(range(count + count % 2))
+    for _ in seats[1:]:
+        facing = zip(seats[: len(seats) // 2], reversed(seats), strict=False)
+        rounds.append([pair for pair in facing if max(pair) < count])
+        seats = [seats[0], seats[-1], *seats[1:-1]]
+    return rounds
 
 
 @eqx.filter_jit
@@ -80,9 +96,10 @@ def _both(kernel: Kernel, X: Any, Z: Any, right: Any, left: Any) -> tuple[jax.Ar
     gram, high = kernel.gram(X, Z), jax.lax.Precision.HIGHEST
     # A tile transposed would be copied: twice the time of a step.
     there = jnp.matmul(left.T, gram, precision=high).T
-    return jnp.matmul(gram, right, precision=high), there
+    return jnp.matmul(gram, right, precision=high).astype(float), there.astype(float)
 
 
 @eqx.filter_jit
 def _one(kernel: Kernel, X: Any, Z: Any, right: Any) -> jax.Array:
-    return jnp.matmul(kernel.gram(X, Z), right, precision=jax.lax.Precision.HIGHEST)
+    found = jnp.matmul(kernel.gram(X, Z), right, precision=jax.lax.Precision.HIGHEST)
+    return found.astype(float)

@@ -11,6 +11,7 @@ from wilsonian.core.precision import with_precision
 from wilsonian.kernels import Kernel, compiled_diagonal, compiled_gram
 from wilsonian.regression.inducing_points import choose_inducing_points
 from wilsonian.regression.statistics import padded_rows
+from wilsonian.support.row_threads import by_parts, shared_rows
 
 # Twice the modes halve the steps and take four times as long to set up. A step costs n^2, the
 # set-up n rank^2, and the steps grow with the square root of n: both cost alike at so many modes
@@ -81,10 +82,16 @@ def preconditioner(features: np.ndarray, ridge: np.ndarray) -> Callable[[np.ndar
 
     def apply(vectors: np.ndarray) -> np.ndarray:
         scaled = vectors / ridge[:, None]
-        inner = sum(features[rows].astype(float).T @ scaled[rows] for rows in blocks)
-        inner = scipy.linalg.cho_solve(factor, inner)
-        for rows in blocks:
+
+        def projected(rows: slice) -> np.ndarray:
+            return features[rows].astype(float).T @ scaled[rows]
+
+        def subtract(rows: slice) -> None:
             scaled[rows] -= (features[rows].astype(float) @ inner) / ridge[rows, None]
+
+        with shared_rows():
+            inner = scipy.linalg.cho_solve(factor, sum(by_parts(projected, blocks)))
+            by_parts(subtract, blocks)
         return scaled
 
     return apply

@@ -136,24 +136,24 @@ def loss_and_gradient(
     move_inducing_points: bool,
 ) -> tuple[float, Candidate]:
     """Negative log evidence per row and output, and its gradient. Where there is an accelerator by
-    automatic differentiation on it, on the host by the evidence's own gradient and one
-    vector-Jacobian product through the kernel; at less cost where the inducing points are the rows
-    and stay put."""
-    if jax.default_backend() != "cpu":
+    automatic differentiation on it, on the host, and for small matrices of a kernel with a form
+    there, by the evidence's own gradient and one vector-Jacobian product through the kernel; at
+    less cost where the inducing points are the rows and stay put."""
+    kernel = candidate.on_host(fixed)
+    points = np.asarray(candidate.inducing_points)
+    on_host = has_host_form(kernel, sample.X, points)
+    if not on_host and jax.default_backend() != "cpu":
         loss, gradient = differentiated(candidate, fixed, sample, input_dependent)
         if not move_inducing_points:
             none = jnp.zeros_like(gradient.inducing_points)
             gradient = eqx.tree_at(lambda c: c.inducing_points, gradient, none)
         return float(loss), gradient
-    kernel = candidate.on_host(fixed)
-    points = np.asarray(candidate.inducing_points)
     data = (
         np.asarray(sample.y),
         np.asarray(sample.weights),
         np.exp(np.asarray(candidate.log_amplitude, float)),
         np.exp(np.asarray(candidate.log_noise_variance, float)),
     )
-    on_host = has_host_form(kernel, sample.X)
     if on_host and not move_inducing_points and np.array_equal(points, sample.X):
         square, pull = _square_on_host(kernel, candidate)
         slopes = exact_evidence_and_slopes(square, *data, row_noise=sample.row_noise)
