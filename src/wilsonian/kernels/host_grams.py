@@ -27,8 +27,8 @@ from wilsonian.support.row_threads import by_rows
 
 # Bytes of a kernel matrix that are worked on while they and twice as many are in the cache.
 BLOCK = 2**19
-# Entries of a kernel matrix below which an accelerator is not worth the compilation: ten seconds for
-# the gradient of the evidence.
+# Entries of a kernel matrix up to which an accelerator is not worth the compilation: ten seconds
+# for the gradient of the evidence.
 SMALL = 2**20
 
 Pull = Callable[[np.ndarray, bool], tuple[Any, Any]]
