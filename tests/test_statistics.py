@@ -35,14 +35,16 @@ def test_products_of_a_block_by_blas_are_those_of_jax(dtype):
     random = np.random.default_rng(1)
     X, y = random.standard_normal((256, 2)).astype(dtype), random.standard_normal((256, 2))
     roots = np.sqrt(random.uniform(0, 2, 256)).astype(dtype)
+    total = np.full((20, 20), 3.0)
     with jax.enable_x64(True):
         features = InducingFeatures.of(RBF(0.7), X[:20].astype(float), dtype)
-        for blas, twin in zip(
-            statistics._products_on_host(features, X, y.astype(dtype), roots),
-            statistics._products(features, X, y.astype(dtype), roots),
+        for blas, twin, kept in zip(
+            statistics._products_on_host(features, total, X, y.astype(dtype), roots),
+            statistics._products(features, total, X, y.astype(dtype), roots),
+            (float, dtype, dtype, dtype),  # sums over blocks in double precision
             strict=True,
         ):
-            assert blas.dtype == dtype
+            assert blas.dtype == kept
             # Sums of 256 terms; the whitening amplifies what their rounding differs by.
             atol = 1e3 * np.finfo(dtype).eps * np.abs(twin).max()
             np.testing.assert_allclose(blas, twin, atol=float(atol))

@@ -25,49 +25,60 @@ from wilsonian.kernels.kernel import (
 )
 from wilsonian.support.row_threads import by_rows
 
-# Rows of a kernel matrix that are worked on while they are in the cache.
-BLOCK = 128
+# Bytes of a kernel matrix that are worked on while they and twice as many are in the cache.
+BLOCK = 2**19
 
 Pull = Callable[[np.ndarray, bool], tuple[Any, Any]]
-Profile = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+Profile = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
 
 
-def _rbf(squared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    value = np.exp(squared * squared.dtype.type(-0.5))
-    return value, -value / 2
+# Each is handed its factor times the squared scaled distances, and room for two more arrays. It
+# leaves the covariance in the first, its derivative by the squared distance in the second.
 
 
-def _matern12(squared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    r = np.sqrt(squared)
-    value = np.exp(-r)
+def _rbf(value: np.ndarray, slope: np.ndarray, room: np.ndarray) -> None:
+    np.negative(value, out=value)
+    np.exp(value, out=value)
+    np.multiply(value, -0.5, out=slope)
+
+
+def _matern12(value: np.ndarray, slope: np.ndarray, room: np.ndarray) -> None:
+    np.sqrt(value, out=room)
+    np.negative(room, out=value)
+    np.exp(value, out=value)
+    room *= -2
     # A cusp: no slope at distance zero, as for automatic differentiation.
-    return value, np.divide(value, -2 * r, out=np.zeros_like(r), where=r > 0)
+    slope.fill(0)
+    np.divide(value, room, out=slope, where=room < 0)
 
 
-def _matern32(squared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    r = np.sqrt(3 * squared)
-    decay = np.exp(-r)
-    return (1 + r) * decay, decay * squared.dtype.type(-1.5)
+def _matern32(value: np.ndarray, slope: np.ndarray, room: np.ndarray) -> None:
+    np.sqrt(value, out=room)
+    np.negative(room, out=slope)
+    np.exp(slope, out=slope)
+    room += 1
+    np.multiply(room, slope, out=value)
+    slope *= -1.5
 
 
-def _matern52(squared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    r = np.sqrt(5 * squared)
-    decay = np.exp(-r)
-    r += 1
-    slope = r * decay
-    squared *= squared.dtype.type(5 / 3)
-    squared += r
-    squared *= decay
+def _matern52(value: np.ndarray, slope: np.ndarray, room: np.ndarray) -> None:
+    np.sqrt(value, out=slope)
+    np.negative(slope, out=room)
+    np.exp(room, out=room)
+    slope += 1
+    value *= value.dtype.type(1 / 3)
+    value += slope
+    value *= room
+    slope *= room
     slope *= slope.dtype.type(-5 / 6)
-    return squared, slope
 
 
-# Covariance and its derivative at squared scaled distances, which may be overwritten.
-PROFILES: dict[type, Profile] = {
-    RBF: _rbf,
-    Matern12: _matern12,
-    Matern32: _matern32,
-    Matern52: _matern52,
+# The factor, and what makes covariances and slopes of it.
+PROFILES: dict[type, tuple[float, Profile]] = {
+    RBF: (0.5, _rbf),
+    Matern12: (1.0, _matern12),
+    Matern32: (3.0, _matern32),
+    Matern52: (5.0, _matern52),
 }
 
 
@@ -153,54 +164,62 @@ def _stationary(
 ) -> tuple[np.ndarray, Pull]:
     """With scaled inputs a, b and D = G dk/ds, s = |a - b|^2: the slope in a length scale is
     -2 / l_j sum D (a_j - b_j)^2, that in a point 2 sum_i D (b - a)_j / l_j."""
-    profile, dtype = PROFILES[type(kernel)], X.dtype
+    (factor, profile), dtype = PROFILES[type(kernel)], X.dtype
     length_scale = np.asarray(kernel.length_scale, dtype)
     centre = Z.mean(axis=0, keepdims=True)  # distances only; small numbers keep them accurate
     A: Any = np.ascontiguousarray(divided(X - centre, length_scale), dtype)
     B: Any = np.ascontiguousarray(divided(Z - centre, length_scale), dtype)
-    values = np.empty((len(A), len(B)), dtype)
-    changes = np.empty_like(values) if slopes else values
-    rounding = 8 * np.finfo(dtype).eps
     # Columns whose coordinates are so large that their squares round by more than the root of the
     # precision would drown the others in that: they are subtracted one by one.
     largest = [np.max(np.abs(points), axis=0, initial=0.0) for points in (A, B)]
     far = np.maximum(*largest) > np.finfo(dtype).eps ** -0.25
     near_a, near_b = (A[:, ~far], B[:, ~far]) if far.any() else (A, B)
-    square_a = np.einsum("ij,ij->i", near_a, near_a)
-    square_b = np.einsum("ij,ij->i", near_b, near_b)
-    twice = -2 * near_b.T
+    square_a = np.einsum("ij,ij->i", near_a, near_a)[:, None]
+    square_b = np.einsum("ij,ij->i", near_b, near_b)[:, None]
+    one_a, one_b = np.ones_like(square_a), np.ones_like(square_b)
+    # |a|^2 - 2 a b + |b|^2 by one product.
+    left = np.hstack([near_a, square_a, one_a])
+    right = np.hstack([-2 * near_b, one_b, square_b]).T * dtype.type(factor)
+    # Points that coincide to rounding coincide, which only a cusp can tell.
+    rounding = dtype.type(factor * 8 * np.finfo(dtype).eps) if isinstance(kernel, Matern12) else 0.0
+    values = np.empty((len(A), len(B)), dtype)
+    changes = np.empty_like(values if slopes else values[:0])
+    block = max(BLOCK // max(len(B) * dtype.itemsize, 1), 1)
+
+    def blocks(part: slice) -> list[slice]:
+        starts = range(part.start, part.stop, block)
+        return [slice(start, min(start + block, part.stop)) for start in starts]
 
     def fill(part: slice) -> None:
-        for start in range(part.start, part.stop, BLOCK):
-            rows = slice(start, min(start + BLOCK, part.stop))
-            norms = square_a[rows, None] + square_b
-            squared = near_a[rows] @ twice
-            squared += norms
-            norms *= rounding
-            # Points that coincide to rounding coincide.
-            squared *= squared > norms
+        room = np.empty((2, min(block, part.stop - part.start), len(B)), dtype)
+        for rows in blocks(part):
+            count = rows.stop - rows.start
+            value = np.matmul(left[rows], right, out=values[rows])
+            if rounding:
+                value *= value > rounding * (square_a[rows] + square_b.T)
+            else:
+                np.maximum(value, 0, out=value)
             for column in np.flatnonzero(far):
-                squared += np.square(A[rows, column, None] - B[:, column])
-            values[rows], change = profile(squared)
-            if slopes:
-                changes[rows] = change
+                value += factor * np.square(A[rows, column, None] - B[:, column])
+            profile(value, changes[rows] if slopes else room[1, :count], room[0, :count])
 
     by_rows(fill, len(A))
+    a_one, b_one = np.hstack([A, one_a]), np.hstack([B, one_b])
 
     def pull(G, points):
-        def sums(part: slice) -> tuple[np.ndarray, np.ndarray, Any]:
-            columns, squares = np.zeros(len(B)), np.zeros(A.shape[1])
-            moved = np.zeros(B.shape, dtype)
-            for start in range(part.start, part.stop, BLOCK):
-                rows = slice(start, min(start + BLOCK, part.stop))
-                a, D = A[rows], G[rows] * changes[rows]
-                columns += D.sum(axis=0)
-                squares += D.sum(axis=1) @ (a * a) - 2 * np.einsum("ij,ij->j", a, D @ B)
-                if points:
-                    moved += D.T @ a
-            return columns, squares, moved
+        def sums(part: slice) -> tuple[np.ndarray, np.ndarray]:
+            room = np.empty((min(block, part.stop - part.start), len(B)), dtype)
+            by_point, squares = np.zeros(b_one.shape), np.zeros(A.shape[1])
+            for rows in blocks(part):
+                D = np.multiply(G[rows], changes[rows], out=room[: rows.stop - rows.start])
+                a, of_rows = A[rows], D @ b_one
+                by_point += D.T @ a_one[rows]
+                squares += of_rows[:, -1] @ (a * a)
+                squares -= 2 * np.einsum("ij,ij->j", a, of_rows[:, :-1])
+            return by_point, squares
 
-        columns, part, moved = (sum(each) for each in zip(*by_rows(sums, len(A)), strict=True))
+        by_point, part = (sum(each) for each in zip(*by_rows(sums, len(A)), strict=True))
+        moved, columns = by_point[:, :-1], by_point[:, -1]
         part += columns @ (B * B)
         scale = -2 * part / length_scale if length_scale.ndim else -2 * part.sum() / length_scale
         slope = eqx.tree_at(lambda k: k.length_scale, kernel, np.asarray(scale, float))

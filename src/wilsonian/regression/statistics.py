@@ -15,10 +15,11 @@ import numpy as np
 import scipy.linalg
 
 from wilsonian.core.precision import with_precision
-from wilsonian.kernels import Kernel, host_diagonal, host_gram
+from wilsonian.kernels import Kernel, compiled_gram, host_diagonal, host_gram
 from wilsonian.kernels.host_grams import has_host_form
 from wilsonian.regression.sample import Sample
-from wilsonian.support.row_threads import one_thread_for, shared_rows
+from wilsonian.support.row_threads import by_rows, one_thread_for, shared_rows
+from wilsonian.support.triangles import added_square, times_transposed
 
 SHARED_ROWS = 1024  # from so many rows on threads are worth their start, some milliseconds
 
@@ -115,7 +116,8 @@ class InducingFeatures(eqx.Module):
     def largest_unresolved(self, X: np.ndarray) -> float:
         near = self.near(X)
         on_host = has_host_form(self.kernel, near)  # compiles nothing
-        features = np.asarray(_on_host(self, near), float) if on_host else self.at(X)
+        with shared_rows():
+            features = np.asarray(_on_host(self, near), float) if on_host else self.at(X)
         return float(np.max(self.unresolved(X, features)))
 
 
@@ -184,6 +186,7 @@ class Statistics:
         products = _products_on_host if jax.default_backend() == "cpu" else _products
         sums = products(
             features,
+            self.gram,
             np.pad(features.near(X), ((0, filler), (0, 0)), mode="edge"),
             np.pad(y.astype(dtype), ((0, filler), (0, 0))),
             np.pad(np.sqrt(weights).astype(dtype), (0, filler)),
@@ -192,7 +195,7 @@ class Statistics:
         return Statistics(
             self.rows + len(X),
             self.weight + float(weights.sum()),
-            self.gram + gram,
+            gram,
             self.features + feature_sum,
             self.cross + cross,
             self.target + weights @ y,
@@ -209,35 +212,37 @@ def padded_rows(rows: int) -> int:
 
 
 def _on_host(features: InducingFeatures, X: np.ndarray) -> np.ndarray:
-    """Features (rows, rank) by a triangular product of BLAS, half the work of a full one. BLAS
-    counts columns first: what it sees are the transposes."""
-    with shared_rows() if len(X) >= SHARED_ROWS else contextlib.nullcontext():
-        gram = host_gram(features.kernel, X, features.inducing_points)
-    gram = np.require(gram, requirements="W")
-    whitening = np.asarray(features.whitening)
-    (multiply,) = scipy.linalg.get_blas_funcs(("trmm",), (whitening,))
-    return multiply(1.0, whitening.T, gram.T, lower=1, overwrite_b=1).T
+    """Features (rows, rank) by a triangular product, half the work of a full one."""
+    kernel, points, lower = features.kernel, features.inducing_points, features.whitening.T
+    found = np.empty((len(X), len(points)), X.dtype)
+    compiled = None if has_host_form(kernel, X) else np.asarray(compiled_gram(kernel, X, points))
+
+    def fill(rows: slice) -> None:
+        gram = host_gram(kernel, X[rows], points) if compiled is None else compiled[rows]
+        found[rows] = times_transposed(gram, lower)
+
+    by_rows(fill, len(X))
+    return found
 
 
-def _products_on_host(features, X, y, root_weights):
+def _products_on_host(features, total, X, y, root_weights):
     """As `_products`, by BLAS: a symmetric product is half the work of a full one."""
-    weighted = _on_host(features, X)
-    if not np.all(root_weights == 1):
-        weighted *= root_weights[:, None]
-    (square,) = scipy.linalg.get_blas_funcs(("syrk",), (weighted,))
-    second = square(1.0, weighted.T, lower=1)
-    second += np.tril(second, -1).T
-    sums = weighted.T @ np.column_stack([root_weights, y * root_weights[:, None]])
+    with shared_rows() if len(X) >= SHARED_ROWS else contextlib.nullcontext():
+        weighted = _on_host(features, X)
+        if not np.all(root_weights == 1):
+            weighted *= root_weights[:, None]
+        second = added_square(total, weighted)
+        sums = weighted.T @ np.column_stack([root_weights, y * root_weights[:, None]])
     diagonal = host_diagonal(features.kernel, X)
     return second, sums[:, 0], sums[:, 1:], diagonal @ root_weights**2
 
 
 @eqx.filter_jit
-def _products(features, X, y, root_weights):
+def _products(features, total, X, y, root_weights):
     # Most of the work: two matrix products of the block with (rank, rank).
     weighted = features(X) * root_weights[:, None]
     high = jax.lax.Precision.HIGHEST
-    gram = jnp.matmul(weighted.T, weighted, precision=high)
+    gram = total + jnp.matmul(weighted.T, weighted, precision=high)
     cross = jnp.matmul(weighted.T, y * root_weights[:, None], precision=high)
     diagonal = jnp.sum(features.kernel.diagonal(X) * root_weights**2)
     return gram, weighted.T @ root_weights, cross, diagonal

@@ -55,9 +55,9 @@ def by_parts(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Resu
     return list(pool.map(work, parts))
 
 
-def by_rows(work: Callable[[slice], Result], rows: int) -> list[Result]:
-    """:func:`by_parts` of some rows at a time."""
-    size = min(ROWS, max(LEAST_ROWS, -(-rows // 4)))
+def by_rows(work: Callable[[slice], Result], rows: int, most: int = ROWS) -> list[Result]:
+    """:func:`by_parts` of some rows at a time, `most` of them."""
+    size = min(most, max(LEAST_ROWS, -(-rows // 4)))
     return by_parts(work, [slice(start, min(start + size, rows)) for start in range(0, rows, size)])
 
 

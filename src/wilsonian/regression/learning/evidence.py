@@ -257,6 +257,8 @@ def differentiated(
 ) -> tuple[Array, Candidate]:
     """:func:`loss_and_gradient` by automatic differentiation of :func:`inducing_evidence`."""
 
+    # Accelerators would round the products, and those of the slopes, to 10 bits.
+    @jax.default_matmul_precision("highest")
     def loss(candidate):
         evidence = inducing_evidence(
             candidate.kernel(fixed),

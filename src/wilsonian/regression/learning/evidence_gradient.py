@@ -6,9 +6,17 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from scipy.linalg import blas, get_blas_funcs, lapack
 
 from wilsonian.support.row_threads import beside, by_rows
+from wilsonian.support.triangles import (
+    cholesky,
+    inverted,
+    times,
+    times_transposed,
+    transposed_square,
+    transposed_times,
+    weighted_square,
+)
 
 # Of the products' rounding, relative to the mean diagonal of the inducing points' kernel matrix:
 # inducing points that move, or that were chosen for another kernel, can become dependent.
@@ -33,7 +41,7 @@ class EvidenceSlopes:
 class Factor:
     """The factor of the inducing points' kernel matrix, inverted: features are k(X, Z) W^T."""
 
-    whitening: np.ndarray  # W = L^{-1}, (rank, rank), of which the lower triangle counts
+    whitening: np.ndarray  # W = L^{-1}, (rank, rank), a lower triangle
     jitter: float  # of the mean diagonal
 
 
@@ -41,11 +49,11 @@ def factored(square: np.ndarray, dtype: Any) -> Factor | None:
     """Of k(Z, Z), for products of rows in the precision `dtype`; None where there is none."""
     for raised in RAISED:
         jitter = raised * JITTER * float(np.finfo(dtype).eps)
-        lower, failed = cholesky(with_jitter(square, jitter).T)
-        if not failed:
+        lower = cholesky(with_jitter(square, jitter))
+        if lower is not None:
             # A product by the inverse takes half the time of a solve, and errs no more: both by
             # the rounding of the factor.
-            return Factor(lapack.dtrtri(lower, lower=1, overwrite_c=1)[0], jitter)
+            return Factor(inverted(lower), jitter)
     return None
 
 
@@ -88,7 +96,7 @@ def evidence_and_slopes(
     if factor is None:
         return undefined(gram, rank, amplitude)
     whitening = factor.whitening
-    features = _times_transposed(gram, whitening)
+    features = times_transposed(gram, whitening)
     weights = np.asarray(weights, float)
     size = float(weights.sum())
     uniform = row_noise is None and not input_dependent
@@ -96,13 +104,12 @@ def evidence_and_slopes(
     diagonal, shared = np.asarray(diagonal, float), np.empty(0)
     tail: Any  # unresolved variance: its mean, or that of each row
     if uniform:
-        shared = _weighted_gram(features, weights)
+        shared = weighted_square(features, weights)
         tail = max((weights @ diagonal - np.trace(shared)) / size, 0.0)
     else:
         tail = diagonal - _square_lengths(features)
         tail = np.maximum(tail, 0.0) if input_dependent else max(weights @ tail / size, 0.0)
 
-    # Of symmetric matrices the lower triangle is kept, column by column.
     inner_slope: Any = 0.0
     mixing: Any = 0.0
     evidence = 0.0
@@ -116,33 +123,34 @@ def evidence_and_slopes(
         count = targets.shape[1]
         ridge = float(noise_variance[group]) + known + a * tail
         precision = weights / ridge
-        inner = (a / ridge) * shared if uniform else a * _weighted_gram(features, precision)
+        inner = (a / ridge) * shared if uniform else a * weighted_square(features, precision)
         cross = np.asarray(features.T @ (precision[:, None] * targets).astype(dtype), float)
         inner[np.diag_indices(rank)] += 1
-        inner_lower, failed = cholesky(inner)
-        if failed:
+        inner_lower = cholesky(inner)
+        if inner_lower is None:
             return undefined(gram, rank, amplitude)
-        beta = lapack.dpotrs(inner_lower, cross, lower=1)[0]
+        inner_inverse = inverted(inner_lower)
+        beta = inner_inverse.T @ (inner_inverse @ cross)
         quadratic = float(precision @ np.sum(targets**2, axis=1)) - a * float(np.sum(cross * beta))
         log_determinant = 2 * float(np.sum(np.log(np.diagonal(inner_lower))))
         log_determinant += float(np.sum(weights * np.log(2 * np.pi * ridge)))
         evidence -= 0.5 * (quadratic + count * log_determinant)
 
-        inverse = lapack.dpotri(inner_lower, lower=1)[0]  # P
-        learned = count * (rank - np.trace(inverse)) - a * float(np.sum(beta**2))
-        # p P + a beta beta^T
-        explained = blas.dsyrk(a, beta, beta=count, c=inverse, lower=1, overwrite_c=1)
-        inner_slope = inner_slope + explained
-        inner_slope[np.diag_indices(rank)] -= count
+        explained = transposed_square(inner_inverse)  # P
+        learned = count * (rank - np.trace(explained)) - a * float(np.sum(beta**2))
         load = a * beta
+        if count > 1:
+            explained *= count
+        explained += load @ beta.T
+        inner_slope = explained if group == 0 else inner_slope + explained
         if uniform:
             # Summed over rows: d E / d ridge.
             ridge_slope = (quadratic - count * size + learned) / (2 * ridge)
-            mixing = mixing - (a / ridge) * explained
+            part = (-a / ridge) * explained
+            mixing = part if group == 0 else mixing + part
             loading[:, outputs] = load / ridge
         else:
-            inner_inverse = lapack.dtrtri(inner_lower, lower=1)[0]
-            spread = _times_transposed(features, inner_inverse)
+            spread = times_transposed(features, inner_inverse)
             mean = np.asarray(features @ load.astype(dtype), float)
             excess = np.sum((targets - mean) ** 2, axis=1) - count * ridge
             excess += count * a * _square_lengths(spread)
@@ -153,13 +161,15 @@ def evidence_and_slopes(
         amplitude_slopes[group] = -0.5 * learned + a * np.sum(ridge_slope * tail)
         tail_slope = tail_slope + a * (ridge_slope if input_dependent else np.sum(ridge_slope))
 
+    inner_slope[np.diag_indices(rank)] -= y.shape[1]
     # The unresolved variance t = k(x, x) - |f|^2 falls where features grow.
     at_rows = np.where(tail > 0, tail_slope, 0.0)
     if not input_dependent:
         at_rows = at_rows * weights / size
     if uniform:
         per_weight = float(np.where(tail > 0, tail_slope, 0.0)) / size
-        inner_slope -= 2 * per_weight * shared
+        shared *= 2 * per_weight
+        inner_slope -= shared
         square_slope = beside(lambda: _square_slope(factor, inner_slope, dtype))
         mixing[np.diag_indices(rank)] -= 2 * per_weight
         even = weights[0] if np.all(weights == weights[0]) else 1.0
@@ -170,7 +180,7 @@ def evidence_and_slopes(
     else:
         scaled = features * (-2 * at_rows[:, None]).astype(dtype)
         inner_slope += np.asarray(scaled.T @ features, float)
-        gram_slope = gram_slope + scaled @ np.tril(whitening).astype(dtype)
+        gram_slope = gram_slope + scaled @ whitening.astype(dtype)
         square_slope = beside(lambda: _square_slope(factor, inner_slope, dtype))
     return EvidenceSlopes(
         evidence, gram_slope, square_slope(), at_rows, amplitude_slopes, noise_slopes
@@ -191,28 +201,6 @@ def with_jitter(square: np.ndarray, jitter: float) -> np.ndarray:
     return square
 
 
-def cholesky(matrix: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Lower factor of a symmetric matrix, and whether there is none; in place where numbers lie
-    column by column. What is above the diagonal does not count."""
-    lower, info = lapack.dpotrf(matrix, lower=1, clean=0, overwrite_a=1)
-    return lower, bool(info) or not np.all(np.isfinite(np.diagonal(lower)))
-
-
-def _times_transposed(left: np.ndarray, lower: np.ndarray) -> np.ndarray:
-    """A L^T for a lower triangle L (rank, rank), in the precision of A (rows, rank). BLAS counts
-    columns first: what it sees are the transposes."""
-    product = np.empty(left.shape, left.dtype)
-    lower = np.asarray(lower, left.dtype, order="F")
-    (trmm,) = get_blas_funcs(("trmm",), (lower,))
-
-    def multiply(rows: slice) -> None:
-        product[rows] = left[rows]
-        trmm(1.0, lower, product[rows].T, lower=1, overwrite_b=1)
-
-    by_rows(multiply, len(left))
-    return product
-
-
 def _square_lengths(features: np.ndarray) -> np.ndarray:
     def squared(rows: slice) -> np.ndarray:
         return np.einsum("ij,ij->i", features[rows], features[rows], dtype=float)
@@ -220,39 +208,12 @@ def _square_lengths(features: np.ndarray) -> np.ndarray:
     return np.concatenate(by_rows(squared, len(features)))
 
 
-def _weighted_gram(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Sum over rows of w f f^T, of features (rows, rank): the lower triangle, (rank, rank)."""
-    even = bool(np.all(weights == weights[0]))
-    roots = np.sqrt(weights).astype(features.dtype)[:, None]
-    (syrk,) = get_blas_funcs(("syrk",), (features,))
-
-    def squared(rows: slice) -> np.ndarray:
-        scaled = features[rows] if even else roots[rows] * features[rows]
-        return syrk(1.0, scaled.T, lower=1)
-
-    total = np.zeros((features.shape[1], features.shape[1]), order="F")
-    for part in by_rows(squared, len(features)):
-        total += part
-    return weights[0] * total if even else total
-
-
-def full(lower: np.ndarray) -> np.ndarray:
-    """The symmetric matrix of which `lower` holds the lower triangle."""
-    upper = np.triu(lower.T)
-    whole = upper + upper.T
-    whole[np.diag_indices(len(whole))] = np.diagonal(lower)
-    return whole
-
-
 def _square_slope(factor: Factor, inner_slope: np.ndarray, dtype: Any) -> np.ndarray:
     """-W^T S W / 2 for a symmetric S, and what the jitter adds to it: in the precision of the
-    products of rows, whose rounding it shares. Of S the lower triangle counts."""
-    whitening = np.asarray(factor.whitening, dtype, order="F")
-    (trmm,) = get_blas_funcs(("trmm",), (whitening,))
-    # Symmetric: transposed, its numbers lie column by column, and those of the slope row by row.
-    inner = full(inner_slope.astype(dtype)).T
-    slope = trmm(-0.5, whitening, inner, lower=1, trans_a=1, overwrite_b=1)
-    slope = np.asarray(trmm(1.0, whitening, slope, side=1, lower=1, overwrite_b=1).T, float)
+    products of rows, whose rounding it shares."""
+    whitening = factor.whitening.astype(dtype)
+    slope = transposed_times(whitening, times(inner_slope.astype(dtype), whitening))
+    slope = np.multiply(slope, -0.5, dtype=float)
     slope[np.diag_indices(len(slope))] += factor.jitter * np.trace(slope) / len(slope)
     return slope
 
@@ -260,18 +221,18 @@ def _square_slope(factor: Factor, inner_slope: np.ndarray, dtype: Any) -> np.nda
 def _pulled(
     whitening: Any, features: Any, mix: Any, load: Any, targets: Any, factor: float = 1.0
 ) -> np.ndarray:
-    """(rows, rank): (F mix + y load^T) W times a factor, the slope in F seen from K; of `mix`,
-    which is symmetric, the lower triangle counts."""
+    """(rows, rank): (F mix + y load^T) W times a factor, the slope in F seen from K; `mix` is
+    symmetric."""
     dtype = features.dtype
-    mix = blas.dtrmm(factor, whitening, full(mix).T, lower=1, trans_a=1, overwrite_b=1)
-    mix = mix.T.astype(dtype)
-    load = blas.dtrmm(factor, whitening, np.asarray(load, order="F"), lower=1, trans_a=1)
-    load, targets = load.T.astype(dtype), targets.astype(dtype)
+    mix = np.multiply(times(mix, whitening), factor).astype(dtype)
+    load = (factor * (whitening.T @ load)).T.astype(dtype)
+    targets = targets.astype(dtype)
     slope = np.empty_like(features)
 
     def pull(rows: slice) -> None:
         np.matmul(features[rows], mix, out=slope[rows])
-        slope[rows] += targets[rows] @ load
+        for target, of_target in zip(targets.T, load, strict=True):
+            slope[rows] += target[rows, None] * of_target
 
     by_rows(pull, len(features))
     return slope

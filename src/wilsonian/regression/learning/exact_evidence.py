@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import lapack
 
 from wilsonian.regression.learning.evidence_gradient import (
     JITTER,
     EvidenceSlopes,
-    cholesky,
-    full,
     output_groups,
     undefined,
     with_jitter,
 )
+from wilsonian.support.triangles import cholesky, inverted, transposed_square
 
 
 def exact_evidence_and_slopes(
@@ -51,11 +49,12 @@ def exact_evidence_and_slopes(
         noise = ridge / weights
         covariance = a * gram
         covariance[np.diag_indices(rows)] += noise
-        lower, failed = cholesky(covariance.T)
-        if failed:
+        lower = cholesky(covariance)
+        if lower is None:
             return undefined(np.zeros((rows, 0)), rows, amplitude)
-        beta = lapack.dpotrs(lower, targets, lower=1)[0]
-        inverse = full(lapack.dpotri(lower, lower=1)[0])
+        whitening = inverted(lower)
+        beta = whitening.T @ (whitening @ targets)
+        inverse = transposed_square(whitening)
         log_determinant = 2 * float(np.sum(np.log(np.diagonal(lower)))) - np.sum(np.log(noise))
         log_determinant += float(np.sum(weights * np.log(2 * np.pi * ridge)))
         quadratic = float(np.sum(targets * beta))

@@ -7,9 +7,10 @@ import scipy.linalg
 
 from wilsonian.kernels import host_diagonal, host_gram
 from wilsonian.regression.learning.ascent import maximize
-from wilsonian.regression.learning.evidence_gradient import JITTER, cholesky, with_jitter
+from wilsonian.regression.learning.evidence_gradient import JITTER, with_jitter
 from wilsonian.regression.learning.starts import Start
 from wilsonian.regression.sample import Sample
+from wilsonian.support.triangles import cholesky
 
 FOLDS = 5
 
@@ -48,8 +49,10 @@ def squares_left_out(
         prior = amplitude * np.asarray(host_diagonal(end.kernel, sample.X[out]), float)
         own = with_jitter(gram[rest], JITTER * float(np.finfo(float).eps))
         own[np.diag_indices_from(own)] += noise + known[rest]
-        lower, failed = cholesky(own)
-        if failed:  # as at the start, where the evidence does not exist: nothing is known of these
+        lower = cholesky(own)
+        if (
+            lower is None
+        ):  # as at the start, where the evidence does not exist: nothing is known of these
             squares[out] = 1.0
             continue
         solved = scipy.linalg.solve_triangular(

@@ -1,0 +1,140 @@
+"""Products and inverses of lower triangles, by NumPy's matrix products and shared among threads.
+
+SciPy's wrappers of the BLAS hold the interpreter's lock while they compute: threads that call them
+wait for each other. NumPy's products let it go. Tiles above the diagonal are left out; what stands
+above the diagonal of a triangle is zero.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import blas, lapack
+
+from wilsonian.support.row_threads import by_parts, by_rows
+
+TILE = 128
+SMALL = 64  # rows of a triangle that LAPACK inverts in microseconds
+SQUARED_ROWS = 1024  # a square of few rows takes as long to mirror as to compute
+
+
+def tiles(size: int) -> list[slice]:
+    """Columns of a matrix, some at a time."""
+    return [slice(start, min(start + TILE, size)) for start in range(0, size, TILE)]
+
+
+def times_transposed(left: np.ndarray, lower: np.ndarray) -> np.ndarray:
+    """A L^T, (rows, rank), in the precision of A (rows, rank)."""
+    product = np.empty(left.shape, left.dtype)
+    lower = np.asarray(lower, left.dtype)
+
+    def multiply(rows: slice) -> None:
+        for tile in tiles(len(lower)):
+            part = lower[tile, : tile.stop]
+            np.matmul(left[rows, : tile.stop], part.T, out=product[rows, tile])
+
+    by_rows(multiply, len(left))
+    return product
+
+
+def times(left: np.ndarray, lower: np.ndarray) -> np.ndarray:
+    """A L, (rows, rank), of A (rows, rank) in the same precision."""
+    product = np.empty(left.shape, left.dtype)
+
+    def multiply(tile: slice) -> None:
+        np.matmul(left[:, tile.start :], lower[tile.start :, tile], out=product[:, tile])
+
+    by_parts(multiply, tiles(len(lower)))
+    return product
+
+
+def transposed_times(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """L^T A, (rank, columns), of A (rank, columns) in the same precision."""
+    product = np.empty(right.shape, right.dtype)
+
+    def multiply(tile: slice) -> None:
+        np.matmul(lower[tile.start :, tile].T, right[tile.start :], out=product[tile])
+
+    by_parts(multiply, tiles(len(lower)))
+    return product
+
+
+def transposed_square(lower: np.ndarray) -> np.ndarray:
+    """L^T L, (rank, rank), symmetric."""
+    square = np.empty(lower.shape, lower.dtype)
+
+    def multiply(tile: slice) -> None:
+        below = lower[tile.start :]
+        np.matmul(below[:, tile].T, below[:, : tile.stop], out=square[tile, : tile.stop])
+        square[: tile.start, tile] = square[tile, : tile.start].T
+
+    by_parts(multiply, tiles(len(lower)))
+    return square
+
+
+def added_square(total: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """S + F^T F, (rank, rank), of a symmetric S and features (rows, rank): the product in the
+    precision of these, the sum in that of S."""
+    square = np.empty_like(total)
+
+    def multiply(tile: slice) -> None:
+        product = features[:, tile].T @ features[:, : tile.stop]
+        np.add(total[tile, : tile.stop], product, out=square[tile, : tile.stop])
+        square[: tile.start, tile] = square[tile, : tile.start].T
+
+    by_parts(multiply, tiles(len(total))[::-1])  # the longest first
+    return square
+
+
+def cholesky(matrix: np.ndarray) -> np.ndarray | None:
+    """Lower factor of a symmetric matrix (rank, rank), of which the lower triangle counts, in
+    float64; None where there is none."""
+    lower = np.zeros(matrix.shape)
+    for tile in tiles(len(matrix)):
+        panel = lower[tile.start :, : tile.start] @ lower[tile, : tile.start].T
+        np.subtract(matrix[tile.start :, tile], panel, out=panel)
+        width = panel.shape[1]
+        # What lies row by row is to LAPACK the transpose.
+        corner, failed = lapack.dpotrf(panel[:width].T, lower=0)
+        if failed or not np.all(np.isfinite(np.diagonal(corner))):
+            return None
+        rest = blas.dtrsm(1.0, corner, panel[width:].T, lower=0, trans_a=1, overwrite_b=1)
+        lower[tile, tile], lower[tile.stop :, tile] = corner.T, rest.T
+    return lower
+
+
+def inverted(lower: np.ndarray) -> np.ndarray:
+    """L^{-1}, (rank, rank): of halves, and a product of both by what stands between them. Raises
+    ValueError where there is none, of a zero on the diagonal."""
+    rank = len(lower)
+    if rank <= SMALL:
+        inverse, failed = lapack.dtrtri(lower.T, lower=0)
+        if failed:
+            raise ValueError("a triangle with a zero on its diagonal has no inverse.")
+        return inverse.T
+    half = rank // 2
+    first, last = by_parts(inverted, [lower[:half, :half], lower[half:, half:]])
+    inverse = np.zeros(lower.shape)
+    inverse[:half, :half], inverse[half:, half:] = first, last
+
+    def between(rows: slice) -> None:
+        part = last[rows, : rows.stop] @ lower[half : half + rows.stop, :half]
+        inverse[half + rows.start : half + rows.stop, :half] = -part @ first
+
+    by_parts(between, tiles(rank - half))
+    return inverse
+
+
+def weighted_square(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Sum over rows of w f f^T, (rank, rank) in float64, of features (rows, rank) and weights
+    (rows,): products in the precision of the features."""
+    even = bool(np.all(weights == weights[0]))
+    roots = np.sqrt(weights).astype(features.dtype)[:, None]
+
+    def squared(rows: slice) -> np.ndarray:
+        scaled = features[rows] if even else roots[rows] * features[rows]
+        return scaled.T @ scaled
+
+    total = np.zeros((features.shape[1], features.shape[1]))
+    for part in by_rows(squared, len(features), SQUARED_ROWS):
+        total += part
+    return weights[0] * total if even else total
