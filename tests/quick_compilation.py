@@ -22,8 +22,8 @@ def flags():
 
 
 def known(flags):
-    """Those that jaxlib takes. It ends the process over a flag that it does not know, having named it,
-    so that another process asks; in its library names of flags outlive the flags."""
+    """Those that jaxlib takes. It ends the process over a flag that it does not know, having named
+    it, so that another process asks; in its library names of flags outlive the flags."""
     flags = list(flags)
     while flags:
         asked = subprocess.run(
