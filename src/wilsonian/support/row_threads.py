@@ -12,7 +12,7 @@ from threadpoolctl import ThreadpoolController
 
 # At a time: their numbers stay in the cache, and most cores get some of a few thousand. Of fewer
 # rows a fourth, so that two cores get as many.
-ROWS, LEAST_ROWS = 512, 64
+ROWS, LEAST_ROWS = 512, 256
 SMALL = 1024  # rows of a matrix that one thread factorizes in a fraction of a second
 
 Part = TypeVar("Part")

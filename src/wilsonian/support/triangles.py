@@ -7,12 +7,15 @@ above the diagonal of a triangle is zero.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.linalg import blas, lapack
 
 from wilsonian.support.row_threads import by_parts, by_rows
 
 TILE = 128
+FEW = 2  # tiles that are not worth waking another thread for
 SMALL = 64  # rows of a triangle that LAPACK inverts in microseconds
 SQUARED_ROWS = 1024  # a square of few rows takes as long to mirror as to compute
 
@@ -20,6 +23,15 @@ SQUARED_ROWS = 1024  # a square of few rows takes as long to mirror as to comput
 def tiles(size: int) -> list[slice]:
     """Columns of a matrix, some at a time."""
     return [slice(start, min(start + TILE, size)) for start in range(0, size, TILE)]
+
+
+def _by_tiles(work: Callable[[slice], None], size: int) -> None:
+    parts = tiles(size)
+    if len(parts) > FEW:
+        by_parts(work, parts)
+    else:
+        for tile in parts:
+            work(tile)
 
 
 def times_transposed(left: np.ndarray, lower: np.ndarray) -> np.ndarray:
@@ -43,7 +55,7 @@ def times(left: np.ndarray, lower: np.ndarray) -> np.ndarray:
     def multiply(tile: slice) -> None:
         np.matmul(left[:, tile.start :], lower[tile.start :, tile], out=product[:, tile])
 
-    by_parts(multiply, tiles(len(lower)))
+    _by_tiles(multiply, len(lower))
     return product
 
 
@@ -54,7 +66,7 @@ def transposed_times(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
     def multiply(tile: slice) -> None:
         np.matmul(lower[tile.start :, tile].T, right[tile.start :], out=product[tile])
 
-    by_parts(multiply, tiles(len(lower)))
+    _by_tiles(multiply, len(lower))
     return product
 
 
@@ -67,7 +79,7 @@ def transposed_square(lower: np.ndarray) -> np.ndarray:
         np.matmul(below[:, tile].T, below[:, : tile.stop], out=square[tile, : tile.stop])
         square[: tile.start, tile] = square[tile, : tile.start].T
 
-    by_parts(multiply, tiles(len(lower)))
+    _by_tiles(multiply, len(lower))
     return square
 
 
@@ -112,7 +124,8 @@ def inverted(lower: np.ndarray) -> np.ndarray:
             raise ValueError("a triangle with a zero on its diagonal has no inverse.")
         return inverse.T
     half = rank // 2
-    first, last = by_parts(inverted, [lower[:half, :half], lower[half:, half:]])
+    halves = lower[:half, :half], lower[half:, half:]
+    first, last = by_parts(inverted, halves) if half > FEW * TILE else map(inverted, halves)
     inverse = np.zeros(lower.shape)
     inverse[:half, :half], inverse[half:, half:] = first, last
 
@@ -120,7 +133,7 @@ def inverted(lower: np.ndarray) -> np.ndarray:
         part = last[rows, : rows.stop] @ lower[half : half + rows.stop, :half]
         inverse[half + rows.start : half + rows.stop, :half] = -part @ first
 
-    by_parts(between, tiles(rank - half))
+    _by_tiles(between, rank - half)
     return inverse
 
 

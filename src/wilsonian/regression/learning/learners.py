@@ -32,9 +32,9 @@ LEARNING_ROWS, LEARNING_RANK, COARSE_RANK = 2000, 512, 256
 MOST_MOVED = 512
 # Inducing points move in steps that see so many rows each, for PASSES through all within STEPS
 # (docs/science/learning.md, section 6). Of more than COARSE_RANK these go ahead on fewer rows, at a
-# fifth of the price of a step; a share of their steps is taken off those of all together.
+# fourth of the price of a step; a share of their steps is taken off those of all together.
 STEP_ROWS, PASSES, STEPS = 4096, 30, (150, 300)
-AHEAD_ROWS, AHEAD_STEPS, AHEAD_SHARE, LEAST_STEPS = 2048, 100, 1 / 3, 50
+AHEAD_ROWS, AHEAD_STEPS, AHEAD_SHARE, LEAST_STEPS = 2048, 50, 2 / 3, 40
 # With no more rows than this every row is an inducing point of the learning, above it half of them.
 ALL_ROWS = 1000
 # A second length scale per column is tried up to this many rows per inducing point.

@@ -31,7 +31,7 @@ from wilsonian.regression.learning.starts import (
     starts_of,
 )
 from wilsonian.regression.sample import Sample, column_spread
-from wilsonian.support.row_threads import shared_rows
+from wilsonian.support.row_threads import by_parts, shared_rows
 
 # Starts are compared, and followed for a few iterations, on this many rows and inducing points;
 # what leads there is followed to the end on all rows of the sample.
@@ -173,10 +173,7 @@ def search(
     if not coarse and _tied_differs(plain.kernel):
         tied = follow(ONE_SCALE, plain, tied=True)
         scouted.append(tied.start)
-    scouts = [
-        maximize(start, few, few_rank, max_iterations=SCOUT_ITERATIONS, **options)
-        for start in scouted
-    ]
+    scouts = _side_by_side(scouted, few, few_rank, max_iterations=SCOUT_ITERATIONS, **options)
     scouts.sort(key=lambda run: -run.evidence)
     # A part of the rows may mislead about those that are close.
     least = scouts[0].evidence - SCOUT_MARGIN
@@ -189,10 +186,7 @@ def search(
     best = max(runs.values(), key=lambda run: run.evidence)
     if not coarse and best.evidence < null_evidence(sample) + WEAK:
         again = [_drawn(plain.kernel, sample, groups, random) for _ in range(DRAWN)]
-        scouts = [
-            maximize(start, few, few_rank, max_iterations=SCOUT_ITERATIONS, **options)
-            for start in again
-        ]
+        scouts = _side_by_side(again, few, few_rank, max_iterations=SCOUT_ITERATIONS, **options)
         scouts.sort(key=lambda run: -run.evidence)
         starts += again
         for index, start in enumerate(_unlike([run.start for run in scouts], LOOKED_AGAIN)):
@@ -209,13 +203,11 @@ def search(
         candidates[ONE_SCALE] = tied
     if second_scale and isinstance(best.start.kernel, AbstractStationary):
         fresh = dataclasses.replace(given, kernel=_from_data(given.kernel, sample, FIRST_SCALE))
-        begun = [
-            maximize(start, sample, rank, max_iterations=SECOND_ITERATIONS, **options)
-            for start in (
-                _with_second(best.start, sample, *SECOND_SCALES[0]),
-                *(_with_second(fresh, sample, *second) for second in SECOND_SCALES),
-            )
+        seconds = [
+            _with_second(best.start, sample, *SECOND_SCALES[0]),
+            *(_with_second(fresh, sample, *second) for second in SECOND_SCALES),
         ]
+        begun = _side_by_side(seconds, sample, rank, max_iterations=SECOND_ITERATIONS, **options)
         begun.sort(key=lambda run: -run.evidence)
         ends = [
             follow(f"{TWO_SCALES}, run {index + 1} of 2", run.start, tolerance=SECOND_TOLERANCE)
@@ -232,6 +224,20 @@ def search(
 POLISHED = 1
 ONE_SCALE, SCALES = "one length scale", "one length scale per column"
 TWO_SCALES = "two length scales per column"
+
+
+def _side_by_side(
+    starts: list[Start], sample: Sample, rank: int, *, random: np.random.Generator, **options: Any
+) -> list[Run]:
+    """A run from each start, one beside the other, with random numbers of its own."""
+    seeds = random.integers(2**63, size=len(starts))
+
+    def run(number: int) -> Run:
+        with jax.enable_x64(True):  # which is said thread by thread
+            own = np.random.default_rng(seeds[number])
+            return maximize(starts[number], sample, rank, random=own, **options)
+
+    return by_parts(run, range(len(starts)))
 
 
 def _offset(sample: Sample) -> bool:
