@@ -1,11 +1,10 @@
-"""What makes compilation quick: flags of XLA, found without importing JAX, and a shared context."""
+"""What makes compilation quick: flags of XLA that this jaxlib knows, and a shared context."""
 
 import contextlib
-import importlib.util
-import mmap
 import os
+import subprocess
+import sys
 import threading
-from pathlib import Path
 
 # LLVM need not try hard, nor loops be fused by way of MLIR: a third to half of the time of
 # compilation, slower loops, the same BLAS.
@@ -18,18 +17,27 @@ READ_AGAIN = "--xla_flags_reset=true"
 
 
 def flags():
-    """Of those that this jaxlib takes: it ends the process over a flag that it does not know."""
-    others = (NO_EMITTERS, ONE_PART, READ_AGAIN)
-    return " ".join([LEVEL, *(flag for flag in others if takes(flag.strip("-").split("=")[0]))])
+    """All of them that this jaxlib takes."""
+    return " ".join(known([LEVEL, NO_EMITTERS, ONE_PART, READ_AGAIN]))
 
 
-def takes(name):
-    """Whether jaxlib knows a flag: names of flags stand in its library as they are written."""
-    (root,) = importlib.util.find_spec("jaxlib").submodule_search_locations
-    for library in Path(root).glob("libjax_common.*"):
-        with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as m:
-            return m.find(name.encode()) != -1
-    return False
+def known(flags):
+    """Those that jaxlib takes. It ends the process over a flag that it does not know, having named
+    it, so that another process asks; in its library names of flags outlive the flags."""
+    flags = list(flags)
+    while flags:
+        asked = subprocess.run(
+            [sys.executable, "-c", "import jax; jax.devices()"],
+            env={**os.environ, "XLA_FLAGS": " ".join(flags)},
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
+        if asked.returncode == 0:
+            return flags
+        left = [flag for flag in flags if flag.split("=")[0] not in asked.stderr]
+        flags = left if len(left) < len(flags) else []  # it ended over something else
+    return []
 
 
 @contextlib.contextmanager

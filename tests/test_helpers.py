@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import quick_compilation
 from helpers import assert_close, load_benchmark
 
 
@@ -30,3 +31,8 @@ def test_a_stated_tolerance_is_used():
 
 def test_benchmarks_are_loaded_once():
     assert load_benchmark("science_tables") is load_benchmark("science_tables")
+
+
+def test_flags_that_jaxlib_does_not_know_are_left_out():
+    level = quick_compilation.LEVEL
+    assert quick_compilation.known([level, "--xla_no_flag_of_this_name=1"]) == [level]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from wilsonian.core.types import Scalar, is_number
+
+AnyArray = TypeVar("AnyArray", Array, np.ndarray)
 
 
 def inner_product(x: Float[Array, " d"], z: Float[Array, " d"]) -> Float[Array, ""]:
@@ -49,10 +51,11 @@ def check_widths(X: Array, Z: Array) -> None:
 
 
 def divided(
-    X: Float[Array, "... d"], length_scale: Any, name: str = "length_scale"
-) -> Float[Array, "... d"]:
-    """`X / length_scale`. Raises ValueError unless there is one length scale, or one per column
-    (broadcasting would turn one column and three length scales into three columns)."""
+    X: Float[AnyArray, "... d"], length_scale: Any, name: str = "length_scale"
+) -> Float[AnyArray, "... d"]:
+    """`X / length_scale`, of JAX or of NumPy as `X` is. Raises ValueError unless there is one
+    length scale, or one per column (broadcasting would turn one column and three length scales into
+    three columns)."""
     shape = jnp.shape(length_scale)
     if shape not in ((), X.shape[-1:]):
         raise ValueError(

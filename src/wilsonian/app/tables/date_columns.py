@@ -105,7 +105,7 @@ class DateStatistics:
     def sentence(self, column: DateColumn) -> str:
         """What was made of it."""
         words: dict[str, Any] = {
-            "days": f"days since {np.datetime64('1970-01-01') + int(column.first // 1)}",
+            "days": f"days since {np.datetime64(int(column.first // 1), 'D')}",
             "weekday": "weekday",
             "hour": "hour of day",
         }

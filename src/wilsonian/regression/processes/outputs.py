@@ -98,10 +98,10 @@ class OutputProcesses:
             part.spectrum_record(float(u), threshold)
             for part, u in zip(self.parts, unit, strict=True)
         ]
-        names = ("eigenvalues", "learnability", "target_power", "tail")
+        names = ("eigenvalues", "learnability", "target_power")
         means = {name: np.mean([getattr(r, name) for r in records], axis=0) for name in names}
-        means["tail"] = float(means["tail"])
-        return SpectrumRecord(kept=self.kept, threshold=threshold, **means)
+        tail = float(np.mean([record.tail for record in records]))
+        return SpectrumRecord(**means, kept=self.kept, tail=tail, threshold=threshold)
 
 
 # Of the fields of `Modes`, those that have an entry for each output in their last axis.
