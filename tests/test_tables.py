@@ -18,7 +18,9 @@ from wilsonian.app.tables.blocks import ArrayTable
 from wilsonian.app.tables.bundled import BUNDLED
 
 ROWS = 53
-CUT = gzip.compress(b"a,b\n" + b"".join(b"%d,%d\n" % (i, i * i) for i in range(999)))[:-900]
+CUT = gzip.compress(b"a,b\n" + b"".join(b"%d,%d\n" % (i, i * i) for i in range(999)), mtime=0)[
+    :-900
+]
 
 
 def arrow_table(rows=ROWS):
@@ -257,6 +259,7 @@ def test_a_truncated_parquet_file_gets_its_sentence(tmp_path):
         ("none.parquet", parquet_bytes(arrow_table(0)), r"5 columns and 0 rows"),
         ("text.parquet", b"hello there", r"not a readable Parquet file"),
     ],
+    ids=lambda value: value[:12] if isinstance(value, str) else "",
 )
 def test_a_bad_file_gets_its_sentence(tmp_path, name, content, sentence):
     check_file(tmp_path, name, content, sentence)
