@@ -8,12 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import TypeVar
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
 
 # At a time: their numbers stay in the cache, and most cores get some of a few thousand. Of fewer
 # rows a fourth, so that two cores get as many.
 ROWS, LEAST_ROWS = 512, 256
 SMALL = 1024  # rows of a matrix that one thread factorizes in a fraction of a second
+# glibc returns arrays to the system as they are freed, and clears the pages of the next, a fifth of
+# the time of a step, until it has seen one freed that is larger: of at most 32 MiB.
+LARGEST = 2**25 - 2**14  # bytes
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -25,6 +29,7 @@ def shared_rows() -> Iterator[None]:
     """Inside, :func:`by_parts` works on as many at once as the BLAS had threads, and this has one.
     Its own threads wait busily for each other: where other work holds a core a product takes ten
     times as long, and between small products half the time is spent waiting."""
+    np.empty(LARGEST, np.uint8)  # freed at once, and never touched
     blas = ThreadpoolController().select(user_api="blas")
     # NumPy and SciPy may each have one, of their own size.
     count = min((pool["num_threads"] for pool in blas.info()), default=1)
