@@ -134,7 +134,5 @@ print(faults() - before)
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of the allocator of glibc")
 def test_memory_of_an_array_that_is_freed_serves_the_next():
     # A process of its own: any large array that was freed before has the same effect.
-    done = subprocess.run(
-        [sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True
-    )
-    assert int(done.stdout) < 3 * 2048  # pages of 8 MiB; of ten such arrays when they are cleared
+    found = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, check=True).stdout
+    assert int(found) < 100  # of 512 pages each; 506 in all without
