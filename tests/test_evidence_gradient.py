@@ -76,9 +76,9 @@ def test_it_is_what_automatic_differentiation_gives(case):
 
 def test_kernels_without_a_form_on_the_host_go_through_jax():
     kernel = RationalQuadratic(np.array([1.0, 1.5, 2.5])) * Matern52(2.0)
-    assert has_host_form(with_precision(ON_HOST, float), X)
-    assert not has_host_form(with_precision(kernel, float), X)
-    assert not has_host_form(with_precision(ON_HOST, float), 1e150 * X)  # squares overflow
+    assert has_host_form(with_precision(ON_HOST, float), X, POINTS)
+    assert not has_host_form(with_precision(kernel, float), X, POINTS)
+    assert not has_host_form(with_precision(ON_HOST, float), 1e150 * X, POINTS)  # squares overflow
     with jax.enable_x64(True):
         candidate, fixed, data, _ = problem("uniform", kernel=kernel)
         loss, gradient = loss_and_gradient(candidate, fixed, data, False, True)

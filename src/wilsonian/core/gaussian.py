@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from wilsonian.core.precision import full_products
+
 
 class GaussianTargets(eqx.Module):
     r""":math:`y \sim N(0, C)`, one or several outputs of the same covariance, for regression with a
@@ -24,6 +26,7 @@ class GaussianTargets(eqx.Module):
         lower = jnp.linalg.cholesky(covariance)
         return cls(targets, lower, jax.scipy.linalg.cho_solve((lower, True), targets))
 
+    @full_products
     def reduction(self, cross: Float[Array, "n m"]) -> Float[Array, "m m"]:
         r""":math:`k^T C^{-1} k`: by what the targets reduce the covariance of quantities whose
         covariances with them are the columns of `cross`."""
@@ -34,6 +37,7 @@ class GaussianTargets(eqx.Module):
         r""":math:`L^{-1} k`, whose squares add up to the diagonal of :meth:`reduction`."""
         return jax.scipy.linalg.solve_triangular(self.lower, cross, lower=True)
 
+    @full_products
     def log_evidence(self) -> Float[Array, ""]:
         """Log probability density of the targets in nats, summed over outputs (eq. 2.30)."""
         points = self.lower.shape[0]

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from wilsonian.core.precision import full_products
 from wilsonian.core.types import Scalar
 
 
@@ -43,6 +44,7 @@ def normalization(noise: Float[Array, " points"]) -> Float[Array, ""]:
     return jnp.sum(jnp.where(observed, logs, 0.0))
 
 
+@full_products
 def marginalize(
     jacobian: Float[Array, "points modes"],
     scale: Float[Array, " modes"],
@@ -86,6 +88,7 @@ def marginalize(
     )
 
 
+@full_products
 def marginal_information(
     jacobian: Float[Array, "points modes"],
     scale: Float[Array, " modes"],
@@ -114,6 +117,7 @@ def uniform_ridge(
     return noise**2 + jnp.sum((jacobian * scale[None, :]) ** 2) / jacobian.shape[0]
 
 
+@full_products
 def directed_ridge(
     jacobian: Float[Array, "points modes"],
     scale: Float[Array, " modes"],

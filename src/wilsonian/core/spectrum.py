@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
+from wilsonian.core.precision import full_products
 from wilsonian.core.types import Numbers, Scalar
 
 Measure = Literal["population", "sample"]
@@ -75,10 +76,12 @@ class Spectrum(eqx.Module):
         square is one under the measure), the tail by its mean over the points."""
         return jnp.sum(self.kept_eigenvalues) + jnp.mean(self.tail)
 
+    @full_products
     def diagonal(self) -> Float[Array, " points"]:
         """`K(x_i, x_i)` at every point."""
         return self.modes**2 @ self.kept_eigenvalues + self.tail
 
+    @full_products
     def gram(self) -> Float[Array, "points points"]:
         """Kernel matrix on the points; of the tail only the diagonal is known and entered."""
         return (self.modes * self.kept_eigenvalues[None, :]) @ self.modes.T + jnp.diag(self.tail)

@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from wilsonian.core.precision import full_products
 from wilsonian.fields.actions import AbstractFieldTheory, compiled_action
 from wilsonian.fields.channel import Channel
 from wilsonian.fields.lattice import check_fields
@@ -360,6 +361,7 @@ def _largest(basis: ModeBasis, coarse: Array, wiener: Array) -> Array:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
+@full_products
 def _normal_equations(  # type: ignore[no-untyped-def]
     basis: ModeBasis, symmetric: bool, coarse: Array, residual: Array, weight: Array, arrays, scale
 ):

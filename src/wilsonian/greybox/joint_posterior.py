@@ -13,6 +13,7 @@ import scipy.stats
 from jaxtyping import Array
 
 from wilsonian.core.marginalization import whiten
+from wilsonian.core.precision import full_products
 from wilsonian.greybox.assembly import Assembly
 from wilsonian.greybox.grid_posterior import Points
 from wilsonian.greybox.laplace import Engine, Evidence, Hyperparameters, in_chunks, noise_of
@@ -101,7 +102,7 @@ def find_mode(
 
 @functools.lru_cache(maxsize=8)
 def _finder(assembly: Assembly):
-    one = functools.partial(find_mode, assembly)
+    one = full_products(functools.partial(find_mode, assembly))
     return jax.jit(jax.vmap(one, in_axes=(None, 0, 0, 0, 0, None)))
 
 

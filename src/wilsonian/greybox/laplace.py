@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from wilsonian.core.marginalization import marginal_information, normalization, whiten
+from wilsonian.core.precision import full_products
 from wilsonian.greybox.assembly import Assembly
 
 WIDEST = 6.0  # prior scales that a start or a feature may move in the Gauss-Newton steps
@@ -230,13 +231,13 @@ class Engine:
         state = max(assembly.states, 1)
         per_point = 8 * (assembly.layout.count + assembly.parameter_count + 2) * assembly.times
         self.per_point = max(per_point * max(state, assembly.channels), 8 * assembly.size**2 // 4)
-        one_point = functools.partial(gauss_newton, assembly)
+        one_point = full_products(functools.partial(gauss_newton, assembly))
         self._evidence = jax.jit(jax.vmap(one_point, in_axes=(None, 0, 0, 0, 0, None)))
         middle = jnp.zeros(assembly.parameter_count)
         self._starts = jax.jit(jax.vmap(lambda signal: assembly.start(signal, middle)))
         # Compiled once for all that needs derivatives of a signal, or the signal alone.
-        self._linear = jax.jit(jax.vmap(assembly.linearize))
-        one = functools.partial(parameter_information, assembly)
+        self._linear = jax.jit(jax.vmap(full_products(assembly.linearize)))
+        one = full_products(functools.partial(parameter_information, assembly))
         self._information = jax.jit(jax.vmap(one, in_axes=(None, 0, 0, 0, 0, 0)))
 
     def evidence(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any, Literal
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from wilsonian.core.precision import compiled, full_products
 from wilsonian.information import pricing, products, tangent
 from wilsonian.information.arguments import checked_count
 from wilsonian.information.fisher_spectrum import FisherSpectrum
@@ -117,7 +117,7 @@ def information_trace(network: TrainedNetwork) -> float:
     return float(_dressed_trace(network.likelihood, network.outputs, theta))
 
 
-@eqx.filter_jit
+@compiled
 def _dressed_trace(likelihood: Any, outputs: Array, theta: Array) -> Array:
     half = likelihood.all_transposed(outputs, theta)
     whole = likelihood.all_transposed(outputs, jnp.swapaxes(half, 1, 2))
@@ -133,6 +133,7 @@ def eigenpairs(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 @jax.jit
+@full_products
 def _descending(matrix: Array) -> tuple[Array, Array]:
     values, vectors = jnp.linalg.eigh(matrix)
     return values[::-1], vectors[:, ::-1]

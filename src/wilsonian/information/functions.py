@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from wilsonian.core.precision import compiled
 from wilsonian.information.trees import cast_to, times
 from wilsonian.networks.empirical import empirical_ntk, empirical_ntk_costs
 
@@ -123,7 +124,7 @@ class JaxFunction(AbstractFunction):
         return eqx.combine(jax.tree.unflatten(structure, cast), fixed)
 
 
-@eqx.filter_jit
+@compiled
 def _diagonal(function, u, X):
     def at(x):
         pair = empirical_ntk(function, x[None], parameters=u, outputs="full", method="structured")

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wilsonian.core.precision import compiled
 from wilsonian.information.computing import spectrum
 from wilsonian.information.trained_network import TrainedNetwork, check_network
 
@@ -61,7 +62,7 @@ def split_halves(network: TrainedNetwork, *, seed: int | None = None, **options)
     return SplitHalves(found, confirmed)
 
 
-@eqx.filter_jit
+@compiled
 def _information(likelihood: Any, outputs: Array, steps: Array) -> Array:
     """Of the points whose outputs these are, in directions with those steps."""
     return jnp.sum(likelihood.all_transposed(outputs, steps) ** 2, axis=(0, 1))

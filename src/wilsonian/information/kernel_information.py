@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 
 from wilsonian.core.coarse_graining import AbstractTheory
 from wilsonian.core.information import degrees_of_freedom, nats
+from wilsonian.core.precision import compiled, full_products
 from wilsonian.core.types import Scalar
 from wilsonian.kernels import Kernel, as_kernel, check_points, check_widths
 
@@ -78,10 +79,12 @@ class KernelInformation(AbstractTheory):
         return self.kept_weights / (self.kept_weights * self.gram_eigenvalues + self.noise_variance)
 
     @property
+    @full_products
     def target_coefficients(self) -> Float[Array, " modes"]:
         """:math:`y_A = u_A^T y`."""
         return self.vectors.T @ self.targets
 
+    @full_products
     def predict(self, Z: Any) -> FlowedPrediction:
         """Law of the function at the rows of `Z`."""
         cross, Z = self._cross(Z)
@@ -91,6 +94,7 @@ class KernelInformation(AbstractTheory):
             cross @ (gains * self.target_coefficients), jnp.maximum(variance, 0.0)
         )
 
+    @full_products
     def covariance(self, Z: Any) -> Float[Array, "m m"]:
         """Covariance of the function between the rows of `Z`: the flowed kernel."""
         cross, Z = self._cross(Z)
@@ -112,6 +116,7 @@ class KernelInformation(AbstractTheory):
         posterior and the cut one."""
         return nats(self.eigenvalues) - nats(self.eigenvalues * self.kept_weights)
 
+    @full_products
     def _cross(self, Z: Any) -> tuple[Array, Array]:
         """:math:`K_* U`, and the checked points."""
         Z = check_points(Z, "Z")
@@ -151,7 +156,7 @@ def kernel_information(kernel: Any, X: Any, y: Any, noise_variance: Scalar) -> K
     return KernelInformation(kernel, X, y, noise_variance, values, vectors, jnp.ones_like(values))
 
 
-@eqx.filter_jit
+@compiled
 def _eigenpairs(kernel, X):
     gram = kernel.gram(X, X)
     values, vectors = jnp.linalg.eigh((gram + gram.T) / 2)

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wilsonian.core.precision import full_products
+
 
 class Leading(eqx.Module):
     """Eigenpairs, descending, with what they cost and how good they are."""
@@ -119,27 +121,28 @@ def tridiagonal(
 
 
 @jax.jit
+@full_products
 def _without(columns, vector):
     return vector - jnp.dot(columns, jnp.dot(columns.T, vector))
 
 
 @jax.jit
+@full_products
 def _orthogonal(basis, image, vector):
-    alpha = jnp.vdot(vector, image, precision="highest")
+    alpha = jnp.vdot(vector, image)
     for _ in range(2):
-        overlaps = jnp.dot(basis, image, precision="highest")
-        image = image - jnp.dot(overlaps, basis, precision="highest")
+        overlaps = jnp.dot(basis, image)
+        image = image - jnp.dot(overlaps, basis)
     return image, alpha, jnp.linalg.norm(image)
 
 
 @jax.jit
+@full_products
 def _orthogonal_block(basis, image, columns, done):
     basis = jax.lax.dynamic_update_slice(basis, columns.T, (done, 0))
-    overlaps = jnp.dot(columns.T, image, precision="highest")
+    overlaps = jnp.dot(columns.T, image)
     for _ in range(2):
-        image = image - jnp.dot(
-            basis.T, jnp.dot(basis, image, precision="highest"), precision="highest"
-        )
+        image = image - jnp.dot(basis.T, jnp.dot(basis, image))
     return basis, image, overlaps
 
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from wilsonian.core.precision import compiled
 from wilsonian.information.products import map_points
 from wilsonian.information.trained_network import TrainedNetwork
 
@@ -75,7 +75,7 @@ def last_layer_fisher(
     return fisher
 
 
-@eqx.filter_jit
+@compiled
 def _jacobian(function: Any, u: Any, X: Array) -> Array:
     return function.jacobian(u, X)
 
@@ -87,7 +87,7 @@ def _deviation(blocks: Any) -> Any:
     return abs(blocks - unit * features).max()
 
 
-@eqx.filter_jit
+@compiled
 def _features(function, u, X, places):
     def of_block(points):
         slopes = function.jacobian(u, points)[..., places]
@@ -96,7 +96,7 @@ def _features(function, u, X, places):
     return map_points(of_block, X, BLOCK)
 
 
-@eqx.filter_jit
+@compiled
 def _weighted_squares(likelihood, outputs, features, first, second):
     points, width = outputs.shape
     unit = jnp.broadcast_to(jnp.eye(width, dtype=outputs.dtype), (points, width, width))

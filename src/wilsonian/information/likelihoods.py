@@ -18,6 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wilsonian.core.precision import compiled, full_products
+
 DRAWS = 200  # standard normals per point by which class probabilities are averaged
 
 
@@ -105,6 +107,7 @@ class Regression(AbstractLikelihood):
             return jnp.linalg.cholesky(noise)
         return jnp.diag(jnp.sqrt(jnp.broadcast_to(noise, (outputs,))))
 
+    @full_products
     def covariance(self, outputs: int, dtype: Any = float) -> Array:
         """:math:`R` as a matrix."""
         lower = self._lower(outputs, dtype)
@@ -149,7 +152,7 @@ class Regression(AbstractLikelihood):
     def predictive(self, mean, covariance):
         return mean
 
-    @eqx.filter_jit
+    @compiled
     def predictive_nll(self, mean, covariance, y):
         total = covariance + self.covariance(mean.shape[1], mean.dtype)
         lower = jnp.linalg.cholesky(total)
@@ -211,6 +214,7 @@ class Softmax(AbstractLikelihood):
         # p may underflow, and then only a wrong label still has a residual there.
         return residual / jnp.sqrt(jnp.maximum(p, jnp.finfo(f.dtype).tiny))
 
+    @full_products
     def probabilities(self, mean, covariance):
         """Class probabilities averaged over Gaussian logits."""
         classes = mean.shape[1]
@@ -229,11 +233,11 @@ class Softmax(AbstractLikelihood):
             batch_size=64,
         )
 
-    @eqx.filter_jit
+    @compiled
     def predictive(self, mean, covariance):
         return self.probabilities(mean, covariance)
 
-    @eqx.filter_jit
+    @compiled
     def predictive_nll(self, mean, covariance, y):
         p = self.probabilities(mean, covariance)
         chosen = jnp.take_along_axis(p, y[:, None], axis=1)[:, 0]

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wilsonian.core.precision import compiled, full_products
 from wilsonian.information import products, tangent
 from wilsonian.information.trained_network import TrainedNetwork
 from wilsonian.support.trees import raveled, unraveled
@@ -56,9 +57,11 @@ class ParameterModes(AbstractModes):
     information: Float[np.ndarray, " modes"]
     vectors: Float[np.ndarray, "p modes"]
 
+    @full_products
     def coordinates(self, network, v):
         return self.vectors.T @ raveled(v)
 
+    @full_products
     def combine(self, network, c):
         return unraveled(self.vectors @ c, network.point)
 
@@ -121,11 +124,12 @@ def _contract(matrix, vector):
 
 
 @jax.jit
+@full_products
 def _scaled(cross, vectors, information):
     return _contract(cross, vectors) / jnp.sqrt(information)
 
 
-@eqx.filter_jit
+@compiled
 def _steps(function, u, X, vectors):
     def of_block(points):
         return _contract(function.jacobian(u, points), vectors)
@@ -133,7 +137,7 @@ def _steps(function, u, X, vectors):
     return products.map_points(of_block, X, BLOCK)
 
 
-@eqx.filter_jit
+@compiled
 def _dressed_steps(function, likelihood, u, X, vectors):
     def of_block(points):
         return _contract(products.dressed_jacobian(function, likelihood, u, points), vectors)
@@ -141,7 +145,7 @@ def _dressed_steps(function, likelihood, u, X, vectors):
     return products.map_points(of_block, X, BLOCK)
 
 
-@eqx.filter_jit
+@compiled
 def _leaf_shares(function, likelihood, u, X, columns):
     f, back = function.pull(u, X)
 

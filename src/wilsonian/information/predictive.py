@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wilsonian.core.precision import full_products
 from wilsonian.information import products, tangent
 from wilsonian.information.arguments import checked_count, checked_number
 from wilsonian.information.trees import minus, plus
@@ -64,6 +65,7 @@ def covariances_under(
 
 
 @jax.jit
+@full_products
 def _weighted_square(steps: Array, own: Array, bare: Array | None, rest: float) -> Array:
     inside = jnp.matmul(steps * own, jnp.swapaxes(steps, 1, 2), precision="highest")
     return inside if bare is None else inside + rest * bare
@@ -165,5 +167,6 @@ def draw(spectrum: FisherSpectrum, seed: int) -> Any:
 
 
 @jax.jit
+@full_products
 def _spread(mean: Any, rest: float, noise: Any, inside: Any) -> Any:
     return jax.tree.map(lambda at, wide, own: at + rest * wide + own, mean, noise, inside)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wilsonian.core.precision import compiled
 from wilsonian.information import products
 from wilsonian.information.trees import minus
 
@@ -41,7 +42,7 @@ class MoveTerms(eqx.Module):
             quadratic = quadratic + self.information / 2
         return -self.gradient_times_value, quadratic
 
-    @eqx.filter_jit
+    @compiled
     def cost(self, weights: Array, reset: str) -> Array:
         r"""Cost of the cutoff, summed over examples. A mode kept in part moves in part, from
         :math:`z` to :math:`\frac{w (1 + k)}{1 + w k} z`; a mode of weight zero is removed."""

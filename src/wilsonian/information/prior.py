@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from wilsonian.core.precision import compiled
 from wilsonian.information.arguments import checked_number
 
 Scope = str | Sequence[str] | Callable[[str], bool]
@@ -149,7 +150,7 @@ def last_layer(function: Callable, parameters: Any) -> list[bool]:
     size = max(max(np.sqrt(np.mean(np.asarray(leaf) ** 2)) for leaf in leaves), 1e-3)
     moves = [jnp.asarray(size * random.standard_normal(leaf.shape), leaf.dtype) for leaf in leaves]
 
-    @eqx.filter_jit
+    @compiled
     def changes(leaves, moves, switches):
         """Change of the outputs at a whole step and back, less that by the derivative; what is
         changed, and how."""

@@ -11,11 +11,11 @@ import contextvars
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from wilsonian.core.precision import compiled
 from wilsonian.information.trained_network import TrainedNetwork
 
 BLOCK_BYTES = 2**28  # of parameters in memory at a time, in products with several columns
@@ -93,7 +93,7 @@ def at_point(network: TrainedNetwork) -> AtPoint:
     )
 
 
-@eqx.filter_jit
+@compiled
 def _at_point(function, likelihood, u, origin, X, labels):
     z = jax.tree.map(jnp.subtract, u, origin)
     f, back = function.pull(u, X)
@@ -117,24 +117,24 @@ def scores(network: TrainedNetwork) -> Float[Array, "n k"]:
     return _scores(network.likelihood, network.outputs, network.labels)
 
 
-@eqx.filter_jit
+@compiled
 def _scores(likelihood, outputs, labels):
     return likelihood.scores(outputs, labels)
 
 
-@eqx.filter_jit
+@compiled
 def _push(function, likelihood, u, X, v):
     f, change = function.push(u, X, v)
     return likelihood.transposed(f, change)
 
 
-@eqx.filter_jit
+@compiled
 def _pull(function, likelihood, u, X, c):
     f, back = function.pull(u, X)
     return back(likelihood.factor(f, c))
 
 
-@eqx.filter_jit
+@compiled
 def _square(function, likelihood, u, X, columns, together):
     f, back = function.pull(u, X)
 
@@ -145,7 +145,7 @@ def _square(function, likelihood, u, X, columns, together):
     return jax.lax.map(of_column, columns.T, batch_size=together).T
 
 
-@eqx.filter_jit
+@compiled
 def _push_outputs(function, u, X, v):
     return function.push(u, X, v)[1]
 
@@ -153,7 +153,7 @@ def _push_outputs(function, u, X, v):
 # Dense: for few parameters only, in blocks of points.
 
 
-@eqx.filter_jit
+@compiled
 def dense_fisher(
     function: Any, likelihood: Any, u: Any, X: Array, weights: Array, block: int
 ) -> Float[Array, "p p"]:
@@ -176,7 +176,7 @@ def dressed_jacobian(function: Any, likelihood: Any, u: Any, X: Array) -> Float[
     return likelihood.all_transposed(function.many(u, X), function.jacobian(u, X))
 
 
-@eqx.filter_jit
+@compiled
 def map_points(kernel: Any, X: Array, block: int) -> Any:
     """`kernel(block of points)` for consecutive blocks, results stacked along the points."""
     results = jax.lax.map(kernel, blocks(X, block))

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from wilsonian.core.precision import compiled
 from wilsonian.information.trained_network import TrainedNetwork
 
 
@@ -38,7 +38,7 @@ def tangent_diagonal(network: TrainedNetwork, X: Array) -> Float[Array, "n k k"]
     return network.function.tangent_diagonal(network.point, X)
 
 
-@eqx.filter_jit
+@compiled
 def _dressed(likelihood: Any, outputs: Array, theta: Array) -> Array:
     n, m, k, _ = theta.shape
     # Columns, then rows: (n, k, m k) with S^T on k, and its transpose once more.
@@ -48,7 +48,7 @@ def _dressed(likelihood: Any, outputs: Array, theta: Array) -> Array:
     return (gram + gram.T) / 2
 
 
-@eqx.filter_jit
+@compiled
 def _half_dressed(likelihood: Any, outputs: Array, theta: Array) -> Array:
     n, m, k, _ = theta.shape
     rows = jnp.moveaxis(theta, (1, 3), (0, 1)).reshape(m, k, n * k)

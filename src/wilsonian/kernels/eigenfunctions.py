@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from wilsonian.core.precision import full_products
 from wilsonian.core.spectrum import (
     Measure,
     Spectrum,
@@ -40,6 +41,7 @@ class Eigenfunctions(eqx.Module):
         """Values of all eigenfunctions at the rows of `X`."""
         return self.kernel.product(X, self.inducing_points, self.projection)
 
+    @full_products
     def spectrum(self, X: Any) -> Spectrum:
         """The spectrum seen at the rows of `X`, with the tail left at each."""
         modes = self.modes(X)

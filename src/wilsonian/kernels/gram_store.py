@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from wilsonian.core.precision import compiled
 from wilsonian.kernels import Kernel, as_kernel, check_points, check_widths
 from wilsonian.support.files import StrPath, atomic_write, check_writable, refusal
 from wilsonian.support.strict_json import parse_json, render_json
@@ -184,7 +185,7 @@ def _create(partial: Path, path: Path, shape: tuple[int, int], precision: str) -
         ) from error
 
 
-@eqx.filter_jit
+@compiled
 def _tile(kernel: Kernel, X: Any, Z: Any, place: Any, size: int, diagonal: bool) -> Any:
     x = jax.lax.dynamic_slice_in_dim(X, place[0], size)
     # The same array twice: kernels of networks use that.

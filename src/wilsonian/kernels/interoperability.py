@@ -14,7 +14,7 @@ from jax.flatten_util import ravel_pytree
 from sklearn.gaussian_process.kernels import Hyperparameter
 from sklearn.gaussian_process.kernels import Kernel as SklearnBase
 
-from wilsonian.core.precision import with_precision
+from wilsonian.core.precision import compiled, with_precision
 from wilsonian.kernels.kernel import FromFunction, as_kernel
 from wilsonian.kernels.learnable import learnable
 
@@ -122,20 +122,20 @@ def _points(X: Any) -> jax.Array:
     return jnp.asarray(np.asarray(X, float))
 
 
-@eqx.filter_jit
+@compiled
 def _gram(moved: Any, rest: Any, X: jax.Array, Z: jax.Array | None) -> jax.Array:
     kernel = eqx.combine(moved, rest)
     return kernel(X) if Z is None else kernel(X, Z)
 
 
-@eqx.filter_jit
+@compiled
 def _slopes(moved: Any, rest: Any, X: jax.Array) -> jax.Array:
     """Derivatives in the logarithms of the hyperparameters, (n, n, parameters)."""
     vector, unravel = ravel_pytree(moved)
     return jax.jacfwd(lambda log: _gram(unravel(jnp.exp(log)), rest, X, None))(jnp.log(vector))
 
 
-@eqx.filter_jit
+@compiled
 def _diagonal(moved: Any, rest: Any, X: jax.Array) -> jax.Array:
     return eqx.combine(moved, rest).diagonal(X)
 

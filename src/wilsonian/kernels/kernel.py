@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wilsonian.core.precision import compiled, full_products
 from wilsonian.core.types import Scalar, is_number
 
 AnyArray = TypeVar("AnyArray", Array, np.ndarray)
@@ -112,6 +113,7 @@ class Kernel(eqx.Module):
         check_widths(X, Z)
         return self.gram(X, Z)
 
+    @full_products
     def product(
         self, X: Any, Z: Any, V: Float[Array, "m k"], block_size: int = 4096
     ) -> Float[Array, "n k"]:
@@ -292,13 +294,13 @@ class FromFunction(Kernel):
         return map_rows(lambda block: jnp.diagonal(self.gram(block, block)), X, block_size=64)
 
 
-@eqx.filter_jit
+@compiled
 def compiled_gram(kernel: Kernel, X: Any, Z: Any) -> Float[Array, "n m"]:
     """`kernel.gram`, compiled once per kernel, number of points and precision."""
     return kernel.gram(X, Z)
 
 
-@eqx.filter_jit
+@compiled
 def compiled_diagonal(kernel: Kernel, X: Any) -> Float[Array, " n"]:
     """`kernel.diagonal`, compiled likewise."""
     return kernel.diagonal(X)

@@ -12,6 +12,7 @@ import numpy as np
 import scipy.optimize
 from jaxtyping import Array, Float
 
+from wilsonian.core.precision import compiled
 from wilsonian.networks.layers.activations import AbstractActivation
 from wilsonian.networks.layers.layer import AbstractLayer
 from wilsonian.networks.layers.quadrature import GaussHermite
@@ -162,7 +163,7 @@ def depth_flow(
     return DepthFlow(variances, np.clip(covariances / safe, -1.0, 1.0))
 
 
-@eqx.filter_jit
+@compiled
 def _layers(activation, weight, bias, start, depth):
     def layer(state, _):
         variance, covariance = state
@@ -185,7 +186,7 @@ def variance_map(
     return _variance_map(activation, *map(np.asarray, (weight, bias, variance)))
 
 
-@eqx.filter_jit
+@compiled
 def _variance_map(activation, weight, bias, variance):
     second, slope = jax.jvp(activation.second_moment, (variance,), (jnp.ones_like(variance),))
     return weight * second + bias, weight * slope, weight * activation.slope_moment(variance)
@@ -199,7 +200,7 @@ def _correlation_map(
     return _compiled_map(activation, *map(np.asarray, (weight, bias, variance, correlation)))
 
 
-@eqx.filter_jit
+@compiled
 def _compiled_map(activation, weight, bias, variance, correlation):
     moment, slope = activation.moments(variance, variance, correlation * variance)
     return (weight * moment + bias) / variance, weight * slope

@@ -11,6 +11,7 @@ import jax.scipy.linalg
 from jaxtyping import Array, Float, Int
 
 from wilsonian.core.gaussian import GaussianTargets
+from wilsonian.core.precision import compiled
 from wilsonian.core.types import Scalar
 from wilsonian.kernels import Kernel, as_kernel, check_points, check_widths
 
@@ -35,7 +36,7 @@ class Posterior(eqx.Module):
         """Posterior of the function (without the noise of a label) at the rows of `Z`."""
         return self._predict(_columns_of(Z, self.points))
 
-    @eqx.filter_jit
+    @compiled
     def _predict(self, Z):
         cross = self.kernel.gram(Z, self.points).astype(self.seen.lower.dtype)
         variance = self.kernel.diagonal(Z) - jnp.sum(self.seen.whitened(cross.T) ** 2, axis=0)
@@ -45,7 +46,7 @@ class Posterior(eqx.Module):
         """Posterior covariance of the function between the rows of `Z`."""
         return self._covariance(_columns_of(Z, self.points))
 
-    @eqx.filter_jit
+    @compiled
     def _covariance(self, Z):
         cross = self.kernel.gram(self.points, Z).astype(self.seen.lower.dtype)
         return self.kernel.gram(Z, Z) - self.seen.reduction(cross)
@@ -67,7 +68,7 @@ def posterior(kernel: Any, X: Any, y: Any, noise_variance: Scalar) -> Posterior:
     return _posterior(kernel, X, y, _not_negative(noise_variance, "noise_variance"))
 
 
-@eqx.filter_jit
+@compiled
 def _posterior(kernel, X, y, noise_variance):
     gram = kernel.gram(X, X).astype(float)
     return Posterior(kernel, X, GaussianTargets.of(gram + noise_variance * jnp.eye(len(X)), y))
@@ -128,7 +129,7 @@ class GradientFlow(eqx.Module):
         """Covariance over the ensemble between the rows of `Z`."""
         return self._covariance(self._at(Z), self._decay(time))
 
-    @eqx.filter_jit
+    @compiled
     def _covariance(self, Z, decay):
         weights, cross = self._weights(Z, decay)
         mixed = weights @ cross.T
@@ -163,7 +164,7 @@ class GradientFlow(eqx.Module):
         tangent = self.ntk.gram(Z, self.points) @ self.modes
         return tangent * self._response(decay), self.nngp.gram(Z, self.points) @ self.modes
 
-    @eqx.filter_jit
+    @compiled
     def _predict(self, Z, decay):
         weights, cross = self._weights(Z, decay)
         change = jnp.sum(weights * (weights @ self.prior - 2 * cross), axis=1)
@@ -202,7 +203,7 @@ def gradient_flow(
     )
 
 
-@eqx.filter_jit
+@compiled
 def _gradient_flow(nngp, ntk, X, y, ridge, noise_variance, learning_rate):
     tangent = ntk.gram(X, X)
     eigenvalues, modes = jnp.linalg.eigh((tangent + tangent.T) / 2)

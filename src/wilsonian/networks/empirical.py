@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from wilsonian.core.precision import compiled
 from wilsonian.networks.structured import WeightSites, find_sites
 
 Method = Literal["auto", "jacobian", "products", "structured"]
@@ -138,7 +139,7 @@ def _costs(
     }
 
 
-@eqx.filter_jit
+@compiled
 def _ntk(parameters, X, Z, function, outputs, method, block_size):
     sites = find_sites(function, parameters, X[0]) if method == "structured" else None
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wilsonian.core.precision import compiled
 from wilsonian.kernels import Kernel, check_points, check_widths
 from wilsonian.networks.layers.covariances import Covariances, CrossPass, OwnPass, Scope, of_inputs
 from wilsonian.networks.layers.layer import AbstractLayer
@@ -184,14 +185,14 @@ def _own(network: AbstractLayer, X: Array, scope: Scope, tangent: bool, kind: st
     )
 
 
-@eqx.filter_jit
+@compiled
 def _diagonal(network: AbstractLayer, X: Array, kind: str) -> Array:
     _check_output(network, X)
     _, results = _own(network, X, Scope.POSITIONS, kind == "ntk", kind)
     return results[kind]
 
 
-@eqx.filter_jit
+@compiled
 def _grams(network: AbstractLayer, X: Array, Z: Array, square: bool, kind: str) -> dict[str, Array]:
     """Kernel matrices of two batches, block by block; `square` if they are the same."""
     _check_output(network, X)

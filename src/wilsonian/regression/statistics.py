@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
-from wilsonian.core.precision import with_precision
+from wilsonian.core.precision import compiled, full_products, with_precision
 from wilsonian.kernels import Kernel, compiled_gram, host_diagonal, host_gram
 from wilsonian.kernels.host_grams import has_host_form
 from wilsonian.regression.sample import Sample
@@ -95,10 +95,10 @@ class InducingFeatures(eqx.Module):
         """Inputs (rows, d) counted from the origin, in the precision of the features."""
         return (X - self.origin).astype(self.inducing_points.dtype)
 
+    @full_products
     def __call__(self, X: jax.Array) -> jax.Array:
         """Features (rows, rank) of the rows of `X`, counted from the origin."""
-        gram = self.kernel.gram(X, self.inducing_points)
-        return jnp.matmul(gram, self.whitening, precision=jax.lax.Precision.HIGHEST)
+        return self.kernel.gram(X, self.inducing_points) @ self.whitening
 
     def at(self, X: np.ndarray) -> np.ndarray:
         """The features in float64, whatever the precision they are computed in."""
@@ -139,7 +139,7 @@ def _whitening(kernel: Kernel, points: np.ndarray, dtype: Any) -> np.ndarray:
     return scipy.linalg.solve_triangular(root, np.eye(len(root)), lower=True).T
 
 
-@eqx.filter_jit
+@compiled
 def _at(features: InducingFeatures, X: Any) -> jax.Array:
     return features(X)
 
@@ -215,10 +215,10 @@ def _on_host(features: InducingFeatures, X: np.ndarray) -> np.ndarray:
     """Features (rows, rank) by a triangular product, half the work of a full one."""
     kernel, points, lower = features.kernel, features.inducing_points, features.whitening.T
     found = np.empty((len(X), len(points)), X.dtype)
-    compiled = None if has_host_form(kernel, X) else np.asarray(compiled_gram(kernel, X, points))
+    whole = None if has_host_form(kernel, X) else np.asarray(compiled_gram(kernel, X, points))
 
     def fill(rows: slice) -> None:
-        gram = host_gram(kernel, X[rows], points) if compiled is None else compiled[rows]
+        gram = host_gram(kernel, X[rows], points) if whole is None else whole[rows]
         found[rows] = times_transposed(gram, lower)
 
     by_rows(fill, len(X))
@@ -237,13 +237,12 @@ def _products_on_host(features, total, X, y, root_weights):
     return second, sums[:, 0], sums[:, 1:], diagonal @ root_weights**2
 
 
-@eqx.filter_jit
+@compiled
 def _products(features, total, X, y, root_weights):
     # Most of the work: two matrix products of the block with (rank, rank).
     weighted = features(X) * root_weights[:, None]
-    high = jax.lax.Precision.HIGHEST
-    gram = total + jnp.matmul(weighted.T, weighted, precision=high)
-    cross = jnp.matmul(weighted.T, y * root_weights[:, None], precision=high)
+    gram = total + weighted.T @ weighted
+    cross = weighted.T @ (y * root_weights[:, None])
     diagonal = jnp.sum(features.kernel.diagonal(X) * root_weights**2)
     return gram, weighted.T @ root_weights, cross, diagonal
 

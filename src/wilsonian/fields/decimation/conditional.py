@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wilsonian.core.precision import full_products
 from wilsonian.fields.decimation.density import GRID, SPACING, WINDOW
 from wilsonian.fields.decimation.features import (
     CLIP,
@@ -76,6 +77,7 @@ def _thetas(rows: Array, mean: Array, arrays: dict[str, Array]) -> tuple[Array, 
 
 
 @jax.jit
+@full_products
 def log_values(rows: Float[Array, "inputs rows"], arrays: dict[str, Array]) -> tuple[Array, Array]:
     """(mean, log density of z at the nodes up to a constant), for drawing."""
     mean = _mean(rows, arrays)
@@ -87,6 +89,7 @@ def log_values(rows: Float[Array, "inputs rows"], arrays: dict[str, Array]) -> t
 
 
 @functools.partial(jax.jit, static_argnames="hessian")
+@full_products
 def _likelihood(
     rows: Array, values: Array, mask: Array, arrays: dict[str, Array], hessian: bool
 ) -> tuple[Array, Array, Array]:
@@ -118,6 +121,7 @@ def _likelihood(
 
 
 @jax.jit
+@full_products
 def _first_sums(rows: Array, values: Array, mask: Array) -> tuple[Array, Array, Array]:
     """Normal equations of the mean: (features squared, features times values, values squared)."""
     features = first_features(rows) * mask
@@ -125,12 +129,14 @@ def _first_sums(rows: Array, values: Array, mask: Array) -> tuple[Array, Array, 
 
 
 @jax.jit
+@full_products
 def _squares(rows: Array, mask: Array, arrays: dict[str, Array]) -> Array:
     blocks = all_features(rows, _mean(rows, arrays))
     return jnp.concatenate([(block * block) @ mask for block in blocks])
 
 
 @jax.jit
+@full_products
 def _theta_only(rows: Array, arrays: dict[str, Array]) -> Array:
     return _thetas(rows, _mean(rows, arrays), arrays)[0]
 

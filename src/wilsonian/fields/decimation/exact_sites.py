@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from wilsonian.core.precision import full_products
 from wilsonian.fields.actions import AbstractSiteTheory
 from wilsonian.fields.decimation.density import GRID
 from wilsonian.fields.decimation.geometry import Colour
@@ -76,6 +77,7 @@ def neighbour_sums(colour: Colour, side: int) -> np.ndarray:
 
 
 @jax.jit
+@full_products
 def local_fields(fields: Array, sums: Array) -> Array:
     """(groups, rows) of neighbour sums, fields running fastest."""
     groups = sums.shape[0]
@@ -92,10 +94,12 @@ def exact_laws(theory: AbstractSiteTheory):  # type: ignore[no-untyped-def]
     twice_kappa = 2 * theory.kappa
 
     @jax.jit
+    @full_products
     def edge(local: Array) -> tuple[Array, Array, Array]:
         return standardized(lambda phi: twice_kappa * local[0] * phi - theory.potential(phi))
 
     @jax.jit
+    @full_products
     def corner(local: Array) -> tuple[Array, Array, Array]:
         def log_law(phi: Array) -> Array:
             total = -theory.potential(phi)

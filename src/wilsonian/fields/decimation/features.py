@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wilsonian.core.precision import full_products
 from wilsonian.fields.decimation.geometry import MOST_SHELLS
 
 NEAR = 3  # shells that enter nonlinearly
@@ -24,6 +25,7 @@ INPUTS = MOST_SHELLS + 2 * NEAR + 1
 
 
 @jax.jit
+@full_products
 def gather(
     fields: Float[Array, "volume count"], seen: Array, orbits: Array, known: Array
 ) -> Float[Array, "inputs rows"]:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from wilsonian.core.precision import full_products
 from wilsonian.core.quadrature import gauss_hermite
 from wilsonian.kernels import safe_sqrt
 from wilsonian.networks.layers.activations import AbstractActivation, Numbers
@@ -108,6 +109,7 @@ class HermiteExpansion(AbstractActivation):
         variance = jnp.asarray(variance)
         points, weights = gauss_hermite(self.nodes)
 
+        @full_products
         def missing(function):
             values = function(safe_sqrt(variance)[..., None] * points)
             total = values**2 @ jnp.asarray(weights, values.dtype)
@@ -174,6 +176,7 @@ class GaussHermite(AbstractActivation):
     def slope_moment(self, variance):
         return self._mean_square(slope_of(self.function), jnp.asarray(variance))
 
+    @full_products
     def _mean_square(self, function, variance):
         points, weights = gauss_hermite(self.nodes)
         values = function(safe_sqrt(variance)[..., None] * jnp.asarray(points, variance.dtype))
@@ -194,6 +197,7 @@ def _mean_product(function, nodes, x_variance, z_variance, covariance, other=Non
     cosine, squared_sine = correlation(x_variance, z_variance, covariance)
     cosine, sine = (z * safe_sqrt(z_variance) for z in (cosine, safe_sqrt(squared_sine)))
 
+    @full_products
     def add(total, node):
         point, weight = node
         v = (cosine * point)[..., None] + sine[..., None] * points

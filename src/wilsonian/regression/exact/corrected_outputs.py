@@ -7,12 +7,11 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
 import scipy.linalg
 
-from wilsonian.core.precision import with_precision
+from wilsonian.core.precision import compiled, with_precision
 from wilsonian.kernels import Kernel, Rescaled, compiled_diagonal, compiled_gram
 from wilsonian.regression.exact.conjugate_gradients import solve
 from wilsonian.regression.exact.kernel_products import KernelMatrix
@@ -265,7 +264,7 @@ def _orthonormal(features: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, 
     return rotation, (images @ rotation).astype(np.float32)
 
 
-@eqx.filter_jit
+@compiled
 def _grams(kernel: Kernel, rows: Any) -> jax.Array:
     """Kernel matrices (batch, m, m) of batches of rows (batch, m, d)."""
     return jax.vmap(kernel.gram)(rows, rows)

@@ -6,12 +6,11 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wilsonian.core.precision import with_precision
+from wilsonian.core.precision import compiled, with_precision
 from wilsonian.kernels import Kernel
 from wilsonian.regression.statistics import padded_rows
 
@@ -91,15 +90,13 @@ def _rounds(count: int) -> list[list[tuple[int, int]]]:
     return rounds
 
 
-@eqx.filter_jit
+@compiled
 def _both(kernel: Kernel, X: Any, Z: Any, right: Any, left: Any) -> tuple[jax.Array, jax.Array]:
-    gram, high = kernel.gram(X, Z), jax.lax.Precision.HIGHEST
+    gram = kernel.gram(X, Z)
     # A tile transposed would be copied: twice the time of a step.
-    there = jnp.matmul(left.T, gram, precision=high).T
-    return jnp.matmul(gram, right, precision=high).astype(float), there.astype(float)
+    return (gram @ right).astype(float), (left.T @ gram).T.astype(float)
 
 
-@eqx.filter_jit
+@compiled
 def _one(kernel: Kernel, X: Any, Z: Any, right: Any) -> jax.Array:
-    found = jnp.matmul(kernel.gram(X, Z), right, precision=jax.lax.Precision.HIGHEST)
-    return found.astype(float)
+    return (kernel.gram(X, Z) @ right).astype(float)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from wilsonian.core.precision import with_precision
+from wilsonian.core.precision import compiled, with_precision
 from wilsonian.core.types import Scalar
 from wilsonian.kernels import Kernel
 from wilsonian.kernels.host_grams import gram_and_pull, has_host_form
@@ -230,7 +230,7 @@ def _grams_by_jax(
     return (np.asarray(grams[0]), np.asarray(grams[1]), np.asarray(grams[2])), pull_all
 
 
-@eqx.filter_jit
+@compiled
 def _grams(moved, fixed, X, move_inducing_points):
     """Kernel matrices that the evidence needs, and the map from their slopes to those of what made
     them: of the kernel's numbers, and of the inducing points if these move."""
@@ -246,19 +246,17 @@ def _grams(moved, fixed, X, move_inducing_points):
     return jax.vjp(lambda log_kernel: grams(log_kernel, inducing_points), log_kernel)
 
 
-@eqx.filter_jit
+@compiled
 def _pull(pull, slopes):
     return pull(slopes)
 
 
-@eqx.filter_jit
+@compiled
 def differentiated(
     candidate: Candidate, fixed: Any, sample: Sample, input_dependent: bool
 ) -> tuple[Array, Candidate]:
     """:func:`loss_and_gradient` by automatic differentiation of :func:`inducing_evidence`."""
 
-    # Accelerators would round the products, and those of the slopes, to 10 bits.
-    @jax.default_matmul_precision("highest")
     def loss(candidate):
         evidence = inducing_evidence(
             candidate.kernel(fixed),

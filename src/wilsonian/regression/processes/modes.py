@@ -13,6 +13,7 @@ import scipy.linalg
 from jaxtyping import Array, Float
 
 from wilsonian.core.information import learnability
+from wilsonian.core.precision import compiled
 from wilsonian.core.ridge_theory import AbstractRidgeTheory
 from wilsonian.core.ridges import AbstractRidge, BareRidge, UniformRidge
 from wilsonian.core.roots import golden_section
@@ -58,7 +59,7 @@ class ModeTheory(AbstractRidgeTheory):
         constant = self.n_samples * jnp.log(2 * jnp.pi)
         return -0.5 * (quadratic + outputs * (log_determinant + constant))
 
-    @eqx.filter_jit
+    @compiled
     def evidence_ridge(self) -> Float[Array, ""]:
         """The total ridge that maximizes the evidence of the kept modes: what the data say the
         renormalized ridge is. Golden-section search in its logarithm."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 
-import equinox as eqx
 import jax
 import numpy as np
 
 from wilsonian.core.coarse_graining import coarse_grain
 from wilsonian.core.cutoffs import AbstractCutoff
 from wilsonian.core.information import learned_fraction
-from wilsonian.core.precision import with_precision
+from wilsonian.core.precision import compiled, with_precision
 from wilsonian.regression.processes.mode_flow import ModeSums
 from wilsonian.regression.processes.modes import Modes, ModeTheory, theory_of
 from wilsonian.regression.processes.reduced import Flow, ReducedProcess
@@ -99,7 +98,7 @@ class UniformProcess(ReducedProcess):
 
 
 # Compiled as a whole: step by step every step would be compiled for every number of modes.
-@eqx.filter_jit
+@compiled
 def _coarse_grained(sums: tuple, cutoff: AbstractCutoff) -> tuple[ModeTheory, jax.Array, jax.Array]:
     reduced = coarse_grain(theory_of(*sums), cutoff)
     return reduced, reduced.learnabilities(), reduced.coefficients()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wilsonian.core.precision import compiled
 from wilsonian.theory.free_probability.ensemble import AbstractEnsemble
 
 
-@eqx.filter_jit
+@compiled
 def _stieltjes(ensemble: AbstractEnsemble, z: Array) -> Array:
     return ensemble.stieltjes(z)
 

@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wilsonian.core.precision import compiled
 from wilsonian.core.roots import WIDE, increasing_root
 from wilsonian.core.types import Scalar, is_number
 from wilsonian.theory.free_probability.convolution import product_stieltjes, sum_stieltjes
@@ -162,7 +163,7 @@ class FreeSum(AbstractEnsemble):
         return self.left.bound() + self.right.bound()
 
 
-@eqx.filter_jit
+@compiled
 def t_from_r(ensemble: AbstractEnsemble, t: Any) -> Float[Array, "..."]:
     r""":math:`T(t) = R(g)` where :math:`g R(g) = t`, whose left side increases with :math:`g`."""
 
@@ -177,7 +178,7 @@ def t_from_r(ensemble: AbstractEnsemble, t: Any) -> Float[Array, "..."]:
     return elementwise(one, t)
 
 
-@eqx.filter_jit
+@compiled
 def r_from_t(ensemble: AbstractEnsemble, g: Any) -> Float[Array, "..."]:
     r""":math:`R(g) = T(t)` where :math:`t / T(t) = g`, whose left side increases with :math:`t`."""
 

@@ -8,6 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from wilsonian.core.precision import compiled
 from wilsonian.core.roots import WIDE, increasing_root
 from wilsonian.core.types import Scalar
 from wilsonian.theory.free_probability.ensemble import (
@@ -119,14 +120,14 @@ class Deterministic(AbstractEnsemble):
         freedom, inverse = self._resolvent(ridge)
         return freedom / inverse
 
-    @eqx.filter_jit
+    @compiled
     def t_transform(self, t):
         def one(t):
             return self._at(lambda ridge: ridge * self._resolvent(ridge)[1], 1 + t)
 
         return elementwise(one, t)
 
-    @eqx.filter_jit
+    @compiled
     def r_transform(self, g):
         def one(g):
             target = 1 / jnp.maximum(-g, jnp.finfo(g.dtype).tiny)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from wilsonian.core.precision import compiled
 from wilsonian.core.roots import root_or_zero
 from wilsonian.core.types import Scalar
 from wilsonian.theory.free_probability.ensemble import (
@@ -41,7 +41,7 @@ def renormalized_ridge(
     return _renormalized_ridge(eigenvalues, parameter(ridge), ensembles)
 
 
-@eqx.filter_jit
+@compiled
 def _renormalized_ridge(eigenvalues, ridge, ensembles):
     def bare(value):
         freedom = jnp.mean(eigenvalues / (eigenvalues + value))

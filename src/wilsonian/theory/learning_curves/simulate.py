@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wilsonian.core.precision import compiled
 from wilsonian.theory.datasets import (
     AbstractFeatureLaw,
     Gaussian,
@@ -132,7 +133,7 @@ def simulate(
     return jax.tree.map(lambda leaf: leaf[0], result) if ridges.ndim == 0 else result
 
 
-@eqx.filter_jit
+@compiled
 def _over_draws(problem, ridges, law, points, blocks):
     """Sums over draws of the first four powers of the coefficients' errors (4, ridges, modes), and
     (test, train error, effective ridge, posterior variance, label error) of each draw."""

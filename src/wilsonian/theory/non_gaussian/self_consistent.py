@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from wilsonian.core.precision import compiled
 from wilsonian.core.quadrature import gauss_hermite
 from wilsonian.core.spectrum import Spectrum
 from wilsonian.core.types import Scalar
@@ -194,7 +195,7 @@ def self_consistent_ridge(
     return _solve_ridge(moments, bare, size, jnp.asarray(bound, dtype), jnp.asarray(max_steps))
 
 
-@eqx.filter_jit
+@compiled
 def _solve_ridge(moments, ridge, n_samples, tolerance, max_steps):
     root = jnp.sqrt(moments.kept_eigenvalues)
     prior = moments.lost_eigenvalues
@@ -271,7 +272,7 @@ def error_field(
     )
 
 
-@eqx.filter_jit
+@compiled
 def _solve_error(theory, target, noise_variance, lost_share, tolerance, max_steps):
     moments, size = theory.moments, theory.n_samples
     kept = moments.kept_eigenvalues.shape[0]

@@ -44,6 +44,7 @@ from jaxtyping import Array, Float
 
 from wilsonian.core.coarse_graining import AbstractTheory
 from wilsonian.core.information import learnability
+from wilsonian.core.precision import compiled
 from wilsonian.core.roots import golden_section, root_or_zero
 from wilsonian.core.types import Scalar
 from wilsonian.theory.free_probability import AbstractEnsemble, check_spectrum, parameter
@@ -287,7 +288,7 @@ class AbstractRandomFeatures(AbstractTheory):
             return float(count * _optimal_ridge(self, count, parameter(members)))
 
 
-@eqx.filter_jit
+@compiled
 def _decompose(model: AbstractRandomFeatures, samples: Array, ridge: Array) -> ErrorDecomposition:
     def one(samples, ridge):
         return model.decompose_at(model.effective_ridge(samples, ridge), samples)
@@ -297,7 +298,7 @@ def _decompose(model: AbstractRandomFeatures, samples: Array, ridge: Array) -> E
     return jax.tree.map(lambda leaf: leaf.reshape(shape), jax.vmap(one)(*flat))
 
 
-@eqx.filter_jit
+@compiled
 def _optimal_ridge(model: AbstractRandomFeatures, samples: Any, members: Any) -> Array:
     def error(log_ridge):
         return model.decompose_at(jnp.exp(log_ridge), samples).ensemble_error(members)
