@@ -8,6 +8,7 @@ import pytest
 from helpers import load_benchmark
 
 from wilsonian import RankCutoff, SharpCutoff, coarse_grain, information, networks
+from wilsonian.core.precision import full_products
 from wilsonian.information import likelihoods, routes
 from wilsonian.information.lanczos import leading_pairs
 from wilsonian.information.products import push
@@ -87,11 +88,12 @@ def test_lanczos_finds_every_copy_of_an_eigenvalue():
     matrix = jnp.asarray((frame * values) @ frame.T)
 
     def pairs(block, **options):
-        return leading_pairs(lambda c: matrix @ c, 40, 7, block=block, tolerance=1e-5, **options)
+        product = full_products(lambda c: matrix @ c)
+        return leading_pairs(product, 40, 7, block=block, tolerance=1e-5, **options)
 
     found = pairs(3)
     np.testing.assert_allclose(found.values, values[:7], rtol=1e-5)
-    images = matrix @ found.vectors
+    images = np.asarray(matrix) @ found.vectors
     np.testing.assert_allclose(images, found.vectors * found.values, atol=1e-4)
     assert found.steps <= 18  # four eigenvalues and one more step for rounding
     np.testing.assert_allclose(pairs(1, steps=5).values[:4], values[::3], rtol=1e-5)

@@ -15,10 +15,12 @@ ROUNDING = "0860cce704385f396412f2b2936d1d8a31cee8990d58f81eb21391005917f31b"
 # Other machines' products and exponentials round otherwise: in float64 from 1e-16 on, in float32
 # from 1e-7 on, which the posterior's subtraction of nearly equal variances enlarges.
 ELSEWHERE = {"float32_network": 1e-3}
+# Another JAX fuses what it compiles otherwise: a few roundings of float32 on the same machine.
+COMPILED_AGAIN = {"float32_network": 1e-6}
 
 
 def test_predictions_are_those_of_then(tmp_path):
-    """To the last bit, on a machine that rounds as that of then did."""
+    """To the last bit in float64, on a machine that rounds as that of then did."""
     out = tmp_path / "predictions.npz"
     plain = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
     plain |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -27,11 +29,12 @@ def test_predictions_are_those_of_then(tmp_path):
     predicted = [name for name in then.files if not name.endswith("/inputs")]
     assert len(predicted) == 7
     for name in predicted:
+        model = name.split("/")[0]
         if str(now["rounding"]) == ROUNDING:
-            np.testing.assert_array_equal(now[name], then[name], err_msg=name)
+            tolerance = COMPILED_AGAIN.get(model, 0.0)
         else:
-            tolerance = ELSEWHERE.get(name.split("/")[0], 1e-9)
-            np.testing.assert_allclose(now[name], then[name], rtol=tolerance, err_msg=name)
+            tolerance = ELSEWHERE.get(model, 1e-9)
+        np.testing.assert_allclose(now[name], then[name], rtol=tolerance, err_msg=name)
 
 
 def test_a_model_of_the_command_line_loads_with_its_encoding():
