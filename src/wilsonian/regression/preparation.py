@@ -103,7 +103,7 @@ def prepare(
             moved, kernel = len(points), hyperparameters.kernel
             # What was learned meanwhile may resolve more than what the rule was asked about.
             features = InducingFeatures.of(kernel, points, pool.X.dtype)
-            factor = features.at(pool.X)
+            factor = features.at_once(pool.X)
             met = enough(factor, features.unresolved(pool.X, factor))
             if not met and moved < budget:
                 more = choose(min(2 * moved, budget))[0].rank

@@ -104,6 +104,15 @@ class InducingFeatures(eqx.Module):
         """The features in float64, whatever the precision they are computed in."""
         return np.asarray(_at(self, self.near(X)), float)
 
+    def at_once(self, X: np.ndarray) -> np.ndarray:
+        """:meth:`at` with other rounding: of kernels with a form on the host, where nothing is
+        compiled for so many rows."""
+        near = self.near(X)
+        if not has_host_form(self.kernel, near):
+            return self.at(X)
+        with shared_rows():
+            return np.asarray(_on_host(self, near), float)
+
     def diagonal(self, X: np.ndarray) -> np.ndarray:
         """`k(x, x)` at the rows of `X`, (rows,)."""
         return np.asarray(host_diagonal(self.kernel, self.near(X)), float)
@@ -114,11 +123,7 @@ class InducingFeatures(eqx.Module):
         return np.maximum(self.diagonal(X) - np.einsum("ij,ij->i", features, features), 0.0)
 
     def largest_unresolved(self, X: np.ndarray) -> float:
-        near = self.near(X)
-        on_host = has_host_form(self.kernel, near)  # compiles nothing
-        with shared_rows():
-            features = np.asarray(_on_host(self, near), float) if on_host else self.at(X)
-        return float(np.max(self.unresolved(X, features)))
+        return float(np.max(self.unresolved(X, self.at_once(X))))
 
 
 def _whitening(kernel: Kernel, points: np.ndarray, dtype: Any) -> np.ndarray:
