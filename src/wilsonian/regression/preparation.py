@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -13,7 +14,7 @@ from wilsonian.kernels import Kernel, host_diagonal
 from wilsonian.regression.inducing_points import InducingPoints, choose_inducing_points
 from wilsonian.regression.learning.diary import Diary, Progress, silent
 from wilsonian.regression.learning.evidence import Hyperparameters
-from wilsonian.regression.learning.learners import LEARNING_ROWS, MOST_MOVED
+from wilsonian.regression.learning.learners import AHEAD, LEARNING_ROWS, Climb, together
 from wilsonian.regression.learning.moving import add_inducing_points
 from wilsonian.regression.plan import Plan
 from wilsonian.regression.sample import Sample, check_precision, origin_of
@@ -22,6 +23,9 @@ from wilsonian.support.row_threads import shared_rows
 
 # Inducing points are chosen from at most this many rows per inducing point of the largest rank.
 POOL_PER_INDUCING_POINT = 8
+# Of the inducing points, so many that their modes are kept once some have moved: the last of these
+# modes are only half resolved, and the climb goes on with twice as many.
+NEARLY_ALL = 0.9
 # With less noise than this share of the prior variance products are of double precision: whitened,
 # the rounding of a kernel is as good as noise of some hundred times 6e-8 of it.
 SINGLE_NOISE = 3e-4
@@ -58,7 +62,7 @@ def prepare(
     check_precision(sample.X, plan.dtype)
     budget = min(plan.rank or plan.max_rank, rows)
     by_row = plan.input_dependent or sample.row_noise is not None
-    points = None if plan.inducing_points is None else plan.inducing_points - origin
+    points: Any = None if plan.inducing_points is None else plan.inducing_points - origin
     # What is learned before inducing points move is refined while they do.
     moves = plan.move_inducing_points is not False and measure_of(budget, rows) == "population"
     hyperparameters = plan.learner.before(
@@ -70,28 +74,32 @@ def prepare(
         pool = sample.draw(max(POOL_PER_INDUCING_POINT * budget, LEARNING_ROWS), random)
         budget = min(budget, len(pool.X))
 
-        def enough(factor: np.ndarray, residual: np.ndarray) -> bool:
-            kept = _kept_modes(factor, residual, hyperparameters, rows, plan.threshold)
-            return kept < factor.shape[1]
+        def kept(factor: np.ndarray, residual: np.ndarray) -> int:
+            return _kept_modes(factor, residual, hyperparameters, rows, plan.threshold)
 
         def choose(rank: int) -> tuple[InducingPoints, bool]:
             kernel = hyperparameters.kernel
             with shared_rows():  # many small products
-                return choose_inducing_points(kernel, pool.X, rank, budget, random, enough)
+                return choose_inducing_points(
+                    kernel, pool.X, rank, budget, random, lambda f, r: kept(f, r) < f.shape[1]
+                )
 
         chosen, met = choose(budget if plan.rank else min(64, budget))
-        points, exhausted = pool.X[chosen.indices], chosen.exhausted
+        exhausted = chosen.exhausted
+        points = pool.X[chosen.indices]
         wanted = plan.move_inducing_points
         if wanted is None:
             wanted = measure_of(len(points), rows) == "population"
             wanted &= not met or rows > LEARNING_ROWS
             wanted &= not exhausted  # nowhere better to go: they span the kernel already
         moved = 0
-        while wanted and plan.learner.moves and moved < len(points):
+
+        def climb(along: Climb) -> None:
+            nonlocal hyperparameters, points, moved
             hyperparameters, points = plan.learner.along(
                 hyperparameters,
                 points,
-                moved,
+                along,
                 pool.X,
                 sample,
                 rows=rows,
@@ -100,18 +108,34 @@ def prepare(
                 diary=diary,
                 progress=progress,
             )
-            moved, kernel = len(points), hyperparameters.kernel
-            # What was learned meanwhile may resolve more than what the rule was asked about.
+            moved = max(moved, along.points)
+
+        def grown(share: float) -> bool:
+            """Whether there are more of them now: what was learned meanwhile may resolve more than
+            what the rule was asked about."""
+            nonlocal points, met
+            kernel = hyperparameters.kernel
             features = InducingFeatures.of(kernel, points, pool.X.dtype)
             factor = features.at_once(pool.X)
-            met = enough(factor, features.unresolved(pool.X, factor))
-            if not met and moved < budget:
-                more = choose(min(2 * moved, budget))[0].rank
-                if more > moved:
+            modes, before = kept(factor, features.unresolved(pool.X, factor)), len(points)
+            met = modes < before
+            if modes >= share * before and before < budget:
+                more = choose(min(2 * before, budget))[0].rank
+                if more > before:
                     points = add_inducing_points(kernel, points, pool.X, more, random)
+            return len(points) > before
+
+        while wanted and plan.learner.moves:
+            if moved < AHEAD.points <= len(points):
+                climb(AHEAD)
+                if len(points) < budget and grown(NEARLY_ALL):
+                    continue
+            climb(together(len(points), rows))
+            if not grown(1.0):
+                break
         status = _status(plan, len(points), exhausted, met, rows)
         if moved:
-            which = "They" if moved <= MOST_MOVED else f"The first {MOST_MOVED}"
+            which = "They" if moved == len(points) else f"The first {moved}"
             status += f" {which} were then moved by gradient of the evidence."
     dtype = plan.dtype
     if dtype == np.float32 and _below_single(hyperparameters, sample):

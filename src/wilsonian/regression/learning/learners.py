@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -31,14 +31,26 @@ LEARNING_ROWS, LEARNING_RANK, COARSE_RANK = 2000, 512, 256
 # Further ones are then added where those leave most unresolved.
 MOST_MOVED = 512
 # Inducing points move in steps that see so many rows each, for PASSES through all within STEPS
-# (docs/science/learning.md, section 6). Of more than COARSE_RANK these go ahead on fewer rows, at a
-# fourth of the price of a step; a share of their steps is taken off those of all together.
+# (docs/science/learning.md, section 6).
 STEP_ROWS, PASSES, STEPS = 4096, 30, (150, 300)
-AHEAD_ROWS, AHEAD_STEPS, AHEAD_SHARE, LEAST_STEPS = 2048, 50, 2 / 3, 40
 # With no more rows than this every row is an inducing point of the learning, above it half of them.
 ALL_ROWS = 1000
 # A second length scale per column is tried up to this many rows per inducing point.
 ROWS_OF_SECOND_SCALE = 2.1
+
+
+class Climb(NamedTuple):
+    """Steps up the evidence by the hyperparameters and the first inducing points together."""
+
+    points: int
+    steps: int
+    rows: int  # that each step sees
+
+
+# Where there are as many, COARSE_RANK go ahead on fewer rows, at a fourth of the price of a step of
+# 512; then the cutoff rule is asked again. A share of their steps is taken off those of all
+# together.
+AHEAD, AHEAD_SHARE, LEAST_STEPS = Climb(COARSE_RANK, 50, 2048), 2 / 3, 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +82,7 @@ class AbstractLearner(abc.ABC):
         self,
         hyperparameters: Hyperparameters,
         points: np.ndarray,
-        moved: int,
+        climb: Climb,
         pool: np.ndarray,
         sample: Sample,
         *,
@@ -80,9 +92,8 @@ class AbstractLearner(abc.ABC):
         diary: Diary,
         progress: Progress,
     ) -> tuple[Hyperparameters, np.ndarray]:
-        """Hyperparameters and inducing points after the first MOST_MOVED of these were free to
-        move, and the others chosen anew from the `pool`; so many have `moved` before, and `sample`
-        stands for so many `rows`."""
+        """Hyperparameters and inducing points after a climb; those beyond MOST_MOVED are chosen
+        anew from the `pool` once the others have moved. The `sample` stands for so many `rows`."""
         return hyperparameters, points
 
     @abc.abstractmethod
@@ -165,7 +176,7 @@ class LearnAll(AbstractLearner):
         self,
         hyperparameters,
         points,
-        moved,
+        climb,
         pool,
         sample,
         *,
@@ -175,42 +186,37 @@ class LearnAll(AbstractLearner):
         diary,
         progress,
     ):
-        first = points[:MOST_MOVED]
-        for count, steps, rows_per_step in climbs(len(first), rows):
-            if count <= moved:
-                continue
-            hyperparameters, climbed = move_inducing_points(
-                hyperparameters,
-                first[:count],
-                sample,
-                rows=rows,
-                steps=steps,
-                rows_per_step=rows_per_step,
-                input_dependent=by_row,
-                random=random,
-                progress=progress,
-                diary=diary,
-                entry=f"{ENTRY}, {count} of {len(points)}",
-            )
-            hyperparameters = no_shorter_than_steps(hyperparameters, sample)
-            first = np.concatenate([climbed, first[count:]])
-        if len(first) < len(points) and moved < MOST_MOVED:
+        hyperparameters, climbed = move_inducing_points(
+            hyperparameters,
+            points[: climb.points],
+            sample,
+            rows=rows,
+            steps=climb.steps,
+            rows_per_step=climb.rows,
+            input_dependent=by_row,
+            random=random,
+            progress=progress,
+            diary=diary,
+            entry=f"{ENTRY}, {climb.points} of {len(points)} on {climb.rows} rows",
+        )
+        hyperparameters = no_shorter_than_steps(hyperparameters, sample)
+        if climb.points == MOST_MOVED < len(points):
             kernel = hyperparameters.kernel
-            points = add_inducing_points(kernel, first, pool, len(points), random)
-            return hyperparameters, points
-        return hyperparameters, np.concatenate([first, points[len(first) :]])
+            return hyperparameters, add_inducing_points(kernel, climbed, pool, len(points), random)
+        return hyperparameters, np.concatenate([climbed, points[climb.points :]])
 
     def after(self, modes, hyperparameters, sample, by_row):
         return _rescaled(modes, hyperparameters, sample, by_row)
 
 
-def climbs(points: int, rows: int) -> list[tuple[int, int, int]]:
-    """Inducing points that move, steps and rows of each, one climb after another."""
-    whole = PASSES * rows / STEP_ROWS
+def together(points: int, rows: int) -> Climb:
+    """The climb of so many inducing points: of all of them that move."""
+    steps, least = PASSES * rows / STEP_ROWS, LEAST_STEPS
     if points <= COARSE_RANK:
-        return [(points, int(np.clip(whole, *STEPS)), STEP_ROWS)]
-    together = int(np.clip(whole - AHEAD_STEPS * AHEAD_SHARE, LEAST_STEPS, STEPS[1]))
-    return [(COARSE_RANK, AHEAD_STEPS, AHEAD_ROWS), (points, together, STEP_ROWS)]
+        steps, least = max(steps, STEPS[0]), STEPS[0]
+    if points >= COARSE_RANK:
+        steps, least = steps - AHEAD.steps * AHEAD_SHARE, LEAST_STEPS
+    return Climb(min(points, MOST_MOVED), int(np.clip(steps, least, STEPS[1])), STEP_ROWS)
 
 
 def _rescaled(
