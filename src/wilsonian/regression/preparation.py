@@ -92,7 +92,7 @@ def prepare(
             wanted = measure_of(len(points), rows) == "population"
             wanted &= not met or rows > LEARNING_ROWS
             wanted &= not exhausted  # nowhere better to go: they span the kernel already
-        moved = 0
+        moved = climbed = 0
 
         def climb(along: Climb) -> None:
             nonlocal hyperparameters, points, moved
@@ -130,7 +130,10 @@ def prepare(
                 climb(AHEAD)
                 if len(points) < budget and grown(NEARLY_ALL):
                     continue
-            climb(together(len(points), rows))
+            last = together(len(points), rows)
+            if last.points > climbed:
+                climb(last)
+                climbed = last.points
             if not grown(1.0):
                 break
         status = _status(plan, len(points), exhausted, met, rows)
