@@ -291,6 +291,7 @@ def test_classes_are_read_out_too():
 
 def test_products_of_tiles_are_those_of_the_matrix(monkeypatch):
     monkeypatch.setattr("wilsonian.regression.exact.kernel_products.TILE", 32)
+    monkeypatch.setattr("wilsonian.regression.exact.kernel_products.WIDE", 2)
     vectors = np.random.default_rng(0).standard_normal((ROWS, 3))
     matrix = KernelMatrix(KERNEL, X)
     with jax.enable_x64(True):

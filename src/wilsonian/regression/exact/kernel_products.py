@@ -17,6 +17,9 @@ from wilsonian.regression.statistics import padded_rows
 # Rows and columns of a tile: 4 MiB in single precision, within a processor's cache; an accelerator
 # wants fewer and larger ones.
 TILE, LARGE_TILE = 1024, 8192
+# Vectors multiplied at once: sums of more take more memory than all the rest, and a tile evaluated
+# again is little beside its products with them.
+WIDE = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +40,10 @@ class KernelMatrix:
     ) -> np.ndarray:
         """`k(rows, rows) @ vectors` for vectors (n, s), added up in float64; tiles are evaluated in
         `dtype`. `watch` is called now and then: about as often as there are tiles of rows."""
+        if vectors.shape[1] > WIDE:
+            starts = range(0, vectors.shape[1], WIDE)
+            parts = [self.product(vectors[:, at : at + WIDE], dtype, watch) for at in starts]
+            return np.concatenate(parts, axis=1)
         kernel, points = self._prepared(self.rows, dtype)
         size = len(points[0])
         known = _tiles(np.asarray(vectors, dtype), size)
