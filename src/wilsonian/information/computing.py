@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from wilsonian.core.precision import compiled, full_products
+from wilsonian.core.precision import compiled
 from wilsonian.information import pricing, products, tangent
 from wilsonian.information.arguments import checked_count
 from wilsonian.information.fisher_spectrum import FisherSpectrum
@@ -133,7 +133,6 @@ def eigenpairs(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 @jax.jit
-@full_products
 def _descending(matrix: Array) -> tuple[Array, Array]:
     values, vectors = jnp.linalg.eigh(matrix)
     return values[::-1], vectors[:, ::-1]

@@ -21,7 +21,6 @@ from jaxtyping import Array, Float
 
 from wilsonian.core.coarse_graining import AbstractTheory
 from wilsonian.core.information import degrees_of_freedom, nats
-from wilsonian.core.precision import full_products
 from wilsonian.information import predictive, pricing
 from wilsonian.information.arguments import checked_count, checked_number
 from wilsonian.information.modes import AbstractModes
@@ -146,7 +145,6 @@ class FisherSpectrum(AbstractTheory):
         return np.sqrt(np.maximum(1 / support - 1 / self.network.examples, 0.0))
 
     @_precise
-    @full_products
     def by_parameter(self) -> dict[str, float]:
         """Directions determined by the data, :math:`\\sum_A k / (1 + k)` times the fraction of the
         mode in it, for every parameter leaf."""

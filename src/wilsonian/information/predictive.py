@@ -67,7 +67,7 @@ def covariances_under(
 @jax.jit
 @full_products
 def _weighted_square(steps: Array, own: Array, bare: Array | None, rest: float) -> Array:
-    inside = jnp.matmul(steps * own, jnp.swapaxes(steps, 1, 2), precision="highest")
+    inside = (steps * own) @ jnp.swapaxes(steps, 1, 2)
     return inside if bare is None else inside + rest * bare
 
 
@@ -167,6 +167,5 @@ def draw(spectrum: FisherSpectrum, seed: int) -> Any:
 
 
 @jax.jit
-@full_products
 def _spread(mean: Any, rest: float, noise: Any, inside: Any) -> Any:
     return jax.tree.map(lambda at, wide, own: at + rest * wide + own, mean, noise, inside)

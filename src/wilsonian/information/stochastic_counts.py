@@ -11,7 +11,6 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from wilsonian.core.precision import full_products
 from wilsonian.information import products
 from wilsonian.information.arguments import checked_count
 from wilsonian.information.computing import information_trace
@@ -47,7 +46,6 @@ def counts(
     size = network.examples * network.width
     deflate = min(deflate, size // 2)
 
-    @full_products
     def operator(columns):
         return products.square(network, columns)
 
@@ -90,7 +88,6 @@ def counts(
         )
 
 
-@full_products
 def _sums(k: np.ndarray, weights: np.ndarray) -> np.ndarray:
     k = np.maximum(k, 0.0)
     parts = np.stack([k > 1, k / (1 + k), np.log1p(k) / 2])

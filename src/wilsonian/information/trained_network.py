@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from wilsonian.core.precision import compiled, full_products
+from wilsonian.core.precision import compiled
 from wilsonian.information.flax_modules import as_function
 from wilsonian.information.functions import AbstractFunction, JaxFunction
 from wilsonian.information.likelihoods import AbstractLikelihood, as_likelihood
@@ -229,7 +229,6 @@ def whitened(
 
 
 @jax.jit
-@full_products
 def _in_units(trees: tuple[Any, ...], scales: Any) -> tuple[Any, ...]:
     """The trees in units of their prior's standard deviations; None stays None."""
     return tuple(None if tree is None else jax.tree.map(jnp.divide, tree, scales) for tree in trees)

@@ -9,25 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from wilsonian.core.precision import full_products
-
 
 @jax.jit
-@full_products
 def plus(left: Any, right: Any) -> Any:
     """Sum, leaf by leaf; one compilation for a tree, not one for every shape in it."""
     return jax.tree.map(jnp.add, left, right)
 
 
 @jax.jit
-@full_products
 def minus(left: Any, right: Any) -> Any:
     """Difference, leaf by leaf."""
     return jax.tree.map(jnp.subtract, left, right)
 
 
 @jax.jit
-@full_products
 def times(left: Any, right: Any) -> Any:
     """Product, leaf by leaf."""
     return jax.tree.map(jnp.multiply, left, right)

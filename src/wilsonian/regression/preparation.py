@@ -92,10 +92,10 @@ def prepare(
             wanted = measure_of(len(points), rows) == "population"
             wanted &= not met or rows > LEARNING_ROWS
             wanted &= not exhausted  # nowhere better to go: they span the kernel already
-        moved = climbed = 0
+        climbs: list[Climb] = []
 
         def climb(along: Climb) -> None:
-            nonlocal hyperparameters, points, moved
+            nonlocal hyperparameters, points
             hyperparameters, points = plan.learner.along(
                 hyperparameters,
                 points,
@@ -108,7 +108,7 @@ def prepare(
                 diary=diary,
                 progress=progress,
             )
-            moved = max(moved, along.points)
+            climbs.append(along)
 
         def grown(share: float) -> bool:
             """Whether there are more of them now: what was learned meanwhile may resolve more than
@@ -126,18 +126,18 @@ def prepare(
             return len(points) > before
 
         while wanted and plan.learner.moves:
-            if moved < AHEAD.points <= len(points):
+            if AHEAD not in climbs and AHEAD.points <= len(points):
                 climb(AHEAD)
                 if len(points) < budget and grown(NEARLY_ALL):
                     continue
             last = together(len(points), rows)
-            if last.points > climbed:
+            if last not in climbs:
                 climb(last)
-                climbed = last.points
             if not grown(1.0):
                 break
         status = _status(plan, len(points), exhausted, met, rows)
-        if moved:
+        if climbs:
+            moved = climbs[-1].points
             which = "They" if moved == len(points) else f"The first {moved}"
             status += f" {which} were then moved by gradient of the evidence."
     dtype = plan.dtype

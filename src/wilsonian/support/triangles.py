@@ -77,7 +77,7 @@ def transposed_square(lower: np.ndarray) -> np.ndarray:
     def multiply(tile: slice) -> None:
         below = lower[tile.start :]
         np.matmul(below[:, tile].T, below[:, : tile.stop], out=square[tile, : tile.stop])
-        square[: tile.start, tile] = square[tile, : tile.start].T
+        _mirror(square, tile)
 
     _by_tiles(multiply, len(lower))
     return square
@@ -91,10 +91,15 @@ def added_square(total: np.ndarray, features: np.ndarray) -> np.ndarray:
     def multiply(tile: slice) -> None:
         product = features[:, tile].T @ features[:, : tile.stop]
         np.add(total[tile, : tile.stop], product, out=square[tile, : tile.stop])
-        square[: tile.start, tile] = square[tile, : tile.start].T
+        _mirror(square, tile)
 
     by_parts(multiply, tiles(len(total))[::-1])  # the longest first
     return square
+
+
+def _mirror(square: np.ndarray, tile: slice) -> None:
+    """What stands left of the diagonal in these rows, also above it."""
+    square[: tile.start, tile] = square[tile, : tile.start].T
 
 
 def cholesky(matrix: np.ndarray) -> np.ndarray | None:

@@ -77,7 +77,6 @@ def neighbour_sums(colour: Colour, side: int) -> np.ndarray:
 
 
 @jax.jit
-@full_products
 def local_fields(fields: Array, sums: Array) -> Array:
     """(groups, rows) of neighbour sums, fields running fastest."""
     groups = sums.shape[0]
