@@ -11,6 +11,7 @@ from wilsonian.support.triangles import (
     inverted,
     times,
     times_transposed,
+    times_transposed_and_square,
     transposed_square,
     transposed_times,
     weighted_square,
@@ -37,7 +38,10 @@ def test_products_are_those_of_the_whole_matrices(lower, dtype):
     left, square = RANDOM.normal(size=(1030, rank)), RANDOM.normal(size=(rank, rank))
     left, square = left.astype(dtype), square.astype(dtype)
     weights = RANDOM.uniform(0.5, 2.0, len(left))
+    product, squared = times_transposed_and_square(left, lower, weights)
     pairs = [
+        (product, left @ lower.T),
+        (squared, product.T @ (weights[:, None] * product)),
         (times_transposed(left, lower), left @ lower.T),
         (times(left, lower), left @ lower),
         (transposed_times(lower, square), lower.T @ square),

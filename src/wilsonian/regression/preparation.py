@@ -116,7 +116,7 @@ def prepare(
             nonlocal points, met
             kernel = hyperparameters.kernel
             features = InducingFeatures.of(kernel, points, pool.X.dtype)
-            factor = features.at_once(pool.X)
+            factor = features.at(pool.X)
             modes, before = kept(factor, features.unresolved(pool.X, factor)), len(points)
             met = modes < before
             if modes >= share * before and before < budget:

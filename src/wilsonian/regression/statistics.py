@@ -101,16 +101,12 @@ class InducingFeatures(eqx.Module):
         return self.kernel.gram(X, self.inducing_points) @ self.whitening
 
     def at(self, X: np.ndarray) -> np.ndarray:
-        """The features in float64, whatever the precision they are computed in."""
-        return np.asarray(_at(self, self.near(X)), float)
-
-    def at_once(self, X: np.ndarray) -> np.ndarray:
-        """:meth:`at` with other rounding: of kernels with a form on the host, where nothing is
-        compiled for so many rows."""
+        """The features in float64, whatever the precision they are computed in. Of a kernel with a
+        form on the host nothing is compiled."""
         near = self.near(X)
         if not has_host_form(self.kernel, near):
-            return self.at(X)
-        with shared_rows():
+            return np.asarray(_at(self, near), float)
+        with shared_if_many(len(near)):
             return np.asarray(_on_host(self, near), float)
 
     def diagonal(self, X: np.ndarray) -> np.ndarray:
@@ -123,7 +119,7 @@ class InducingFeatures(eqx.Module):
         return np.maximum(self.diagonal(X) - np.einsum("ij,ij->i", features, features), 0.0)
 
     def largest_unresolved(self, X: np.ndarray) -> float:
-        return float(np.max(self.unresolved(X, self.at_once(X))))
+        return float(np.max(self.unresolved(X, self.at(X))))
 
 
 def _whitening(kernel: Kernel, points: np.ndarray, dtype: Any) -> np.ndarray:
@@ -216,6 +212,11 @@ def padded_rows(rows: int) -> int:
     return 1 << (rows - 1).bit_length() if rows < 256 else -(-rows // 256) * 256
 
 
+def shared_if_many(rows: int) -> contextlib.AbstractContextManager[None]:
+    """Rows shared among threads, if there are enough of them."""
+    return shared_rows() if rows >= SHARED_ROWS else contextlib.nullcontext()
+
+
 def _on_host(features: InducingFeatures, X: np.ndarray) -> np.ndarray:
     """Features (rows, rank) by a triangular product, half the work of a full one."""
     kernel, points, lower = features.kernel, features.inducing_points, features.whitening.T
@@ -232,7 +233,7 @@ def _on_host(features: InducingFeatures, X: np.ndarray) -> np.ndarray:
 
 def _products_on_host(features, total, X, y, root_weights):
     """As `_products`, by BLAS: a symmetric product is half the work of a full one."""
-    with shared_rows() if len(X) >= SHARED_ROWS else contextlib.nullcontext():
+    with shared_if_many(len(X)):
         weighted = _on_host(features, X)
         if not np.all(root_weights == 1):
             weighted *= root_weights[:, None]

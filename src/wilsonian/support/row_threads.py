@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
@@ -30,7 +31,7 @@ def shared_rows() -> Iterator[None]:
     Its own threads wait busily for each other: where other work holds a core a product takes ten
     times as long, and between small products half the time is spent waiting."""
     np.empty(LARGEST, np.uint8)  # freed at once, and never touched
-    blas = ThreadpoolController().select(user_api="blas")
+    blas = _blas()
     # NumPy and SciPy may each have one, of their own size.
     count = min((pool["num_threads"] for pool in blas.info()), default=1)
     with blas.limit(limits=1):
@@ -43,6 +44,14 @@ def shared_rows() -> Iterator[None]:
                 yield
             finally:
                 _pool.reset(before)
+
+
+@functools.cache
+def _blas() -> ThreadpoolController:
+    """Those of NumPy and SciPy: to look for them takes some milliseconds."""
+    import scipy.linalg  # noqa: F401  or there might be one more later
+
+    return ThreadpoolController().select(user_api="blas")
 
 
 def one_thread_for(size: int) -> contextlib.AbstractContextManager[None]:

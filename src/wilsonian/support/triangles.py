@@ -8,6 +8,7 @@ above the diagonal of a triangle is zero.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy.linalg import blas, lapack
@@ -37,6 +38,11 @@ def _by_tiles(work: Callable[[slice], None], size: int) -> None:
 def times_transposed(left: np.ndarray, lower: np.ndarray) -> np.ndarray:
     """A L^T, (rows, rank), in the precision of A (rows, rank)."""
     product = np.empty(left.shape, left.dtype)
+    by_rows(_multiply(left, lower, product), len(left))
+    return product
+
+
+def _multiply(left: np.ndarray, lower: np.ndarray, product: np.ndarray) -> Callable[[slice], None]:
     lower = np.asarray(lower, left.dtype)
 
     def multiply(rows: slice) -> None:
@@ -44,8 +50,7 @@ def times_transposed(left: np.ndarray, lower: np.ndarray) -> np.ndarray:
             part = lower[tile, : tile.stop]
             np.matmul(left[rows, : tile.stop], part.T, out=product[rows, tile])
 
-    by_rows(multiply, len(left))
-    return product
+    return multiply
 
 
 def times(left: np.ndarray, lower: np.ndarray) -> np.ndarray:
@@ -145,14 +150,35 @@ def inverted(lower: np.ndarray) -> np.ndarray:
 def weighted_square(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Sum over rows of w f f^T, (rank, rank) in float64, of features (rows, rank) and weights
     (rows,): products in the precision of the features."""
+    return _summed_squares(lambda rows: features[rows], features.shape, features.dtype, weights)
+
+
+def times_transposed_and_square(
+    left: np.ndarray, lower: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """:func:`times_transposed`, and of these features :func:`weighted_square`: each row is squared
+    while it lies in the cache."""
+    product = np.empty(left.shape, left.dtype)
+    multiply = _multiply(left, lower, product)
+
+    def multiplied(rows: slice) -> np.ndarray:
+        multiply(rows)
+        return product[rows]
+
+    return product, _summed_squares(multiplied, left.shape, left.dtype, weights)
+
+
+def _summed_squares(
+    features: Callable[[slice], np.ndarray], shape: tuple[int, ...], dtype: Any, weights: np.ndarray
+) -> np.ndarray:
     even = bool(np.all(weights == weights[0]))
-    roots = np.sqrt(weights).astype(features.dtype)[:, None]
+    roots = np.sqrt(weights).astype(dtype)[:, None]
 
     def squared(rows: slice) -> np.ndarray:
-        scaled = features[rows] if even else roots[rows] * features[rows]
+        scaled = features(rows) if even else roots[rows] * features(rows)
         return scaled.T @ scaled
 
-    total = np.zeros((features.shape[1], features.shape[1]))
-    for part in by_rows(squared, len(features), SQUARED_ROWS):
+    total = np.zeros((shape[1], shape[1]))
+    for part in by_rows(squared, shape[0], SQUARED_ROWS):
         total += part
     return weights[0] * total if even else total

@@ -196,12 +196,16 @@ def _grams_on_host(
     kernel: Kernel, candidate: Candidate, X: np.ndarray, move_inducing_points: bool
 ) -> tuple[Grams, Callable[[EvidenceSlopes], tuple[Any, Any]]]:
     points = np.asarray(candidate.inducing_points)
+
     # The small matrix is that of the points in float64: its factor divides everything else.
-    square, pull_square = gram_and_pull(
-        with_precision(kernel, float), points.astype(float), points.astype(float)
-    )
-    factor = beside(lambda: factored(square, X.dtype))
+    def of_points() -> tuple[Any, Factor | None]:
+        double = points.astype(float)
+        square, pull = gram_and_pull(with_precision(kernel, float), double, double)
+        return pull, factored(square, X.dtype)
+
+    between_points = beside(of_points)
     gram, pull = gram_and_pull(kernel, X, points)
+    pull_square, factor = between_points()
     one = with_precision(points[:1], X.dtype)
     variance, pull_diagonal = gram_and_pull(kernel, one, one)
 
@@ -212,7 +216,7 @@ def _grams_on_host(
         total = _in_logs(candidate, kernel_slope, of_square, of_diagonal)
         return total, moved + 2 * moved_square if move_inducing_points else None
 
-    return (gram, factor(), np.full(len(X), variance[0, 0])), pull_all
+    return (gram, factor, np.full(len(X), variance[0, 0])), pull_all
 
 
 def _grams_by_jax(

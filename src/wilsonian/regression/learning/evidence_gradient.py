@@ -13,6 +13,7 @@ from wilsonian.support.triangles import (
     inverted,
     times,
     times_transposed,
+    times_transposed_and_square,
     transposed_square,
     transposed_times,
     weighted_square,
@@ -96,7 +97,6 @@ def evidence_and_slopes(
     if factor is None:
         return undefined(gram, rank, amplitude)
     whitening = factor.whitening
-    features = times_transposed(gram, whitening)
     weights = np.asarray(weights, float)
     size = float(weights.sum())
     uniform = row_noise is None and not input_dependent
@@ -104,9 +104,10 @@ def evidence_and_slopes(
     diagonal, shared = np.asarray(diagonal, float), np.empty(0)
     tail: Any  # unresolved variance: its mean, or that of each row
     if uniform:
-        shared = weighted_square(features, weights)
+        features, shared = times_transposed_and_square(gram, whitening, weights)
         tail = max((weights @ diagonal - np.trace(shared)) / size, 0.0)
     else:
+        features = times_transposed(gram, whitening)
         tail = diagonal - _square_lengths(features)
         tail = np.maximum(tail, 0.0) if input_dependent else max(weights @ tail / size, 0.0)
 
@@ -224,7 +225,8 @@ def _pulled(
     """(rows, rank): (F mix + y load^T) W times a factor, the slope in F seen from K; `mix` is
     symmetric."""
     dtype = features.dtype
-    mix = np.multiply(times(mix, whitening), factor).astype(dtype)
+    mix = times(mix.astype(dtype), whitening.astype(dtype))
+    mix *= dtype.type(factor)
     load = (factor * (whitening.T @ load)).T.astype(dtype)
     targets = targets.astype(dtype)
     slope = np.empty_like(features)

@@ -30,8 +30,8 @@ LEARNING_ROWS, LEARNING_RANK, COARSE_RANK = 2000, 512, 256
 # At most so many inducing points move: the price of a step grows as the cube of their number.
 # Further ones are then added where those leave most unresolved.
 MOST_MOVED = 512
-# Inducing points move in steps that see so many rows each, for PASSES through all within STEPS
-# (docs/science/learning.md, section 6).
+# Inducing points move in steps that see about so many rows each, an even part of them all, for
+# PASSES through these within STEPS (docs/science/learning.md, section 6).
 STEP_ROWS, PASSES, STEPS = 4096, 30, (150, 300)
 # With no more rows than this every row is an inducing point of the learning, above it half of them.
 ALL_ROWS = 1000
@@ -211,12 +211,14 @@ class LearnAll(AbstractLearner):
 
 def together(points: int, rows: int) -> Climb:
     """The climb of so many inducing points: of all of them that move."""
-    steps, least = PASSES * rows / STEP_ROWS, LEAST_STEPS
+    parts = max(round(rows / STEP_ROWS), 1)
+    steps, least = PASSES * parts, LEAST_STEPS
     if points <= COARSE_RANK:
         steps, least = max(steps, STEPS[0]), STEPS[0]
     if points >= COARSE_RANK:
         steps, least = steps - AHEAD.steps * AHEAD_SHARE, LEAST_STEPS
-    return Climb(min(points, MOST_MOVED), int(np.clip(steps, least, STEPS[1])), STEP_ROWS)
+    steps = int(np.clip(steps, least, STEPS[1]))
+    return Climb(min(points, MOST_MOVED), steps, rows // parts)
 
 
 def _rescaled(

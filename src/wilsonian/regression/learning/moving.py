@@ -179,7 +179,7 @@ def add_inducing_points(
     Fewer where the kernel is exhausted first."""
     whole = np.concatenate([points, pool])
     features = InducingFeatures.of(kernel, points, whole.dtype)
-    factor = features.at_once(whole)
+    factor = features.at(whole)
     residual = features.unresolved(whole, factor)
     residual[: len(points)] = 0.0
     start = InducingPoints(np.arange(len(points)), factor, residual, False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 
-import jax
 import numpy as np
 
 from wilsonian.core.coarse_graining import coarse_grain
@@ -33,12 +32,13 @@ class UniformProcess(ReducedProcess):
         """Posterior under a uniform ridge, in closed form from the statistics in `modes`, and the
         largest variance that they did not resolve in training."""
         sums = modes.sums(amplitude, noise_variance)
-        reduced = _coarse_grained(sums, with_precision(cutoff, float))
-        theory, learned, coefficients = with_precision(reduced, float)
+        theory = with_precision(_coarse_grained(sums, with_precision(cutoff, float)), float)
         kept_root, kept = _kept_root(modes, amplitude, theory)
-        learned, coefficients = learned[kept], coefficients[kept]
+        ridge, eigenvalues = float(theory.ridge.mean()), amplitude * modes.eigenvalues[kept]
+        learned = learned_fraction(np, theory.weights[kept] * eigenvalues, ridge, modes.n_samples)
+        coefficients = learned[:, None] * modes.coefficients[kept]
         bare = modes.rotation[:, kept] / np.sqrt(modes.eigenvalues[kept])
-        lost = float(theory.ridge.mean()) - noise_variance
+        lost = ridge - noise_variance
         return cls(
             modes,
             amplitude,
@@ -99,9 +99,8 @@ class UniformProcess(ReducedProcess):
 
 # Compiled as a whole: step by step every step would be compiled for every number of modes.
 @compiled
-def _coarse_grained(sums: tuple, cutoff: AbstractCutoff) -> tuple[ModeTheory, jax.Array, jax.Array]:
-    reduced = coarse_grain(theory_of(*sums), cutoff)
-    return reduced, reduced.learnabilities(), reduced.coefficients()
+def _coarse_grained(sums: tuple, cutoff: AbstractCutoff) -> ModeTheory:
+    return coarse_grain(theory_of(*sums), cutoff)
 
 
 def _kept_root(modes: Modes, amplitude: float, theory: ModeTheory) -> tuple[np.ndarray, np.ndarray]:
