@@ -41,10 +41,26 @@ def test_products_of_a_block_by_blas_are_those_of_jax(dtype):
         for blas, twin, kept in zip(
             statistics._products_on_host(features, total, X, y.astype(dtype), roots),
             statistics._products(features, total, X, y.astype(dtype), roots),
-            (float, dtype, dtype, dtype),  # sums over blocks in double precision
+            (float, dtype, dtype, dtype, dtype),  # sums over blocks in double precision
             strict=True,
         ):
             assert blas.dtype == kept
             # Sums of 256 terms; the whitening amplifies what their rounding differs by.
             atol = 1e3 * np.finfo(dtype).eps * np.abs(twin).max()
             np.testing.assert_allclose(blas, twin, atol=float(atol))
+
+
+def test_the_largest_unresolved_variance_is_that_of_the_rows_that_weigh_anything():
+    random = np.random.default_rng(2)
+    X, y = random.standard_normal((300, 2)), random.standard_normal((300, 1))
+    with jax.enable_x64(True):
+        features = InducingFeatures.of(RBF(0.7), X[:20], float)
+        unresolved = features.unresolved(X, features.at(X))
+        weights = np.ones(300)
+        weights[np.argmax(unresolved)] = 0.0
+        sums = statistics.Statistics.empty(20, np.zeros(1))
+        for rows in (slice(0, 150), slice(150, 300)):
+            sums = sums.add(features, X[rows], y[rows], weights[rows])
+    wanted = np.sort(unresolved)[-2]
+    assert unresolved.max() > wanted + 1e-6
+    np.testing.assert_allclose(sums.largest_unresolved, wanted, rtol=1e-9)

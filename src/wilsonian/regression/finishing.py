@@ -51,12 +51,10 @@ def finish(
     sample: Sample,
     plan: Plan,
     blocks: Blocks,
-    largest_lost: float,
 ) -> FittedProcess:
     """Last step, once all rows are in `statistics`: scale, cutoff, posterior. `sample` is some of
-    the rows, `largest_lost` the largest variance that the inducing points leave unresolved at rows
-    seen (unit amplitude); an input-dependent ridge reads all `blocks` once more. In float64: call
-    it where that is enabled."""
+    the rows; an input-dependent ridge reads all `blocks` once more. In float64: call it where that
+    is enabled."""
     modes = Modes.of(
         prepared.features, statistics, normalize=plan.normalize_y, measure=prepared.measure
     )
@@ -70,7 +68,8 @@ def finish(
         )
         few = dataclasses.replace(sample, y=sample.y[:, columns])
         rows = (block._replace(y=block.y[:, columns]) for block in blocks(0))
-        part = _process(of_outputs(modes, columns), scale, few, plan, rows, largest_lost)
+        lost = statistics.largest_unresolved
+        part = _process(of_outputs(modes, columns), scale, few, plan, rows, lost)
         parts.append(part)
     process = parts[0] if len(parts) == 1 else OutputProcesses(tuple(parts))
     doubt = max((part.doubt for part in parts), key=len)
@@ -84,7 +83,7 @@ def _process(
     sample: Sample,
     plan: Plan,
     blocks: Iterable[Block],
-    largest_lost: float,
+    largest_unresolved: float,
 ) -> ReducedProcess:
     """The process of outputs that share one amplitude and noise."""
     by_row = plan.input_dependent or sample.row_noise is not None
@@ -96,7 +95,7 @@ def _process(
         each = noise_variance + sample.row_noise / modes.target_scale[0] ** 2
         usual = 1 / float(np.average(1 / each, weights=sample.weights))
     cutoff = resolve_cutoff(modes, amplitude, usual, plan)
-    lost = amplitude * largest_lost
+    lost = amplitude * largest_unresolved
     uniform = UniformProcess.of(modes, amplitude, noise_variance, cutoff, lost)
     return InputDependentProcess.of(uniform, blocks) if by_row else uniform
 

@@ -18,8 +18,6 @@ from wilsonian.regression.preparation import Prepared, prepare
 from wilsonian.regression.sample import Sample
 from wilsonian.regression.statistics import Statistics, Trust, accumulate
 
-LOST_BLOCKS = 4  # so many blocks of the sample are searched for the largest unresolved variance
-
 
 @dataclasses.dataclass(frozen=True)
 class Standing:
@@ -82,8 +80,7 @@ def fit_process(
         except KeyboardInterrupt:
             keep(standing, True)
             raise
-        lost = features.largest_unresolved(sample.X[: LOST_BLOCKS * plan.block_size])
-        fitted = finish(standing.prepared, standing.statistics, sample, plan, blocks, lost)
+        fitted = finish(standing.prepared, standing.statistics, sample, plan, blocks)
         if not plan.exact:
             return fitted
         at = standing

@@ -17,7 +17,7 @@ from wilsonian.kernels import Kernel, Matern52, as_kernel
 from wilsonian.language.kernel_text import parse_kernel
 from wilsonian.regression.exact import ResidualCorrection
 from wilsonian.regression.finishing import FittedProcess, finish, resolve_cutoff
-from wilsonian.regression.fitting import LOST_BLOCKS, fit_process
+from wilsonian.regression.fitting import fit_process
 from wilsonian.regression.plan import Plan, random_generator
 from wilsonian.regression.preparation import measure_of
 from wilsonian.regression.processes.input_dependent import InputDependentProcess
@@ -222,10 +222,7 @@ class ReducedGPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 self.prepared_, measure=measure_of(self.rank_, statistics.rows)
             )
             plan = self.plan(self.n_features_in_)
-            lost = max(p.largest_lost / p.amplitude for p in parts_of(self.process_))
-            few = sample.X[: LOST_BLOCKS * plan.block_size]
-            lost = max(lost, self.prepared_.features.largest_unresolved(few))
-            fitted = finish(prepared, statistics, sample, plan, lambda start: (), lost)
+            fitted = finish(prepared, statistics, sample, plan, lambda start: ())
         return self.adopt(fitted, self.target_dimensions_)
 
     def prior(self) -> Kernel:

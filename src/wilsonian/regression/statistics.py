@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -72,6 +72,7 @@ class InducingFeatures(eqx.Module):
     inducing_points: Any  # (rank, d), from the origin
     whitening: Any  # (rank, rank), L^{-T}
     origin: np.ndarray  # (d,), float64
+    compiled: bool = eqx.field(static=True, default=False)  # on the host, too, as 0.1.0 did
 
     @classmethod
     def of(
@@ -102,9 +103,9 @@ class InducingFeatures(eqx.Module):
 
     def at(self, X: np.ndarray) -> np.ndarray:
         """The features in float64, whatever the precision they are computed in. Of a kernel with a
-        form on the host nothing is compiled."""
+        form on the host nothing is compiled, but for models of 0.1.0, whose bits stay the same."""
         near = self.near(X)
-        if not has_host_form(self.kernel, near):
+        if self.compiled or not has_host_form(self.kernel, near):
             return np.asarray(_at(self, near), float)
         with shared_if_many(len(near)):
             return np.asarray(_on_host(self, near), float)
@@ -117,9 +118,6 @@ class InducingFeatures(eqx.Module):
         """Prior variance (rows,) outside the span of the inducing points, at the rows of `X` with
         these features."""
         return np.maximum(self.diagonal(X) - np.einsum("ij,ij->i", features, features), 0.0)
-
-    def largest_unresolved(self, X: np.ndarray) -> float:
-        return float(np.max(self.unresolved(X, self.at(X))))
 
 
 def _whitening(kernel: Kernel, points: np.ndarray, dtype: Any) -> np.ndarray:
@@ -159,6 +157,7 @@ class Statistics:
     target_square: np.ndarray  # (outputs,), sum of w y^2
     diagonal: float  # sum of w k(x, x)
     offset: np.ndarray  # (outputs,)
+    largest_unresolved: float = 0.0  # of k(x, x) - |f|^2, over rows that weigh anything
 
     @classmethod
     def empty(cls, rank: int, offset: np.ndarray) -> Statistics:
@@ -192,7 +191,7 @@ class Statistics:
             np.pad(y.astype(dtype), ((0, filler), (0, 0))),
             np.pad(np.sqrt(weights).astype(dtype), (0, filler)),
         )
-        gram, feature_sum, cross, diagonal = (np.asarray(value) for value in sums)
+        gram, feature_sum, cross, diagonal, unresolved = (np.asarray(value) for value in sums)
         return Statistics(
             self.rows + len(X),
             self.weight + float(weights.sum()),
@@ -203,6 +202,7 @@ class Statistics:
             self.target_square + weights @ y**2,
             self.diagonal + float(diagonal),
             self.offset,
+            max(self.largest_unresolved, float(unresolved)),
         )
 
 
@@ -233,24 +233,33 @@ def _on_host(features: InducingFeatures, X: np.ndarray) -> np.ndarray:
 
 def _products_on_host(features, total, X, y, root_weights):
     """As `_products`, by BLAS: a symmetric product is half the work of a full one."""
+    diagonal = host_diagonal(features.kernel, X)
     with shared_if_many(len(X)):
         weighted = _on_host(features, X)
+        unresolved = diagonal - np.concatenate(by_rows(_square_lengths(weighted), len(X)))
         if not np.all(root_weights == 1):
             weighted *= root_weights[:, None]
         second = added_square(total, weighted)
         sums = weighted.T @ np.column_stack([root_weights, y * root_weights[:, None]])
-    diagonal = host_diagonal(features.kernel, X)
-    return second, sums[:, 0], sums[:, 1:], diagonal @ root_weights**2
+    largest = np.max(unresolved, where=root_weights > 0, initial=0.0)
+    return second, sums[:, 0], sums[:, 1:], diagonal @ root_weights**2, largest
+
+
+def _square_lengths(features: np.ndarray) -> Callable[[slice], np.ndarray]:
+    return lambda rows: np.einsum("ij,ij->i", features[rows], features[rows])
 
 
 @compiled
 def _products(features, total, X, y, root_weights):
     # Most of the work: two matrix products of the block with (rank, rank).
-    weighted = features(X) * root_weights[:, None]
+    found = features(X)
+    weighted = found * root_weights[:, None]
     gram = total + weighted.T @ weighted
     cross = weighted.T @ (y * root_weights[:, None])
-    diagonal = jnp.sum(features.kernel.diagonal(X) * root_weights**2)
-    return gram, weighted.T @ root_weights, cross, diagonal
+    diagonal = features.kernel.diagonal(X)
+    unresolved = jnp.where(root_weights > 0, diagonal - jnp.sum(found**2, axis=1), 0.0)
+    largest = jnp.max(unresolved, initial=0.0)
+    return gram, weighted.T @ root_weights, cross, jnp.sum(diagonal * root_weights**2), largest
 
 
 def accumulate(

@@ -212,13 +212,12 @@ class LearnAll(AbstractLearner):
 def together(points: int, rows: int) -> Climb:
     """The climb of so many inducing points: of all of them that move."""
     parts = max(round(rows / STEP_ROWS), 1)
-    steps, least = PASSES * parts, LEAST_STEPS
+    steps, least = float(PASSES * parts), LEAST_STEPS
     if points <= COARSE_RANK:
         steps, least = max(steps, STEPS[0]), STEPS[0]
     if points >= COARSE_RANK:
         steps, least = steps - AHEAD.steps * AHEAD_SHARE, LEAST_STEPS
-    steps = int(np.clip(steps, least, STEPS[1]))
-    return Climb(min(points, MOST_MOVED), steps, rows // parts)
+    return Climb(min(points, MOST_MOVED), int(np.clip(steps, least, STEPS[1])), rows // parts)
 
 
 def _rescaled(

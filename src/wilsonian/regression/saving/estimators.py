@@ -22,7 +22,7 @@ from wilsonian.kernels import as_kernel
 from wilsonian.language.kernel_text import format_kernel, parse_kernel
 from wilsonian.regression.classification.classifier import ReducedGPClassifier
 from wilsonian.regression.finishing import FittedProcess
-from wilsonian.regression.processes.outputs import OutputProcesses
+from wilsonian.regression.processes.outputs import OutputProcesses, parts_of
 from wilsonian.regression.processes.reduced import ReducedProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.saving.parts import (
@@ -249,7 +249,10 @@ def _restore_regressor(regressor: ReducedGPRegressor, document: Document, arrays
         process = OutputProcesses(tuple(parts))
     else:
         process = restore_process(prepared, document, arrays)
-    statistics = restore_statistics(document["statistics"], arrays)
+    # Models of 0.1.0 do not say what of the variance at their rows was unresolved.
+    lost = max(part.largest_lost / part.amplitude for part in parts_of(process))
+    stored = {"largest_unresolved": lost, **document["statistics"]}
+    statistics = restore_statistics(stored, arrays)
     correction = None
     if "correction" in document:
         correction = restore_correction(

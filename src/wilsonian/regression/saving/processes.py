@@ -59,6 +59,7 @@ def prepared_state(prepared: Prepared) -> tuple[Document, Arrays]:
         "message": learned.message,
         "measure": prepared.measure,
         "rank_status": prepared.rank_status,
+        "compiled": prepared.features.compiled,
     }
     features = prepared.features
     return document, {
@@ -90,7 +91,8 @@ def restore_prepared(document: Document, arrays: Arrays) -> Prepared:
             f"inducing points {inducing_points.shape} do not fit origin {origin.shape}"
         )
     kernel = with_precision(kernel, inducing_points.dtype)
-    features = InducingFeatures(kernel, inducing_points, whitening, origin)
+    compiled = bool(document.get("compiled", "origin" not in arrays))
+    features = InducingFeatures(kernel, inducing_points, whitening, origin, compiled)
     return Prepared(features, learned, document["measure"], document["rank_status"])
 
 
