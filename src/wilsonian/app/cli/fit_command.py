@@ -116,65 +116,69 @@ def fit(
     as_json: JsonOption = False,
 ) -> None:
     """Fit a reduced Gaussian process to a table and test it on held-out rows."""
-    from wilsonian.app.reports import write_report
-    from wilsonian.app.runs.checkpoints import interruption
-    from wilsonian.app.runs.fit import Choices, fit_table
+    from wilsonian.app.reports.draughtsmen import draughtsmen
 
-    if resume and out is None:
-        raise ValueError("--resume needs --out: the state of a fit lies beside its model.")
-    if with_forecast and report is None:
-        raise ValueError("--forecast needs --report: it is a section of that page.")
-    if report is not None:
-        check_writable(report)
-    choices = Choices(
-        table=table,
-        **columns.choices(),
-        noise_column=noise_column,
-        noise_as=noise_as.value,
-        kernel=kernel,
-        parameters={
-            "rank": number_or(rank, "--rank", ("auto",)),
-            "max_rank": max_rank,
-            "cutoff": number_or(cutoff, "--cutoff", ("auto", "none")),
-            "threshold": threshold,
-            "ridge": ridge.value,
-            "optimizer": None if learn is Learn.none else "l-bfgs-b",
-            "learn": "all" if learn is Learn.none else learn.value,
-            "amplitude": amplitude,
-            "noise_variance": noise_variance,
-            "dtype": precision.value,
-            "exact": exact,
-        },
-        test_fraction=test_fraction,
-        seed=seed,
-        block_size=block_size,
-    )
-    console = Console(quiet=quiet or as_json)
-    at = ("", 0)
+    with draughtsmen(wanted=report is not None) as drawn:
+        from wilsonian.app.reports import write_report
+        from wilsonian.app.runs.checkpoints import interruption
+        from wilsonian.app.runs.fit import Choices, fit_table
 
-    with console.progress() as show:
+        if resume and out is None:
+            raise ValueError("--resume needs --out: the state of a fit lies beside its model.")
+        if with_forecast and report is None:
+            raise ValueError("--forecast needs --report: it is a section of that page.")
+        if report is not None:
+            check_writable(report)
+        choices = Choices(
+            table=table,
+            **columns.choices(),
+            noise_column=noise_column,
+            noise_as=noise_as.value,
+            kernel=kernel,
+            parameters={
+                "rank": number_or(rank, "--rank", ("auto",)),
+                "max_rank": max_rank,
+                "cutoff": number_or(cutoff, "--cutoff", ("auto", "none")),
+                "threshold": threshold,
+                "ridge": ridge.value,
+                "optimizer": None if learn is Learn.none else "l-bfgs-b",
+                "learn": "all" if learn is Learn.none else learn.value,
+                "amplitude": amplitude,
+                "noise_variance": noise_variance,
+                "dtype": precision.value,
+                "exact": exact,
+            },
+            test_fraction=test_fraction,
+            seed=seed,
+            block_size=block_size,
+        )
+        console = Console(quiet=quiet or as_json)
+        at = ("", 0)
 
-        def progress(stage: str, done: int, of: int, told: str = "") -> None:
-            nonlocal at
-            at = stage, done
-            show(stage, done, of, told)
+        with console.progress() as show:
 
-        try:
-            run = fit_table(choices, out, resume=resume, progress=progress)
-        except KeyboardInterrupt:
-            raise Interruption(interruption(*at, out)) from None
-        forecasts = [_forecast(choices, learn, progress)] if with_forecast else []
-    if report is not None:
-        write_report(run.record, report, [section for section, _ in forecasts])
-    if as_json:
-        echo_json({"record": run_json(run.record), "out": out and str(out)})
-    console.print(run_summary(run.record))
-    for _, refusal in forecasts:
-        if refusal:
-            console.print(f"\n{refusal}")
-    for what, path in (("Model", out), ("Report", report)):
-        if path is not None:
-            console.print(f"{what} written to {path}")
+            def progress(stage: str, done: int, of: int, told: str = "") -> None:
+                nonlocal at
+                at = stage, done
+                show(stage, done, of, told)
+
+            try:
+                run = fit_table(choices, out, resume=resume, progress=progress)
+            except KeyboardInterrupt:
+                raise Interruption(interruption(*at, out)) from None
+            forecasts = [_forecast(choices, learn, progress)] if with_forecast else []
+        if report is not None:
+            sections = [section for section, _ in forecasts]
+            write_report(run.record, report, sections, drawn(run.record))
+        if as_json:
+            echo_json({"record": run_json(run.record), "out": out and str(out)})
+        console.print(run_summary(run.record))
+        for _, refusal in forecasts:
+            if refusal:
+                console.print(f"\n{refusal}")
+        for what, path in (("Model", out), ("Report", report)):
+            if path is not None:
+                console.print(f"{what} written to {path}")
 
 
 def _forecast(choices: Choices, learn: Learn, progress: Progress) -> tuple[str, str]:

@@ -34,6 +34,12 @@ RIDGE_CAPTIONS = {
 BOTH: tuple[Scale, ...] = ("log", "linear")
 
 
+def all_figures(record: RunRecord) -> list[Drawing]:
+    """Every figure of the page of a run."""
+    kinds = quality_figures, spectrum_figures, flow_figures, mode_figures
+    return [drawing for kind in kinds for drawing in kind(record)]
+
+
 def quality_figures(record: RunRecord) -> list[Drawing]:
     """How good the held-out predictions are; none without held-out rows."""
     predictions = record.predictions

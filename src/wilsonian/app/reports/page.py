@@ -21,7 +21,7 @@ from wilsonian.app.reports.figures import (
     spectrum_figures,
 )
 from wilsonian.app.reports.flow_text import flow_rows
-from wilsonian.app.reports.svg import Drawing, Rendering, render
+from wilsonian.app.reports.svg import Drawing, Render, Rendering, render
 from wilsonian.app.reports.text import (
     GLOSSARY,
     Headline,
@@ -46,18 +46,22 @@ LISTED_VALUES = 8
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
 
-def report_html(record: RunRecord, further: Iterable[str] = ()) -> str:
+def report_html(record: RunRecord, further: Iterable[str] = (), rendered: Render = render) -> str:
     """The run as one self-contained HTML page; equal records give equal pages. `further` is the
-    HTML of sections to add, such as :func:`wilsonian.app.reports.forecast.forecast_section`."""
+    HTML of sections to add, such as :func:`wilsonian.app.reports.forecast.forecast_section`;
+    `rendered` makes its figures, as :func:`wilsonian.app.reports.svg.render` does."""
     names = (shorten(name, LONGEST_NAME) for name in (record.name, record.target))
-    return document(": ".join(names), _parts(record, further))
+    return document(": ".join(names), _parts(record, further, rendered))
 
 
 def write_report(
-    record: RunRecord, path: str | os.PathLike[str], further: Iterable[str] = ()
+    record: RunRecord,
+    path: str | os.PathLike[str],
+    further: Iterable[str] = (),
+    rendered: Render = render,
 ) -> Path:
     """Write the page, whole or not at all; raises FileError where that is impossible."""
-    return atomic_write(path, report_html(record, further))
+    return atomic_write(path, report_html(record, further, rendered))
 
 
 def document(title: str, parts: Iterable[str]) -> str:
@@ -77,16 +81,18 @@ def document(title: str, parts: Iterable[str]) -> str:
     )
 
 
-def _parts(record: RunRecord, further: Iterable[str]) -> Iterable[str]:
+def _parts(record: RunRecord, further: Iterable[str], rendered: Render) -> Iterable[str]:
     yield _header(record)
     yield _numbers(headlines(record))
-    yield section("How good are the predictions?", quality_figures(record))
+    quality = quality_figures(record)
+    yield section("How good are the predictions?", quality, rendered=rendered)
     theory = [*spectrum_figures(record), *flow_figures(record)]
     found = (learned_sentence(record), cutoff_sentence(record), evidence_sentence(record))
     said = "".join(f"<p>{html.escape(sentence)}</p>\n" for sentence in found if sentence)
     title = "What was learned, and where is the cutoff?"
-    yield section(title, theory, said + glossary(GLOSSARY), _flow_table(record))
-    yield _modes(record)
+    said += glossary(GLOSSARY)
+    yield section(title, theory, said, _flow_table(record), rendered=rendered)
+    yield _modes(record, rendered)
     yield from further
     yield _details(record)
 
@@ -138,6 +144,7 @@ def section(
     before: str = "",
     after: str = "",
     layout: str = "figures",
+    rendered: Render = render,
 ) -> str:
     """Figures under a heading, with HTML before and after them; nothing without figures.
 
@@ -145,15 +152,15 @@ def section(
     """
     if not drawings:
         return ""
-    figures = "\n".join(_figure(drawing) for drawing in drawings)
+    figures = "\n".join(_figure(drawing, rendered) for drawing in drawings)
     return (
         f"<section>\n<h2>{title}</h2>\n{before}"
         f'<div class="{layout}">\n{figures}\n</div>\n{after}</section>'
     )
 
 
-def _figure(drawing: Drawing) -> str:
-    renderings = [render(drawing, scale) for scale in drawing.scales]
+def _figure(drawing: Drawing, rendered: Render) -> str:
+    renderings = [rendered(drawing, scale) for scale in drawing.scales]
     panels = "".join(_panel(rendering, index == 0) for index, rendering in enumerate(renderings))
     buttons = ""
     if len(renderings) > 1:
@@ -184,12 +191,12 @@ def _panel(rendering: Rendering, shown: bool) -> str:
     )
 
 
-def _modes(record: RunRecord) -> str:
+def _modes(record: RunRecord, rendered: Render) -> str:
     drawings = mode_figures(record)
     if not drawings:
         return ""
     pictures = "\n".join(
-        f"<figure>{render(drawing, 'log').svg}<figcaption><b>{html.escape(drawing.title)}</b>"
+        f"<figure>{rendered(drawing, 'log').svg}<figcaption><b>{html.escape(drawing.title)}</b>"
         f"<br>{html.escape(drawing.caption)}</figcaption></figure>"
         for drawing in drawings
     )

@@ -79,6 +79,9 @@ class Rendering:
     points: list[list[Any]]  # x, y in the coordinates of the SVG's viewBox, and a text
 
 
+Render = Callable[[Drawing, Scale], Rendering]
+
+
 def render(drawing: Drawing, scale: Scale) -> Rendering:
     """Draw a figure without touching pyplot or any lasting Matplotlib setting."""
     from matplotlib import style
