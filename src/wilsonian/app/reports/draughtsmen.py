@@ -34,9 +34,8 @@ def draughtsmen(wanted: bool) -> Iterator[Callable[[RunRecord], Render]]:
         yield lambda record: _drawn(record, processes)
     finally:
         for process in processes:
-            process.kill()
-            with contextlib.suppress(OSError):  # of what it did not read
-                process.communicate()
+            with contextlib.suppress(OSError), process:  # of what it did not read
+                process.kill()
 
 
 def _cores() -> int:
