@@ -9,6 +9,7 @@ import numpy as np
 import scipy.linalg
 
 from wilsonian.kernels import Kernel, host_diagonal, host_gram
+from wilsonian.support.row_threads import by_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,10 +84,7 @@ def randomly_pivoted_cholesky(
             continue
         pivots = proposals[kept]
         columns = host_gram(kernel, pool, pool[_padded(pivots, block_size)])
-        columns = columns[:, : len(pivots)] - factor[:, :count] @ factor[pivots, :count].T
-        new = scipy.linalg.solve_triangular(lower, columns.T, lower=True).T
-        factor[:, count : count + len(pivots)] = new
-        residual = residual - np.einsum("ij,ij->i", new, new)
+        _extend(factor, residual, count, pivots, columns, lower)
         if residual.min() < -1e3 * floor - 1e-6 * diagonal.max():
             raise ValueError(_not_semidefinite(residual.min()))
         residual[pivots] = 0.0
@@ -94,6 +92,27 @@ def randomly_pivoted_cholesky(
         count += len(pivots)
     residual = np.maximum(residual, 0.0)
     return InducingPoints(indices[:count], factor[:, :count], residual, count < rank)
+
+
+def _extend(
+    factor: np.ndarray,
+    residual: np.ndarray,
+    count: int,
+    pivots: np.ndarray,
+    columns: np.ndarray,
+    lower: np.ndarray,
+) -> None:
+    """Write the columns of further `pivots` after the first `count` of the factor, and take them
+    off the residual."""
+    known, further = factor[pivots, :count].T, slice(count, count + len(pivots))
+
+    def extend(rows: slice) -> None:
+        rest = columns[rows, : len(pivots)] - factor[rows, :count] @ known
+        new = scipy.linalg.solve_triangular(lower, rest.T, lower=True).T
+        factor[rows, further] = new
+        residual[rows] -= np.einsum("ij,ij->i", new, new)
+
+    by_rows(extend, len(factor))
 
 
 def choose_inducing_points(

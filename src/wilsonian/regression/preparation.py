@@ -20,6 +20,7 @@ from wilsonian.regression.plan import Plan
 from wilsonian.regression.sample import Sample, check_precision, origin_of
 from wilsonian.regression.statistics import InducingFeatures
 from wilsonian.support.row_threads import shared_rows
+from wilsonian.support.triangles import weighted_square
 
 # Inducing points are chosen from at most this many rows per inducing point of the largest rank.
 POOL_PER_INDUCING_POINT = 8
@@ -117,7 +118,8 @@ def prepare(
             kernel = hyperparameters.kernel
             features = InducingFeatures.of(kernel, points, pool.X.dtype)
             factor = features.at(pool.X)
-            modes, before = kept(factor, features.unresolved(pool.X, factor)), len(points)
+            with shared_rows():
+                modes, before = kept(factor, features.unresolved(pool.X, factor)), len(points)
             met = modes < before
             if modes >= share * before and before < budget:
                 more = choose(min(2 * before, budget))[0].rank
@@ -194,7 +196,7 @@ def _kept_modes(
 ) -> int:
     """Modes that the rule keeps, for the output that keeps most: of features (n, points) at some
     rows, and the prior variances (n,) that they leave unresolved."""
-    second_moment = factor.T @ factor / len(factor)
+    second_moment = weighted_square(factor, np.full(len(factor), 1 / len(factor)))
     eigenvalues = np.maximum(scipy.linalg.eigvalsh(second_moment)[::-1], 0.0)
     lost = float(residual.mean())
     kept = [
