@@ -114,8 +114,8 @@ def test_few_of_the_points_go_ahead_and_all_follow(monkeypatch):
     given = Hyperparameters(Matern52(1.0), np.ones(1), np.full(1, 0.1), True, "Given.")
     learner = learners.LearnAll(1.0, 0.1, False, True, False, False, 0, 100)
 
-    def moved(points, climb):
-        random, diary = np.random.default_rng(1), Diary()
+    def moved(points, climb, diary=None):
+        random, diary = np.random.default_rng(1), Diary() if diary is None else diary
         return learner.along(
             given,
             points,
@@ -133,6 +133,10 @@ def test_few_of_the_points_go_ahead_and_all_follow(monkeypatch):
     assert "30 Adam steps moved 4 inducing points" in learned.message
     np.testing.assert_array_equal(points[4:], X[4:8])
     assert np.all(points[:4] != X[:4])
+    diary = Diary()
+    moved(X[:8], learners.Climb(4, 30, 300), diary)
+    after, _ = moved(X[:8], learners.Climb(4, 45, 300), diary)
+    assert "45 Adam steps" in after.message  # a climb of its own, not the rest of the first
     learned, points = moved(X[:12], learners.Climb(8, 45, 300))
     assert learned.noise_variance < 0.05
     assert np.all(points[:8] != X[:8])

@@ -197,7 +197,7 @@ class LearnAll(AbstractLearner):
             random=random,
             progress=progress,
             diary=diary,
-            entry=f"{ENTRY}, {climb.points} of {len(points)} on {climb.rows} rows",
+            entry=f"{ENTRY}: {len(points)}, {climb}",
         )
         hyperparameters = no_shorter_than_steps(hyperparameters, sample)
         if climb.points == MOST_MOVED < len(points):
