@@ -104,8 +104,8 @@ def test_few_of_the_points_go_ahead_and_all_follow(monkeypatch):
     # Steps of an even part of the rows, of about 4,096.
     assert learners.together(128, 8000) == (128, 150, 4000)
     assert learners.together(256, 8000) == (256, 116, 4000)
-    assert learners.together(512, 3000) == (512, 50, 3000)
-    assert learners.together(512, 8611) == (512, 50, 4305)
+    assert learners.together(512, 3000) == (512, 45, 3000)
+    assert learners.together(512, 8611) == (512, 45, 4305)
     assert learners.together(1000, 36_000) == (512, 236, 4000)
     assert learners.together(512, 10**6) == (512, 300, 4098)
     monkeypatch.setattr(learners, "MOST_MOVED", 8)

@@ -50,7 +50,7 @@ class Climb(NamedTuple):
 # Where there are as many, COARSE_RANK go ahead on fewer rows, at a fourth of the price of a step of
 # 512; then the cutoff rule is asked again. A share of their steps is taken off those of all
 # together.
-AHEAD, AHEAD_SHARE, LEAST_STEPS = Climb(COARSE_RANK, 50, 2048), 2 / 3, 50
+AHEAD, AHEAD_SHARE, LEAST_STEPS = Climb(COARSE_RANK, 50, 2048), 2 / 3, 45
 
 
 @dataclasses.dataclass(frozen=True)
