@@ -121,17 +121,15 @@ def choose_inducing_points(
     rank: int,
     budget: int,
     random: np.random.Generator,
-    enough: Callable[[np.ndarray, np.ndarray], bool],
-) -> tuple[InducingPoints, bool]:
-    """`rank` inducing points from `pool`, doubled until their features and the variances that these
-    leave unresolved are `enough`, they exhaust the kernel or reach the `budget`: (inducing points,
-    whether they are enough)."""
+    enough: Callable[[InducingPoints], bool],
+) -> InducingPoints:
+    """`rank` inducing points from `pool`, doubled until they are `enough`, exhaust the kernel or
+    reach the `budget`."""
     chosen = None
     while True:
         chosen = randomly_pivoted_cholesky(kernel, pool, rank, random, start=chosen)
-        met = enough(chosen.factor, chosen.residual)
-        if met or chosen.exhausted or rank >= budget:
-            return chosen, met
+        if rank >= budget or chosen.exhausted or enough(chosen):
+            return chosen
         rank = min(2 * rank, budget)
 
 

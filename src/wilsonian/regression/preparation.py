@@ -78,20 +78,22 @@ def prepare(
         def kept(factor: np.ndarray, residual: np.ndarray) -> int:
             return _kept_modes(factor, residual, hyperparameters, rows, plan.threshold)
 
-        def choose(rank: int) -> tuple[InducingPoints, bool]:
+        def enough(chosen: InducingPoints) -> bool:
+            return kept(chosen.factor, chosen.residual) < chosen.rank
+
+        def choose(rank: int) -> InducingPoints:
             kernel = hyperparameters.kernel
             with shared_rows():  # many small products
-                return choose_inducing_points(
-                    kernel, pool.X, rank, budget, random, lambda f, r: kept(f, r) < f.shape[1]
-                )
+                return choose_inducing_points(kernel, pool.X, rank, budget, random, enough)
 
-        chosen, met = choose(budget if plan.rank else min(64, budget))
+        chosen = choose(budget if plan.rank else min(64, budget))
+        met: bool | None = None  # whether the cutoff rule is, by the latest kernel
         exhausted = chosen.exhausted
         points = pool.X[chosen.indices]
         wanted = plan.move_inducing_points
         if wanted is None:
             wanted = measure_of(len(points), rows) == "population"
-            wanted &= not met or rows > LEARNING_ROWS
+            wanted &= rows > LEARNING_ROWS or not enough(chosen)
             wanted &= not exhausted  # nowhere better to go: they span the kernel already
         climbs: list[Climb] = []
 
@@ -122,7 +124,7 @@ def prepare(
                 modes, before = kept(factor, features.unresolved(pool.X, factor)), len(points)
             met = modes < before
             if modes >= share * before and before < budget:
-                more = choose(min(2 * before, budget))[0].rank
+                more = choose(min(2 * before, budget)).rank
                 if more > before:
                     points = add_inducing_points(kernel, points, pool.X, more, random)
             return len(points) > before
@@ -137,6 +139,7 @@ def prepare(
                 climb(last)
             if not grown(1.0):
                 break
+        met = enough(chosen) if met is None else met
         status = _status(plan, len(points), exhausted, met, rows)
         if climbs:
             moved = climbs[-1].points

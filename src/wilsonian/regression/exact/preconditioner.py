@@ -43,13 +43,13 @@ def nystrom_features(
     pool = points
     if len(points) > POOL * rank:
         pool = points[np.sort(random.choice(len(points), POOL * rank, replace=False))]
-    chosen, _ = choose_inducing_points(
+    chosen = choose_inducing_points(
         kernel,
         pool,
         min(FIRST_RANK, rank),
         rank,
         random,
-        lambda _, residual: bool(np.mean(residual) <= negligible),
+        lambda chosen: bool(np.mean(chosen.residual) <= negligible),
     )
     inducing_points, root = pool[chosen.indices], chosen.root.copy()
     del chosen
