@@ -37,7 +37,8 @@ from wilsonian.support.row_threads import by_parts, shared_rows
 # what leads there is followed to the end on all rows of the sample.
 SCOUT_ROWS, SCOUT_RANK, SCOUTS, SCOUT_ITERATIONS = 500, 200, 8, 15
 SHAKEN = 12  # further kernels, the most likely one times log-normal factors, that are compared
-# Of these, for what is refined while inducing points move.
+# Of these, for what is refined while inducing points move; scouts then take as many iterations as
+# there are numbers to learn, and so many at least.
 COARSE_SHAKEN, COARSE_SCOUTS, COARSE_ITERATIONS = 4, 3, 8
 SCOUT_MARGIN = 5.0  # nats behind the best scout, at which another is not followed
 # Nats that each further number must gain to be preferred: Akaike's price.
@@ -159,7 +160,11 @@ def search(
 
         def run() -> Run:
             asked = {"max_iterations": max_iterations, "watch": watch, **options, **more}
-            return _climbed(start, sample, rank, single=single, **asked)
+            if single:
+                found = maximize(start, sample, rank, dtype=np.float32, **asked)
+                if np.isfinite(found.evidence):
+                    return found  # else the noise is below the rounding
+            return maximize(start, sample, rank, **asked)
 
         runs[name] = diary.once(name, random, run)
         return runs[name]
@@ -170,9 +175,10 @@ def search(
     if not coarse and _tied_differs(plain.kernel):
         tied = follow(ONE_SCALE, plain, tied=True)
         scouted.append(tied.start)
-    iterations = COARSE_ITERATIONS if coarse else SCOUT_ITERATIONS
-    scouting: dict[str, Any] = {"max_iterations": iterations, "single": single, **options}
-    scouts = _side_by_side(scouted, few, few_rank, **scouting)
+    iterations = SCOUT_ITERATIONS
+    if coarse:
+        iterations = min(iterations, max(COARSE_ITERATIONS, freedom))
+    scouts = _side_by_side(scouted, few, few_rank, max_iterations=iterations, **options)
     scouts.sort(key=lambda run: -run.evidence)
     # A part of the rows may mislead about those that are close.
     least = scouts[0].evidence - SCOUT_MARGIN
@@ -185,7 +191,7 @@ def search(
     best = max(runs.values(), key=lambda run: run.evidence)
     if not coarse and best.evidence < null_evidence(sample) + WEAK:
         again = [_drawn(plain.kernel, sample, groups, random) for _ in range(DRAWN)]
-        scouts = _side_by_side(again, few, few_rank, **scouting)
+        scouts = _side_by_side(again, few, few_rank, max_iterations=SCOUT_ITERATIONS, **options)
         scouts.sort(key=lambda run: -run.evidence)
         starts += again
         for index, start in enumerate(_unlike([run.start for run in scouts], LOOKED_AGAIN)):
@@ -225,23 +231,8 @@ ONE_SCALE, SCALES = "one length scale", "one length scale per column"
 TWO_SCALES = "two length scales per column"
 
 
-def _climbed(start: Start, sample: Sample, rank: int, *, single: bool, **asked: Any) -> Run:
-    """:func:`maximize`, in single precision where that sees anything."""
-    if single:
-        found = maximize(start, sample, rank, dtype=np.float32, **asked)
-        if np.isfinite(found.evidence):
-            return found  # else the noise is below the rounding
-    return maximize(start, sample, rank, **asked)
-
-
 def _side_by_side(
-    starts: list[Start],
-    sample: Sample,
-    rank: int,
-    *,
-    random: np.random.Generator,
-    single: bool = False,
-    **options: Any,
+    starts: list[Start], sample: Sample, rank: int, *, random: np.random.Generator, **options: Any
 ) -> list[Run]:
     """A run from each start, one beside the other, with random numbers of its own."""
     seeds = random.integers(2**63, size=len(starts))
@@ -249,7 +240,7 @@ def _side_by_side(
     def run(number: int) -> Run:
         with jax.enable_x64(True):  # which is said thread by thread
             own = np.random.default_rng(seeds[number])
-            return _climbed(starts[number], sample, rank, single=single, random=own, **options)
+            return maximize(starts[number], sample, rank, random=own, **options)
 
     return by_parts(run, range(len(starts)))
 
