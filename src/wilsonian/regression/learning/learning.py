@@ -37,9 +37,7 @@ from wilsonian.support.row_threads import by_parts, shared_rows
 # what leads there is followed to the end on all rows of the sample.
 SCOUT_ROWS, SCOUT_RANK, SCOUTS, SCOUT_ITERATIONS = 500, 200, 8, 15
 SHAKEN = 12  # further kernels, the most likely one times log-normal factors, that are compared
-# Of these, for what is refined while inducing points move; scouts then take as many iterations as
-# there are numbers to learn, and so many at least.
-COARSE_SHAKEN, COARSE_SCOUTS, COARSE_ITERATIONS = 4, 3, 8
+COARSE_SHAKEN, COARSE_SCOUTS = 4, 3  # of both, for what is refined while inducing points move
 SCOUT_MARGIN = 5.0  # nats behind the best scout, at which another is not followed
 # Nats that each further number must gain to be preferred: Akaike's price.
 PRICE = 1.0
@@ -175,10 +173,7 @@ def search(
     if not coarse and _tied_differs(plain.kernel):
         tied = follow(ONE_SCALE, plain, tied=True)
         scouted.append(tied.start)
-    iterations = SCOUT_ITERATIONS
-    if coarse:
-        iterations = min(iterations, max(COARSE_ITERATIONS, freedom))
-    scouts = _side_by_side(scouted, few, few_rank, max_iterations=iterations, **options)
+    scouts = _side_by_side(scouted, few, few_rank, max_iterations=SCOUT_ITERATIONS, **options)
     scouts.sort(key=lambda run: -run.evidence)
     # A part of the rows may mislead about those that are close.
     least = scouts[0].evidence - SCOUT_MARGIN
