@@ -9,6 +9,7 @@ from wilsonian.support.triangles import (
     TILE,
     cholesky,
     inverted,
+    square_lengths,
     times,
     times_transposed,
     times_transposed_and_square,
@@ -41,6 +42,7 @@ def test_products_are_those_of_the_whole_matrices(lower, dtype):
     product, squared = times_transposed_and_square(left, lower, weights)
     pairs = [
         (product, left @ lower.T),
+        (square_lengths(left, float), np.sum(left.astype(float) ** 2, axis=1)),
         (squared, product.T @ (weights[:, None] * product)),
         (times_transposed(left, lower), left @ lower.T),
         (times(left, lower), left @ lower),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -19,7 +19,7 @@ from wilsonian.kernels import Kernel, compiled_gram, host_diagonal, host_gram
 from wilsonian.kernels.host_grams import has_host_form
 from wilsonian.regression.sample import Sample
 from wilsonian.support.row_threads import by_rows, one_thread_for, shared_rows
-from wilsonian.support.triangles import added_square, times_transposed
+from wilsonian.support.triangles import added_square, square_lengths, times_transposed
 
 SHARED_ROWS = 1024  # from so many rows on threads are worth their start, some milliseconds
 
@@ -236,17 +236,13 @@ def _products_on_host(features, total, X, y, root_weights):
     diagonal = host_diagonal(features.kernel, X)
     with shared_if_many(len(X)):
         weighted = _on_host(features, X)
-        unresolved = diagonal - np.concatenate(by_rows(_square_lengths(weighted), len(X)))
+        unresolved = diagonal - square_lengths(weighted, weighted.dtype)
         if not np.all(root_weights == 1):
             weighted *= root_weights[:, None]
         second = added_square(total, weighted)
         sums = weighted.T @ np.column_stack([root_weights, y * root_weights[:, None]])
     largest = np.max(unresolved, where=root_weights > 0, initial=0.0)
     return second, sums[:, 0], sums[:, 1:], diagonal @ root_weights**2, largest
-
-
-def _square_lengths(features: np.ndarray) -> Callable[[slice], np.ndarray]:
-    return lambda rows: np.einsum("ij,ij->i", features[rows], features[rows])
 
 
 @compiled

@@ -168,6 +168,15 @@ def times_transposed_and_square(
     return product, _summed_squares(multiplied, left.shape, left.dtype, weights)
 
 
+def square_lengths(features: np.ndarray, dtype: Any) -> np.ndarray:
+    """Sum of squares of each row, (rows,), added up in `dtype`."""
+
+    def squared(rows: slice) -> np.ndarray:
+        return np.einsum("ij,ij->i", features[rows], features[rows], dtype=dtype)
+
+    return np.concatenate(by_rows(squared, len(features)))
+
+
 def _summed_squares(
     features: Callable[[slice], np.ndarray], shape: tuple[int, ...], dtype: Any, weights: np.ndarray
 ) -> np.ndarray:

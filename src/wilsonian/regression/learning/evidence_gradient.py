@@ -11,6 +11,7 @@ from wilsonian.support.row_threads import beside, by_rows
 from wilsonian.support.triangles import (
     cholesky,
     inverted,
+    square_lengths,
     times,
     times_transposed,
     times_transposed_and_square,
@@ -108,7 +109,7 @@ def evidence_and_slopes(
         tail = max((weights @ diagonal - np.trace(shared)) / size, 0.0)
     else:
         features = times_transposed(gram, whitening)
-        tail = diagonal - _square_lengths(features)
+        tail = diagonal - square_lengths(features, float)
         tail = np.maximum(tail, 0.0) if input_dependent else max(weights @ tail / size, 0.0)
 
     inner_slope: Any = 0.0
@@ -154,7 +155,7 @@ def evidence_and_slopes(
             spread = times_transposed(features, inner_inverse)
             mean = np.asarray(features @ load.astype(dtype), float)
             excess = np.sum((targets - mean) ** 2, axis=1) - count * ridge
-            excess += count * a * _square_lengths(spread)
+            excess += count * a * square_lengths(spread, float)
             ridge_slope = precision / (2 * ridge) * excess
             part = _pulled(whitening, features, -a * explained, load, targets)
             gram_slope = gram_slope + part * precision[:, None].astype(dtype)
@@ -200,13 +201,6 @@ def with_jitter(square: np.ndarray, jitter: float) -> np.ndarray:
     square = np.array(square, float)
     square[np.diag_indices(len(square))] += jitter * np.mean(np.diagonal(square))
     return square
-
-
-def _square_lengths(features: np.ndarray) -> np.ndarray:
-    def squared(rows: slice) -> np.ndarray:
-        return np.einsum("ij,ij->i", features[rows], features[rows], dtype=float)
-
-    return np.concatenate(by_rows(squared, len(features)))
 
 
 def _square_slope(factor: Factor, inner_slope: np.ndarray, dtype: Any) -> np.ndarray:
