@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -22,7 +23,17 @@ LARGEST = 2**25 - 2**14  # bytes
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
-_pool: ContextVar[ThreadPoolExecutor | None] = ContextVar("pool", default=None)
+
+
+class _Helpers(ThreadPoolExecutor):
+    """Threads beside the one that asks, which works too: one less to be woken."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+
+_pool: ContextVar[_Helpers | None] = ContextVar("pool", default=None)
 
 
 @contextlib.contextmanager
@@ -38,7 +49,7 @@ def shared_rows() -> Iterator[None]:
         if count == 1:
             yield
             return
-        with ThreadPoolExecutor(count) as pool:
+        with _Helpers(count - 1) as pool:
             before = _pool.set(pool)
             try:
                 yield
@@ -62,11 +73,41 @@ def one_thread_for(size: int) -> contextlib.AbstractContextManager[None]:
 
 def by_parts(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
     """What `work` makes of each part, in their order, whoever did it: sums of these do not depend
-    on the number of threads."""
+    on the number of threads. The thread that asks works too."""
     pool = _pool.get()
     if pool is None or len(parts) == 1:
         return [work(part) for part in parts]
-    return list(pool.map(work, parts))
+    results: list[Any] = [None] * len(parts)
+    left = collections.deque(range(len(parts)))
+
+    def take() -> None:
+        while left:
+            try:
+                index = left.popleft()
+            except IndexError:  # another was faster
+                return
+            results[index] = work(parts[index])
+
+    asked = [pool.submit(take) for _ in range(min(pool.size, len(parts) - 1))]
+    try:
+        with _alone():
+            take()
+    finally:
+        left.clear()
+        for helper in asked:
+            if not helper.cancel():  # one that is still busy beside has not begun
+                helper.result()
+    return results
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Inside, a part of the work is not shared again, whichever thread it is on."""
+    before = _pool.set(None)
+    try:
+        yield
+    finally:
+        _pool.reset(before)
 
 
 def by_rows(work: Callable[[slice], Result], rows: int, most: int = ROWS) -> list[Result]:
