@@ -1,5 +1,6 @@
 """The regressor against its twins, its own other routes to the same model, and scikit-learn."""
 
+import jax
 import numpy as np
 import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor, kernels
@@ -18,6 +19,7 @@ from wilsonian import (
     SmoothCutoff,
 )
 from wilsonian.regression.fitting import fit_process
+from wilsonian.regression.learning.learning import learn
 from wilsonian.regression.sample import Sample
 from wilsonian.regression.statistics import Block
 
@@ -299,6 +301,34 @@ def test_a_weak_signal_is_found_from_every_start():
         # Predicting a constant, as the null model does, has 1.
         assert np.mean((model.predict(inputs) - inputs[:, 0]) ** 2) < 0.6
         assert "nats above that of noise alone" in model.convergence_
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_coarse_search_finds_two_columns_among_thirty(seed):
+    """Nothing linear, and no scale common to all columns says anything."""
+    random = np.random.default_rng(seed)
+    inputs = random.normal(size=(800, 30))
+    labels = inputs[:, :1] * np.sin(2 * inputs[:, 1:2]) + 0.1 * random.normal(size=(800, 1))
+    sample = Sample(inputs, labels - labels.mean(), np.ones(800))
+    with jax.enable_x64(True):
+        found = learn(
+            Matern52(),
+            sample,
+            amplitude=1.0,
+            noise_variance=0.1,
+            ard=True,
+            rank=128,
+            groups=1,
+            restarts=0,
+            input_dependent=False,
+            max_iterations=100,
+            random=np.random.default_rng(0),
+            coarse=True,
+        )
+    order = np.argsort(found.kernel.length_scale)
+    assert set(order[:2]) == {0, 1}
+    assert found.kernel.length_scale[order[2]] > 3 * found.kernel.length_scale[order[1]]
+    assert found.noise_variance < 0.2 * labels.var()
 
 
 # In the last a prior that joins a few close rows gains 16.9 nats by chance.

@@ -75,11 +75,9 @@ def prepare(
         pool = sample.draw(max(POOL_PER_INDUCING_POINT * budget, LEARNING_ROWS), random)
         budget = min(budget, len(pool.X))
 
-        def kept(factor: np.ndarray, residual: np.ndarray) -> int:
-            return _kept_modes(factor, residual, hyperparameters, rows, plan.threshold)
-
         def enough(chosen: InducingPoints) -> bool:
-            return kept(chosen.factor, chosen.residual) < chosen.rank
+            at = chosen.factor, chosen.residual, hyperparameters
+            return _kept_modes(*at, rows, plan.threshold) < chosen.rank
 
         def choose(rank: int) -> InducingPoints:
             kernel = hyperparameters.kernel
@@ -110,22 +108,32 @@ def prepare(
                 random=random,
                 diary=diary,
                 progress=progress,
+                left=spanned if len(points) < min(AHEAD.points, budget) else None,
             )
             climbs.append(along)
+
+        def resolved(of: Hyperparameters, points: np.ndarray) -> int:
+            """Modes in the span of the points that the rule keeps."""
+            features = InducingFeatures.of(of.kernel, points, pool.X.dtype)
+            factor = features.at(pool.X)
+            with shared_rows():
+                residual = features.unresolved(pool.X, factor)
+                return _kept_modes(factor, residual, of, rows, plan.threshold)
+
+        def spanned(of: Hyperparameters, points: np.ndarray) -> bool:
+            """Whether the rule keeps all that few points span: more are needed anyway."""
+            return resolved(of, points) == len(points)
 
         def grown(share: float) -> bool:
             """Whether there are more of them now: what was learned meanwhile may resolve more than
             what the rule was asked about."""
             nonlocal points, met
-            kernel = hyperparameters.kernel
-            features = InducingFeatures.of(kernel, points, pool.X.dtype)
-            factor = features.at(pool.X)
-            with shared_rows():
-                modes, before = kept(factor, features.unresolved(pool.X, factor)), len(points)
+            modes, before = resolved(hyperparameters, points), len(points)
             met = modes < before
             if modes >= share * before and before < budget:
                 more = choose(min(2 * before, budget)).rank
                 if more > before:
+                    kernel = hyperparameters.kernel
                     points = add_inducing_points(kernel, points, pool.X, more, random)
             return len(points) > before
 

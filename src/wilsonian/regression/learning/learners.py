@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -48,9 +49,8 @@ class Climb(NamedTuple):
 
 
 # Where there are as many, COARSE_RANK go ahead on fewer rows, at a fourth of the price of a step of
-# 512; then the cutoff rule is asked again. A share of their steps is taken off those of all
-# together.
-AHEAD, AHEAD_SHARE, LEAST_STEPS = Climb(COARSE_RANK, 50, 2048), 2 / 3, 45
+# 512; then the cutoff rule is asked again. Their steps are taken off those of all together.
+AHEAD, LEAST_STEPS = Climb(COARSE_RANK, 50, 2048), 40
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,9 +91,11 @@ class AbstractLearner(abc.ABC):
         random: np.random.Generator,
         diary: Diary,
         progress: Progress,
+        left: Callable[[Hyperparameters, np.ndarray], bool] | None = None,
     ) -> tuple[Hyperparameters, np.ndarray]:
         """Hyperparameters and inducing points after a climb; those beyond MOST_MOVED are chosen
-        anew from the `pool` once the others have moved. The `sample` stands for so many `rows`."""
+        anew from the `pool` once the others have moved. The `sample` stands for so many `rows`. It
+        is `left` half-way if that says so of both."""
         return hyperparameters, points
 
     @abc.abstractmethod
@@ -185,6 +187,7 @@ class LearnAll(AbstractLearner):
         random,
         diary,
         progress,
+        left=None,
     ):
         hyperparameters, climbed = move_inducing_points(
             hyperparameters,
@@ -198,6 +201,7 @@ class LearnAll(AbstractLearner):
             progress=progress,
             diary=diary,
             entry=f"{ENTRY}: {len(points)}, {climb}",
+            left=left,
         )
         hyperparameters = no_shorter_than_steps(hyperparameters, sample)
         if climb.points == MOST_MOVED < len(points):
@@ -212,12 +216,12 @@ class LearnAll(AbstractLearner):
 def together(points: int, rows: int) -> Climb:
     """The climb of so many inducing points: of all of them that move."""
     parts = max(round(rows / STEP_ROWS), 1)
-    steps, least = float(PASSES * parts), LEAST_STEPS
+    steps, least = PASSES * parts, LEAST_STEPS
     if points <= COARSE_RANK:
         steps, least = max(steps, STEPS[0]), STEPS[0]
     if points >= COARSE_RANK:
-        steps, least = steps - AHEAD.steps * AHEAD_SHARE, LEAST_STEPS
-    return Climb(min(points, MOST_MOVED), int(np.clip(steps, least, STEPS[1])), rows // parts)
+        steps, least = steps - AHEAD.steps, LEAST_STEPS
+    return Climb(min(points, MOST_MOVED), min(max(steps, least), STEPS[1]), rows // parts)
 
 
 def _rescaled(

@@ -51,7 +51,7 @@ SECOND_ITERATIONS, SECOND_TOLERANCE = 12, 1e-7
 # A gain over noise alone of fewer nats than this has many tops about as high, some of which have
 # noise alone as their best neighbour in amplitude: so many more starts are drawn, all their numbers
 # at random, and the best few followed.
-WEAK, DRAWN, LOOKED_AGAIN = 20.0, 24, 6
+WEAK, DRAWN, LOOKED_AGAIN, COARSE_LOOKED_AGAIN = 20.0, 24, 6, 2
 STAGE = "learning hyperparameters"
 
 
@@ -131,7 +131,7 @@ def search(
     number for all columns; where it ends they are set free. The best run goes on from inducing
     points chosen for where it came to. With `second_scale` a sum of two such kernels starts from
     there, and `restarts` further runs from the best multiplied by log-normal factors. `coarse` is
-    for what is refined later: the leader alone, in single precision.
+    for what is refined later: the leader alone, in single precision, and less of a second look.
     """
     progress(STAGE, 0, max_iterations)
     options: dict[str, Any] = {"input_dependent": input_dependent, "random": random}
@@ -184,13 +184,14 @@ def search(
     for index, start in enumerate(leaders):
         follow(f"run {index + 1} of {len(leaders)}", start)
     best = max(runs.values(), key=lambda run: run.evidence)
-    if not coarse and best.evidence < null_evidence(sample) + WEAK:
+    if best.evidence < null_evidence(sample) + WEAK:
         again = [_drawn(plain.kernel, sample, groups, random) for _ in range(DRAWN)]
         scouts = _side_by_side(again, few, few_rank, max_iterations=SCOUT_ITERATIONS, **options)
         scouts.sort(key=lambda run: -run.evidence)
         starts += again
-        for index, start in enumerate(_unlike([run.start for run in scouts], LOOKED_AGAIN)):
-            follow(f"second look, run {index + 1} of {LOOKED_AGAIN}", start)
+        count = COARSE_LOOKED_AGAIN if coarse else LOOKED_AGAIN
+        for index, start in enumerate(_unlike([run.start for run in scouts], count)):
+            follow(f"second look, run {index + 1} of {count}", start)
         best = max(runs.values(), key=lambda run: run.evidence)
     for index in range(restarts):
         follow(f"restart {index + 1} of {restarts}", _shaken(best.start, random))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -21,6 +22,9 @@ from wilsonian.support.trees import raveled, unraveled
 # Adam (Kingma and Ba, arXiv:1412.6980), algorithm 1. Its averages of slopes and of their squares
 # reach over these shares of the steps: a short climb has no time for long ones.
 LEARNING_RATE, MEMORY, SQUARE_MEMORY, FLOOR = 0.1, 0.05, 0.5, 1e-8
+# Logarithms of hyperparameters move in units of this, coordinates of points in those of `_units`:
+# the slope of a number that all points share is better known than that of one point.
+SHARED = 2.0
 # The rate falls to zero along a cosine over all steps: the noise of the rows drawn keeps what is
 # gained at a high rate small, and most of the gain comes late, so that no stop by what has been
 # gained so far is safe (docs/science/learning.md, section 6). Steps come in windows, whose evidence
@@ -96,10 +100,12 @@ def move_inducing_points(
     progress: Progress = silent,
     diary: Diary | None = None,
     entry: str = ENTRY,
+    left: Callable[[Hyperparameters, np.ndarray], bool] | None = None,
 ) -> tuple[Hyperparameters, np.ndarray]:
     """Move inducing points and hyperparameters together up the evidence, by `steps` steps of
     Adam. They run through the rows in random order, again and again. With a diary the climb goes on
-    from where it stands there, under the name `entry`."""
+    from where it stands there, under the name `entry`. Half-way it is `left` if that says so of
+    where it stands."""
     spread = column_spread(sample.X)
     # Single precision, unless a column's offset would eat it up.
     offset = np.max(np.abs(sample.X), axis=0) / spread
@@ -112,7 +118,7 @@ def move_inducing_points(
     )
     candidate, fixed = with_precision(candidate, dtype), with_precision(fixed, dtype)
     vector = raveled(candidate, float)
-    unit = np.ones(len(vector))
+    unit = np.full(len(vector), SHARED)
     unit[-inducing_points.size :] = np.tile(
         _units(hyperparameters.kernel, spread), len(inducing_points)
     )
@@ -121,8 +127,27 @@ def move_inducing_points(
     ascent = _stood(diary, entry, len(vector)) or Ascent(vector, none, none, vector, np.empty(0))
     order = _Order(len(sample.X), min(rows_per_step, len(sample.X)), int(random.integers(2**63)))
     broken = False
+
+    def stand() -> tuple[Hyperparameters, np.ndarray]:
+        here, losses = unraveled(ascent.vector, candidate), ascent.losses
+        gain = np.mean(losses[:WINDOW]) - np.mean(losses[-WINDOW:]) if len(losses) else 0.0
+        message = (
+            f"{hyperparameters.message} Then {len(losses)} Adam steps moved {len(inducing_points)} "
+            f"inducing points and gained {gain:.4f} nats per row."
+        )
+        moved = Hyperparameters(
+            with_precision(here.on_host(fixed), float),
+            np.exp(np.asarray(here.log_amplitude, float)),
+            np.exp(np.asarray(here.log_noise_variance, float)),
+            hyperparameters.converged and not broken,
+            message,
+        )
+        return moved, np.asarray(here.inducing_points, float)
+
     with shared_rows():
         while len(ascent.losses) < steps and not broken:
+            if left is not None and 2 * len(ascent.losses) == steps and left(*stand()):
+                break
             few = sample.rows(order.of(len(ascent.losses)))
             # Each row drawn stands for several, so that the evidence is that of all rows.
             few = dataclasses.replace(few, weights=few.weights * (rows / len(few.X)))
@@ -139,21 +164,7 @@ def move_inducing_points(
             done = len(ascent.losses)
             progress(ENTRY, done, steps, f"log evidence per row {-loss:.4f}")
             diary.write(entry, dataclasses.asdict(ascent))
-    end_point = unraveled(ascent.vector, candidate)
-    losses = ascent.losses
-    gain = np.mean(losses[:WINDOW]) - np.mean(losses[-WINDOW:]) if len(losses) else 0.0
-    message = (
-        f"{hyperparameters.message} Then {len(losses)} Adam steps moved {len(inducing_points)} "
-        f"inducing points and gained {gain:.4f} nats per row."
-    )
-    moved = Hyperparameters(
-        with_precision(end_point.on_host(fixed), float),
-        np.exp(np.asarray(end_point.log_amplitude, float)),
-        np.exp(np.asarray(end_point.log_noise_variance, float)),
-        hyperparameters.converged and not broken,
-        message,
-    )
-    return moved, np.asarray(end_point.inducing_points, float)
+    return stand()
 
 
 @dataclasses.dataclass(frozen=True)
