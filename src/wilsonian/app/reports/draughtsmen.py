@@ -4,6 +4,7 @@ share once there is something to draw."""
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import pickle
 import subprocess
@@ -60,6 +61,7 @@ def _drawn(record: RunRecord, processes: list[subprocess.Popen[bytes]]) -> Rende
 
 
 def _draw() -> None:
+    gc.set_threshold(100_000, 50, 100)  # as in the command itself
     from wilsonian.app.reports.figures import all_figures
     from wilsonian.app.reports.svg import Drawing, render
 
