@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wilsonian.support.batches import batches
 from wilsonian.support.sampling import Reservoir, held_out
 
 
@@ -69,3 +70,22 @@ def test_bad_use_of_a_reservoir_gets_its_sentence():
         Reservoir(0, 0)
     with pytest.raises(ValueError, match=r"has seen no rows"):
         Reservoir(1, 0).sample()
+
+
+@pytest.mark.parametrize("size", [1, 4, 7, 30, 100])
+def test_batches_hold_every_row_once_in_its_order(size):
+    parts = [
+        (np.arange(start, stop), np.arange(start, stop)[:, None] ** 2)
+        for start, stop in [(0, 3), (3, 3), (3, 20), (20, 21), (21, 30)]
+    ]
+    found = list(batches(parts, size))
+    assert [len(rows) for rows, _ in found[:-1]] == [size] * (len(found) - 1)
+    assert 0 < len(found[-1][0]) <= size
+    rows, squares = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+    np.testing.assert_array_equal(rows, np.arange(30))
+    np.testing.assert_array_equal(squares[:, 0], rows**2)
+
+
+def test_there_are_no_batches_without_rows():
+    assert list(batches([], 4)) == []
+    assert list(batches([(np.empty((0, 2)),)], 4)) == []

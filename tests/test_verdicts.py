@@ -25,7 +25,6 @@ from wilsonian.app.reports.verdicts import (
     nothing_learned,
     verdicts,
 )
-from wilsonian.app.runs import baselines
 from wilsonian.app.runs.baselines import Baselines
 from wilsonian.app.runs.metrics import classification_metrics, regression_metrics
 from wilsonian.app.runs.records import PredictionRecord
@@ -156,9 +155,7 @@ def test_an_evidence_that_prefers_fewer_modes_is_explained_with_its_price():
     assert evidence_sentence(make_regression(flow=flat)) == ""  # by less than a nat
 
 
-@pytest.mark.parametrize("batch", [64, 250, 1024])
-def test_baselines_are_those_of_scikit_learn(batch, monkeypatch):
-    monkeypatch.setattr(baselines, "BATCH", batch)  # rows are predicted as they come, or together
+def test_baselines_are_those_of_scikit_learn():
     random = np.random.default_rng(0)
     X, new = random.normal(size=(2, 300, 3))
     y, truth = X[:, 0] + random.normal(size=300), new[:, 0] + random.normal(size=300)

@@ -12,7 +12,6 @@ from wilsonian.regression.processes.reduced import ReducedProcess
 from wilsonian.regression.regressor import ReducedGPRegressor
 
 PICTURES = 16
-BATCH = 1024  # rows whose means at every cutoff are held at once
 
 
 class Evaluation:
@@ -24,28 +23,34 @@ class Evaluation:
         self.estimator, self.classes, self.rows = estimator, classes, 0
         self._parts: list[tuple[np.ndarray, ...]] = []
         self._losses: list[np.ndarray] = []  # sums over rows, (cutoffs,)
-        self._waiting: list[tuple[np.ndarray, ...]] = []
 
     def add(
-        self,
-        X: np.ndarray,
-        y: np.ndarray,
-        row_noise: np.ndarray | None = None,
-        incomplete: np.ndarray | None = None,
+        self, X: np.ndarray, y: np.ndarray, row_noise: np.ndarray, incomplete: np.ndarray
     ) -> None:
-        """Rows (rows, d) and their targets, or labels as text; what is known of the noise variances
-        of these targets beside what the model calls noise; and which rows lack values."""
+        """Rows (rows, d), so many as means at every cutoff may be held at once, and their targets,
+        or labels as text; what is known of the noise variances of these targets beside what the
+        model calls noise; and which rows lack values."""
         self.rows += len(X)
-        noise = np.zeros(len(X)) if row_noise is None else row_noise
-        lacking = np.zeros(len(X), bool) if incomplete is None else incomplete
-        self._waiting.append((X, y, noise, lacking))
-        if sum(len(part[0]) for part in self._waiting) >= BATCH:
-            self._evaluate(final=False)
+        if isinstance(self.estimator, ReducedGPClassifier):
+            process = self.estimator.regressor_.process_
+            chances = self.estimator.predict_proba(X)
+            parts = self.estimator.classes_[chances.argmax(axis=1)], chances
+            with jax.enable_x64(True):
+                means = np.stack(list(process.means_along_flow(X)))
+            codes = (means[0] > 0).astype(int) if len(means) == 1 else means.argmax(axis=0)
+            loss = np.array(self.classes, dtype=object)[codes] != y[:, None]
+        else:
+            mean, std = self.estimator.predict(X, return_std=True, include_noise=True)
+            parts = mean, np.sqrt(std**2 + row_noise)
+            with jax.enable_x64(True):
+                (means,) = self.estimator.process_.means_along_flow(X)
+            loss = (means - y[:, None]) ** 2
+        self._parts.append((y, *parts, incomplete))
+        self._losses.append(loss.sum(axis=0))
 
     def result(self) -> tuple[PredictionRecord, dict[str, float], np.ndarray | None]:
         """Predictions, metrics, and the root-mean-square error or error rate at every cutoff
         (None without rows)."""
-        self._evaluate(final=True)
         classifies = isinstance(self.estimator, ReducedGPClassifier)
         if not self.rows:
             empty = np.zeros(0)
@@ -60,37 +65,6 @@ class Evaluation:
         predictions = PredictionRecord(true, mean, third, incomplete=incomplete)
         deviation = float(self.estimator.process_.modes.target_scale[0])
         return predictions, regression_metrics(predictions, deviation), np.sqrt(loss)
-
-    def _evaluate(self, final: bool) -> None:
-        if not self._waiting:
-            return
-        arrays = [np.concatenate(part) for part in zip(*self._waiting, strict=True)]
-        rows = len(arrays[0])
-        # Whole batches only, so that few shapes are compiled.
-        whole = rows if final else rows // BATCH * BATCH
-        self._waiting = [tuple(array[whole:] for array in arrays)] if whole < rows else []
-        for start in range(0, whole, BATCH):
-            self._evaluate_batch(*(array[start : min(start + BATCH, whole)] for array in arrays))
-
-    def _evaluate_batch(
-        self, X: np.ndarray, y: np.ndarray, known: np.ndarray, incomplete: np.ndarray
-    ) -> None:
-        if isinstance(self.estimator, ReducedGPClassifier):
-            process = self.estimator.regressor_.process_
-            chances = self.estimator.predict_proba(X)
-            parts = self.estimator.classes_[chances.argmax(axis=1)], chances
-            with jax.enable_x64(True):
-                means = np.stack(list(process.means_along_flow(X)))
-            codes = (means[0] > 0).astype(int) if len(means) == 1 else means.argmax(axis=0)
-            loss = np.array(self.classes, dtype=object)[codes] != y[:, None]
-        else:
-            mean, std = self.estimator.predict(X, return_std=True, include_noise=True)
-            parts = mean, np.sqrt(std**2 + known)
-            with jax.enable_x64(True):
-                (means,) = self.estimator.process_.means_along_flow(X)
-            loss = (means - y[:, None]) ** 2
-        self._parts.append((y, *parts, incomplete))
-        self._losses.append(loss.sum(axis=0))
 
 
 def mode_images(

@@ -21,10 +21,12 @@ from wilsonian.regression.plan import Plan
 from wilsonian.regression.regressor import ReducedGPRegressor
 from wilsonian.regression.saving.estimators import Estimator
 from wilsonian.regression.statistics import Block as Rows
+from wilsonian.support.batches import batches
 from wilsonian.support.sampling import Reservoir, held_out
 from wilsonian.support.strict_json import to_json
 
 TEST_FRACTION, LARGEST_TEST = 0.2, 50_000
+TEST_ROWS = 1024  # at a time: few shapes are compiled, and means at every cutoff are held of these
 SAMPLE_ROWS, SAMPLE_VALUES = 100_000, 2**25  # rows and numbers of the sample learned from
 
 
@@ -151,13 +153,20 @@ class TableFit:
         showed."""
         evaluation = Evaluation(estimator, encoding.classes)
         unseen: dict[tuple[str, str], int] = {}
-        for block in self.blocks(encoding.input_columns, test=True):
-            X, y, known = self.test_arrays(encoding, block)
-            evaluation.add(X, y, noise_of(encoding, X, known), encoding.incomplete(X))
+
+        def rows() -> Iterator[tuple[np.ndarray, ...]]:
+            for block in self.blocks(encoding.input_columns, test=True):
+                X, y, known = self.test_arrays(encoding, block)
+                noise = noise_of(encoding, X, known)
+                for key, count in encoding.unseen(block).items():
+                    unseen[key] = unseen.get(key, 0) + count
+                noise = np.zeros(len(X)) if noise is None else noise
+                yield X, y, noise, encoding.incomplete(X)
+
+        for X, y, noise, lacking in batches(rows(), TEST_ROWS):
+            evaluation.add(X, y, noise, lacking)
             if baselines is not None:
                 baselines.add(X, y)
-            for key, count in encoding.unseen(block).items():
-                unseen[key] = unseen.get(key, 0) + count
             progress("testing", evaluation.rows, self.test_rows)
         return evaluation, unseen
 
