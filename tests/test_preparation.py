@@ -20,10 +20,11 @@ class Sharpening(LearnAll):
     def before(self, kernel, *rest):
         return Hyperparameters(Matern52(3.0), np.ones(1), np.full(1, 1e-2), True, "Smooth.")
 
-    def along(self, found, points, climb, *rest, **more):
+    def along(self, found, points, climb, *rest, left, **more):
         seen.append((climb.points, len(points)))
-        rough = with_scale(found.kernel, 0.05)
-        return dataclasses.replace(found, kernel=rough), points
+        rough = dataclasses.replace(found, kernel=with_scale(found.kernel, 0.05))
+        asked.append((len(points), left and (left(found, points), left(rough, points))))
+        return rough, points
 
 
 def with_scale(kernel, scale):
@@ -31,6 +32,8 @@ def with_scale(kernel, scale):
 
 
 seen: list[tuple[int, int]] = []
+# Whether a climb of so many is left half-way for the kernel it began with, and for a rougher one.
+asked: list[tuple[int, tuple[bool, bool] | None]] = []
 
 
 def test_the_cutoff_rule_is_asked_again_of_the_kernel_that_was_learned():
@@ -41,6 +44,7 @@ def test_the_cutoff_rule_is_asked_again_of_the_kernel_that_was_learned():
 
     def prepared(max_rank):
         seen.clear()
+        asked.clear()
         estimator = ReducedGPRegressor(max_rank=max_rank)
         plan = dataclasses.replace(Plan.of(estimator.get_params(), 1), learner=learner)
         with jax.enable_x64(True):
@@ -54,8 +58,12 @@ def test_the_cutoff_rule_is_asked_again_of_the_kernel_that_was_learned():
     assert seen[1][0] == 256 <= seen[1][1]
     assert [points for _, points in seen] == sorted(points for _, points in seen)
     assert found.features.rank > 64
+    # Few points may be left half-way, where all their modes are kept.
+    assert asked[0] == (64, (False, True))
+    assert all(answer is None for points, answer in asked if points >= 256)
     # More than MOST_MOVED do not climb again.
     assert [climb for climb, _ in seen].count(512) <= 1
     assert "meet the cutoff rule" in found.rank_status
     assert prepared(100).features.rank == 100
+    assert asked[-1] == (100, None)  # no more are to be had
     assert "100 inducing points are the budget" in prepared(100).rank_status

@@ -59,7 +59,7 @@ def finish(
         prepared.features, statistics, normalize=plan.normalize_y, measure=prepared.measure
     )
     learned = prepared.hyperparameters
-    groups, parts = len(learned.amplitude), []
+    groups, parts, lost = len(learned.amplitude), [], statistics.largest_unresolved
     for group in range(groups):
         own = slice(group, group + 1)
         columns = own if groups > 1 else slice(None)
@@ -68,7 +68,6 @@ def finish(
         )
         few = dataclasses.replace(sample, y=sample.y[:, columns])
         rows = (block._replace(y=block.y[:, columns]) for block in blocks(0))
-        lost = statistics.largest_unresolved
         part = _process(of_outputs(modes, columns), scale, few, plan, rows, lost)
         parts.append(part)
     process = parts[0] if len(parts) == 1 else OutputProcesses(tuple(parts))
