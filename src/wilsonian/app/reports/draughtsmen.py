@@ -62,6 +62,8 @@ def _drawn(record: RunRecord, processes: list[subprocess.Popen[bytes]]) -> Rende
 
 def _draw() -> None:
     gc.set_threshold(100_000, 50, 100)  # as in the command itself
+    if hasattr(os, "nice"):
+        os.nice(10)  # while it loads, the fit goes first
     from wilsonian.app.reports.figures import all_figures
     from wilsonian.app.reports.svg import Drawing, render
 
