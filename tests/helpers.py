@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from wilsonian.app import cli
+from wilsonian.regression.learning.learning import learn
 
 
 def assert_close(actual, expected, rtol=1e-10, atol=1e-12):
@@ -35,6 +36,25 @@ def run(*arguments):
         with pytest.raises(SystemExit) as stop:
             cli.main()
     return stop.value.code
+
+
+def searched_coarsely(kernel, sample, rank):
+    """Hyperparameters of a coarse search, one length scale per column."""
+    with jax.enable_x64(True):
+        return learn(
+            kernel,
+            sample,
+            amplitude=1.0,
+            noise_variance=0.1,
+            ard=True,
+            rank=rank,
+            groups=1,
+            restarts=0,
+            input_dependent=False,
+            max_iterations=100,
+            random=np.random.default_rng(0),
+            coarse=True,
+        )
 
 
 @functools.cache

@@ -3,12 +3,12 @@
 import jax
 import numpy as np
 import pytest
+from helpers import searched_coarsely
 from sklearn.gaussian_process import GaussianProcessRegressor, kernels
 
 from wilsonian import RBF, ReducedGPRegressor
 from wilsonian.app.runs.optimism import scatter_left_out, widened
 from wilsonian.regression.fitting import fit_process
-from wilsonian.regression.learning.learning import learn
 from wilsonian.regression.learning.left_out import FOLDS, squares_left_out
 from wilsonian.regression.learning.starts import Start
 from wilsonian.regression.plan import random_generator
@@ -57,21 +57,8 @@ def test_what_was_taken_for_signal_shows_in_rows_left_out():
         inputs = random.normal(size=(240, 10))
         targets = inputs[:, 0] + 0.5 * random.normal(size=240)
         few = sample_of(inputs[:40], targets[:40])
+        found = searched_coarsely(RBF(1.0), few, 40)
         with jax.enable_x64(True):
-            found = learn(
-                RBF(1.0),
-                few,
-                amplitude=1.0,
-                noise_variance=0.1,
-                ard=True,
-                rank=40,
-                groups=1,
-                restarts=0,
-                input_dependent=False,
-                max_iterations=100,
-                random=np.random.default_rng(0),
-                coarse=True,
-            )
             start = Start(found.kernel, found.amplitude, found.noise_variance, -np.inf)
             left_out.append(squares_left_out(start, few, max_iterations=100, random=random).mean())
         gram = found.amplitude * np.asarray(found.kernel(inputs, inputs[:40]))

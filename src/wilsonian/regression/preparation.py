@@ -75,9 +75,11 @@ def prepare(
         pool = sample.draw(max(POOL_PER_INDUCING_POINT * budget, LEARNING_ROWS), random)
         budget = min(budget, len(pool.X))
 
+        def kept(factor: np.ndarray, residual: np.ndarray, of: Hyperparameters) -> int:
+            return _kept_modes(factor, residual, of, rows, plan.threshold)
+
         def enough(chosen: InducingPoints) -> bool:
-            at = chosen.factor, chosen.residual, hyperparameters
-            return _kept_modes(*at, rows, plan.threshold) < chosen.rank
+            return kept(chosen.factor, chosen.residual, hyperparameters) < chosen.rank
 
         def choose(rank: int) -> InducingPoints:
             kernel = hyperparameters.kernel
@@ -117,8 +119,7 @@ def prepare(
             features = InducingFeatures.of(of.kernel, points, pool.X.dtype)
             factor = features.at(pool.X)
             with shared_rows():
-                residual = features.unresolved(pool.X, factor)
-                return _kept_modes(factor, residual, of, rows, plan.threshold)
+                return kept(factor, features.unresolved(pool.X, factor), of)
 
         def spanned(of: Hyperparameters, points: np.ndarray) -> bool:
             """Whether the rule keeps all that few points span: more are needed anyway."""

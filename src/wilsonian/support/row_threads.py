@@ -37,6 +37,15 @@ _pool: ContextVar[_Helpers | None] = ContextVar("pool", default=None)
 
 
 @contextlib.contextmanager
+def _using(pool: _Helpers | None) -> Iterator[None]:
+    before = _pool.set(pool)
+    try:
+        yield
+    finally:
+        _pool.reset(before)
+
+
+@contextlib.contextmanager
 def shared_rows() -> Iterator[None]:
     """Inside, :func:`by_parts` works on as many at once as the BLAS had threads, and this has one.
     Its own threads wait busily for each other: where other work holds a core a product takes ten
@@ -49,12 +58,8 @@ def shared_rows() -> Iterator[None]:
         if count == 1:
             yield
             return
-        with _Helpers(count - 1) as pool:
-            before = _pool.set(pool)
-            try:
-                yield
-            finally:
-                _pool.reset(before)
+        with _Helpers(count - 1) as pool, _using(pool):
+            yield
 
 
 @functools.cache
@@ -90,7 +95,7 @@ def by_parts(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Resu
 
     asked = [pool.submit(take) for _ in range(min(pool.size, len(parts) - 1))]
     try:
-        with _alone():
+        with _using(None):  # a part is not shared again
             take()
     finally:
         left.clear()
@@ -98,16 +103,6 @@ def by_parts(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Resu
             if not helper.cancel():  # one that is still busy beside has not begun
                 helper.result()
     return results
-
-
-@contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """Inside, a part of the work is not shared again, whichever thread it is on."""
-    before = _pool.set(None)
-    try:
-        yield
-    finally:
-        _pool.reset(before)
 
 
 def by_rows(work: Callable[[slice], Result], rows: int, most: int = ROWS) -> list[Result]:

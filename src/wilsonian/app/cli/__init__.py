@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from importlib.abc import MetaPathFinder
 
 from wilsonian.app.cli.codes import INTERRUPTED
+from wilsonian.support.garbage import look_seldom
 
 
 class _Pandas(MetaPathFinder):
@@ -40,8 +41,7 @@ def main() -> None:
 
             sys.stdout.write(f"wilsonian {__version__}\n")
             sys.exit(0)
-        # Libraries make half a million objects that stay: look for garbage among them less often.
-        gc.set_threshold(100_000, 50, 100)
+        look_seldom()
         atexit.register(gc.freeze)  # nor search all of them when the process ends anyway
         from wilsonian.app.cli.commands import run
 

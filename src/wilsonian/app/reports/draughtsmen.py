@@ -4,13 +4,14 @@ share once there is something to draw."""
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
+
+from wilsonian.support.garbage import look_seldom
 
 if TYPE_CHECKING:  # beside the imports of a fit, not before them
     from wilsonian.app.reports.svg import Render, Rendering
@@ -61,7 +62,7 @@ def _drawn(record: RunRecord, processes: list[subprocess.Popen[bytes]]) -> Rende
 
 
 def _draw() -> None:
-    gc.set_threshold(100_000, 50, 100)  # as in the command itself
+    look_seldom()
     if hasattr(os, "nice"):
         os.nice(10)  # while it loads, the fit goes first
     from wilsonian.app.reports.figures import all_figures

@@ -156,10 +156,10 @@ class TableFit:
 
         def rows() -> Iterator[tuple[np.ndarray, ...]]:
             for block in self.blocks(encoding.input_columns, test=True):
-                X, y, known = self.test_arrays(encoding, block)
-                noise = noise_of(encoding, X, known)
                 for key, count in encoding.unseen(block).items():
                     unseen[key] = unseen.get(key, 0) + count
+                X, y, known = self.test_arrays(encoding, block)
+                noise = noise_of(encoding, X, known)
                 noise = np.zeros(len(X)) if noise is None else noise
                 yield X, y, noise, encoding.incomplete(X)
 

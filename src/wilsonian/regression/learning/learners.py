@@ -216,12 +216,12 @@ class LearnAll(AbstractLearner):
 def together(points: int, rows: int) -> Climb:
     """The climb of so many inducing points: of all of them that move."""
     parts = max(round(rows / STEP_ROWS), 1)
-    steps, least = PASSES * parts, LEAST_STEPS
+    steps = PASSES * parts
     if points <= COARSE_RANK:
-        steps, least = max(steps, STEPS[0]), STEPS[0]
+        steps = max(steps, STEPS[0])
     if points >= COARSE_RANK:
-        steps, least = steps - AHEAD.steps, LEAST_STEPS
-    return Climb(min(points, MOST_MOVED), min(max(steps, least), STEPS[1]), rows // parts)
+        steps = max(steps - AHEAD.steps, LEAST_STEPS)
+    return Climb(min(points, MOST_MOVED), min(steps, STEPS[1]), rows // parts)
 
 
 def _rescaled(

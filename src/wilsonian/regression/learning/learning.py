@@ -174,7 +174,6 @@ def search(
         tied = follow(ONE_SCALE, plain, tied=True)
         scouted.append(tied.start)
     scouts = _side_by_side(scouted, few, few_rank, max_iterations=SCOUT_ITERATIONS, **options)
-    scouts.sort(key=lambda run: -run.evidence)
     # A part of the rows may mislead about those that are close.
     least = scouts[0].evidence - SCOUT_MARGIN
     followed = 1 if coarse else 3 if few is sample else 2
@@ -187,7 +186,6 @@ def search(
     if best.evidence < null_evidence(sample) + WEAK:
         again = [_drawn(plain.kernel, sample, groups, random) for _ in range(DRAWN)]
         scouts = _side_by_side(again, few, few_rank, max_iterations=SCOUT_ITERATIONS, **options)
-        scouts.sort(key=lambda run: -run.evidence)
         starts += again
         count = COARSE_LOOKED_AGAIN if coarse else LOOKED_AGAIN
         for index, start in enumerate(_unlike([run.start for run in scouts], count)):
@@ -209,7 +207,6 @@ def search(
             *(_with_second(fresh, sample, *second) for second in SECOND_SCALES),
         ]
         begun = _side_by_side(seconds, sample, rank, max_iterations=SECOND_ITERATIONS, **options)
-        begun.sort(key=lambda run: -run.evidence)
         ends = [
             follow(f"{TWO_SCALES}, run {index + 1} of 2", run.start, tolerance=SECOND_TOLERANCE)
             for index, run in enumerate(begun[:2])
@@ -230,7 +227,8 @@ TWO_SCALES = "two length scales per column"
 def _side_by_side(
     starts: list[Start], sample: Sample, rank: int, *, random: np.random.Generator, **options: Any
 ) -> list[Run]:
-    """A run from each start, one beside the other, with random numbers of its own."""
+    """A run from each start, one beside the other, with random numbers of its own: the most likely
+    first."""
     seeds = random.integers(2**63, size=len(starts))
 
     def run(number: int) -> Run:
@@ -238,7 +236,7 @@ def _side_by_side(
             own = np.random.default_rng(seeds[number])
             return maximize(starts[number], sample, rank, random=own, **options)
 
-    return by_parts(run, range(len(starts)))
+    return sorted(by_parts(run, range(len(starts))), key=lambda run: -run.evidence)
 
 
 def _offset(sample: Sample) -> bool:
